@@ -1,0 +1,1 @@
+//! Capture, the on-disk activation store, and shuffled batches.

@@ -1,0 +1,1 @@
+//! Sparse feature dictionaries: encode, decode, fit, judge.

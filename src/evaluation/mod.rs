@@ -1,0 +1,1 @@
+//! Sample, verify, and tabulate with honest error bars.

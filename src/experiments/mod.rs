@@ -1,0 +1,1 @@
+//! Edits x receivers x suites x controls become outcomes and effects.

@@ -1,0 +1,1 @@
+//! Differentiable kernels: one file each, forward and backward together.

@@ -1,0 +1,1 @@
+//! Bootstrap, sign flips, multiple testing, equivalence.

@@ -1,0 +1,52 @@
+//! Parquet tables with documented columns.
+//!
+//! A table's columns, their types and their meaning stand in one place, [`catalogue`]. Rows are plain
+//! structs that derive `Serialize` and `Deserialize`; [`write`] and [`read`] move them to and from
+//! Parquet and refuse a row whose fields are not the catalogue's. Fields that exist once per variant
+//! (`norm_base`, `norm_sft`, …) are a flattened `BTreeMap` whose keys start with a documented prefix.
+//!
+//! Floats that are not finite become nulls, and nulls are read as `None`.
+
+pub mod catalogue;
+mod convert;
+
+pub use catalogue::{ColumnType, TableSpec};
+
+use crate::error::{At, Result, io};
+use polars::prelude::{ParquetCompression, ParquetReader, ParquetWriter, SerReader};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::path::Path;
+
+/// Writes `rows` as Parquet. Equal rows give equal bytes.
+///
+/// # Errors
+/// If a row's fields are not those of `spec`, or the file cannot be written.
+pub fn write<R: Serialize>(path: &Path, spec: &TableSpec, rows: &[R]) -> Result<()> {
+    let mut frame = convert::to_frame(spec, rows).at(format!("table `{}`", spec.name))?;
+    let file = File::create(path).map_err(|error| io("create", path, error))?;
+    ParquetWriter::new(file)
+        .with_compression(ParquetCompression::Zstd(None))
+        .set_parallel(false)
+        .finish(&mut frame)
+        .at(path.display())?;
+    Ok(())
+}
+
+/// Reads a table as rows.
+///
+/// # Errors
+/// If the file is missing, is not Parquet, or holds columns that `R` does not expect.
+pub fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
+    convert::from_frame(&read_frame(path)?).at(path.display())
+}
+
+/// Reads a table as a polars data frame, for ad-hoc queries and notebooks.
+///
+/// # Errors
+/// If the file is missing or is not Parquet.
+pub fn read_frame(path: &Path) -> Result<polars::prelude::DataFrame> {
+    let file = File::open(path).map_err(|error| io("open", path, error))?;
+    ParquetReader::new(file).finish().at(path.display())
+}

@@ -1,0 +1,1 @@
+//! Problems, verifiers, suites and the built-in microcosm.

@@ -1,0 +1,1 @@
+//! SFT and policy gradient, optimiser, schedules, checkpoints.

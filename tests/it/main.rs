@@ -1,0 +1,1 @@
+//! All integration tests, one binary: linking once is the larger part of their cost.
