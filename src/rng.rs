@@ -115,7 +115,8 @@ mod tests {
         assert_eq!(drawn, PINNED, "a changed stream changes every published number");
     }
 
-    const PINNED: [u64; 3] = [0, 0, 0];
+    const PINNED: [u64; 3] =
+        [11_940_727_312_396_088_039, 2_481_716_044_545_571_016, 17_778_198_477_220_940_120];
 
     #[test]
     fn purposes_and_indices_separate_streams() {
