@@ -1,1 +1,5 @@
-//! Edits x receivers x suites x controls become outcomes and effects.
+//! Experiments: edit x receiver x suite x controls become outcomes and effects.
+
+mod rows;
+
+pub use rows::{ControlRow, DifferenceRow, EffectRow};

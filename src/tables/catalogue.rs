@@ -59,3 +59,90 @@ pub const fn fixed(name: &'static str, kind: ColumnType, about: &'static str) ->
 pub const fn per_variant(prefix: &'static str, kind: ColumnType, about: &'static str) -> ColumnSpec {
     ColumnSpec { name: prefix, kind, about, per_variant: true }
 }
+
+/// What each condition does to each endpoint.
+pub const EFFECTS: TableSpec = TableSpec {
+    name: "effects",
+    about: "One row per condition, suite and endpoint: the paired effect of an edit on the measuring half.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis that declared the condition, or `exploratory`"),
+        fixed("condition", ColumnType::Text, "joins `effects`, `differences`, `controls` and `outcomes`"),
+        fixed("set", ColumnType::Text, "the feature set, direction or head that is edited"),
+        fixed(
+            "set_size",
+            ColumnType::Integer,
+            "number of features in the set; null for directions and heads",
+        ),
+        fixed("receiver", ColumnType::Text, "the variant whose forward pass is edited"),
+        fixed("donor", ColumnType::Text, "the variant that a transplant takes from"),
+        fixed("edit", ColumnType::Text, "the kind of edit"),
+        fixed("dose", ColumnType::Float, "the dose, in units of the edit; null where it has none"),
+        fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed(
+            "axis",
+            ColumnType::Text,
+            "what the suite stands for: in_domain, transfer, safety or collateral",
+        ),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "declared",
+            ColumnType::Boolean,
+            "whether the hypothesis names this receiver, suite and endpoint",
+        ),
+        fixed("direction", ColumnType::Text, "the declared sign: decrease, increase or either"),
+        fixed("baseline", ColumnType::Float, "mean of the endpoint without the edit"),
+        fixed(
+            "edited",
+            ColumnType::Float,
+            "mean of the endpoint with the edit, same problems and random numbers",
+        ),
+        fixed("ceiling", ColumnType::Float, "the endpoint when the whole difference is transplanted"),
+        fixed("effect", ColumnType::Float, "edited less baseline, mean over problems"),
+        fixed("ci_low", ColumnType::Float, "lower end of the pointwise 95 % interval, clustered by problem"),
+        fixed("ci_high", ColumnType::Float, "upper end of the pointwise 95 % interval, clustered by problem"),
+        fixed("p_zero", ColumnType::Float, "two-sided sign-flip p-value over problems"),
+        fixed("p_controls", ColumnType::Float, "(1 + controls that move it as much) / (1 + controls)"),
+        fixed("controls", ColumnType::Integer, "matched control draws beside it"),
+        fixed("mde", ColumnType::Float, "smallest effect found with power .8 at level .05"),
+        fixed("problems", ColumnType::Integer, "problems measured"),
+        fixed("samples", ColumnType::Integer, "samples a problem"),
+        fixed(
+            "fired",
+            ColumnType::Float,
+            "share of edited positions at which any feature of the set was active",
+        ),
+        fixed("delta_norm", ColumnType::Float, "mean norm of the delta over mean norm of the activation"),
+    ],
+};
+
+/// The control draws of every hypothesis.
+pub const CONTROLS: TableSpec = TableSpec {
+    name: "controls",
+    about: "One row per matched control draw, suite and endpoint.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis that it is a control of"),
+        fixed("condition", ColumnType::Text, "the condition whose set it replaces"),
+        fixed("cloud", ColumnType::Text, "any, same_class, shared_shift or random_direction"),
+        fixed("draw", ColumnType::Integer, "which draw of the cloud"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("effect", ColumnType::Float, "its effect, measured as the set's"),
+        fixed("balance", ColumnType::Float, "worst relative gap to the set in firing rate and squared delta"),
+        fixed("matched", ColumnType::Boolean, "whether the balance is within the study's tolerance"),
+    ],
+};
+
+/// Paired differences by problem, for the tests that claims make.
+pub const DIFFERENCES: TableSpec = TableSpec {
+    name: "differences",
+    about: "One row per condition (controls left out), suite, endpoint and problem of the measuring half.",
+    columns: &[
+        fixed("condition", ColumnType::Text, "the condition"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("problem", ColumnType::Text, "the problem: the unit of every test"),
+        fixed("baseline", ColumnType::Float, "mean over the problem's samples without the edit"),
+        fixed("edited", ColumnType::Float, "mean over the problem's samples with the edit"),
+    ],
+};

@@ -1,0 +1,115 @@
+//! The rows that experiments hand to claims: effects, control draws, and paired differences by problem.
+//!
+//! A **condition** is one edit of one set in one receiver at one dose; its name joins the three tables.
+//! A hypothesis has its rows on every suite: the one that it was declared on (`declared`), the other
+//! axis, collateral, and the same edit in base when the contrast with base is wanted.
+
+use serde::{Deserialize, Serialize};
+
+/// One row of the table `effects`: what one condition does to one endpoint of one suite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EffectRow {
+    /// The hypothesis that declared the condition, or `exploratory`.
+    pub hypothesis: String,
+    /// The name that joins `effects`, `differences`, `controls` and `outcomes`.
+    pub condition: String,
+    /// The feature set, direction or head that is edited.
+    pub set: String,
+    /// How many features the set holds. `None` for a direction or head.
+    pub set_size: Option<u64>,
+    /// The variant whose forward pass is edited.
+    pub receiver: String,
+    /// The variant that a transplant takes from.
+    pub donor: Option<String>,
+    /// The kind of edit, by its name in the study.
+    pub edit: String,
+    /// The dose, in units of the edit (`None` where the edit has none).
+    pub dose: Option<f64>,
+    /// Whose activations made the code: `joint`, `own` or `swap`.
+    pub readout: String,
+    /// The suite.
+    pub suite: String,
+    /// What the suite stands for: `in_domain`, `transfer`, `safety` or `collateral`.
+    pub axis: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// Whether the hypothesis was declared on this receiver, suite and endpoint.
+    pub declared: bool,
+    /// The declared sign of the effect: `decrease`, `increase` or `either`.
+    pub direction: String,
+    /// Mean of the endpoint without the edit, on the measuring half.
+    pub baseline: f64,
+    /// Mean of the endpoint with the edit, on the same problems with the same random numbers.
+    pub edited: f64,
+    /// The same endpoint when the whole difference between donor and receiver is transplanted.
+    pub ceiling: Option<f64>,
+    /// `edited - baseline`, the mean over problems of paired differences.
+    pub effect: f64,
+    /// Lower end of the pointwise 95 % interval, clustered by problem.
+    pub ci_low: f64,
+    /// Upper end of the pointwise 95 % interval, clustered by problem.
+    pub ci_high: f64,
+    /// Two-sided sign-flip p-value over problems, against no effect.
+    pub p_zero: f64,
+    /// Share of matched controls (with one added above and below) that move it as much. `None` without controls.
+    pub p_controls: Option<f64>,
+    /// How many matched control draws stand beside it.
+    pub controls: u64,
+    /// The smallest effect that would be found with power .8 at level .05 (two-sided, by the paired standard error).
+    pub mde: Option<f64>,
+    /// How many problems were measured.
+    pub problems: u64,
+    /// Samples a problem.
+    pub samples: u64,
+    /// Share of edited positions at which any feature of the set was active. `None` for directions and heads.
+    pub fired: Option<f64>,
+    /// Mean norm of the edit's delta where it acts, over the mean norm of the receiver's activation.
+    pub delta_norm: Option<f64>,
+}
+
+/// One row of the table `controls`: one matched control draw in the place of a hypothesis's set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ControlRow {
+    /// The hypothesis that it is a control of.
+    pub hypothesis: String,
+    /// The condition whose set it replaces.
+    pub condition: String,
+    /// How the draw was made: `any`, `same_class`, `shared_shift` or `random_direction`.
+    pub cloud: String,
+    /// Which draw of the cloud.
+    pub draw: u64,
+    /// The suite.
+    pub suite: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// Its effect, measured as the set's.
+    pub effect: f64,
+    /// The worst relative gap to the set in firing rate and mean squared delta, over suites and prompt/response.
+    pub balance: f64,
+    /// Whether the balance is within the study's tolerance. Draws that are not matched support no claim.
+    pub matched: bool,
+}
+
+/// One row of the table `differences`: a problem's paired difference under one condition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DifferenceRow {
+    /// The condition.
+    pub condition: String,
+    /// The suite.
+    pub suite: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The problem: the unit of every test.
+    pub problem: String,
+    /// Mean of the endpoint over the problem's samples without the edit.
+    pub baseline: f64,
+    /// Mean of the endpoint over the problem's samples with the edit, same random numbers.
+    pub edited: f64,
+}
+
+impl DifferenceRow {
+    /// Edited less baseline.
+    pub fn difference(&self) -> f64 {
+        self.edited - self.baseline
+    }
+}
