@@ -1,1 +1,82 @@
-//! The command line: one file a verb.
+//! The command line: one file a verb; raw flags -> checked request -> library call -> a short answer.
+//!
+//! Answers go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 the work failed, 2 the
+//! request was wrong, 128 + signal stopped with a checkpoint saved.
+//!
+//! To add the verb `fit`:
+//!
+//! 1. Write `fit.rs` with `#[derive(clap::Args)] pub(crate) struct FitArguments` (raw flags; each doc
+//!    comment is its help) and `pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()>`.
+//! 2. Below, add `mod fit;`, one line to [`Command`] (its doc comment is the line in `--help`) and one line
+//!    to [`dispatch`]. A `check …` verb goes to `check.rs` in the same way.
+//!
+//! A verb reads its flags, calls the library with `context.observer` and `context.device()?`, and ends
+//! with `context.printer.answer(&value, || text)`: `text` for people, `value` as JSON under `--json`.
+//! `--seed` and `--set` come from [`flags`], so that they mean the same everywhere.
+
+mod check;
+mod context;
+mod flags;
+mod logging;
+mod printer;
+mod progress;
+mod signals;
+
+pub(crate) use context::Context;
+
+use crate::error::Result;
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+/// Which features carry reasoning transfer, and which carry the loss of safety, between a model and its
+/// post-trained variants.
+#[derive(Parser)]
+#[command(name = "deltascope", version, subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    #[command(flatten)]
+    globals: context::GlobalArguments,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Verify one thing and say how well it holds.
+    Check(check::CheckArguments),
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Check(arguments) => check::check(arguments, context),
+    }
+}
+
+/// Runs the command line `arguments` (the program's name first) and returns the exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe is the reader's choice, as in `deltascope --help | head -1`.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).unwrap_or(2);
+        }
+    };
+    let context = Context::new(arguments.globals);
+    match dispatch(arguments.command, &context) {
+        Ok(()) => 0,
+        Err(error) => {
+            context.printer.failure(&error);
+            error.exit_code()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_of_every_verb_are_consistent() {
+        super::Arguments::command().debug_assert();
+    }
+}

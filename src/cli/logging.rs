@@ -1,0 +1,45 @@
+//! Logs to stderr: warnings, with `--verbose` more, with `RUST_LOG` whatever it asks for.
+
+use super::progress::Bars;
+use std::io::{Result, Write, stderr};
+use std::sync::Arc;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+pub(super) fn start(bars: &Arc<Bars>, quiet: bool, verbose: bool) {
+    let default = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, true) => "warn,deltascope=debug",
+        _ => "warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // A second call in one process (a library user's, a test's) keeps the first subscriber.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(verbose)
+        .with_writer(AboveBars(bars.clone()))
+        .try_init();
+}
+
+/// Writes log lines with the progress bars out of the way.
+struct AboveBars(Arc<Bars>);
+
+impl<'a> MakeWriter<'a> for AboveBars {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line(&self.0)
+    }
+}
+
+struct Line<'a>(&'a Bars);
+
+impl Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+        self.0.suspend(|| stderr().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        stderr().lock().flush()
+    }
+}
