@@ -33,6 +33,9 @@ pub struct EffectRow {
     pub axis: String,
     /// The endpoint.
     pub endpoint: String,
+    /// `necessary` (removed from a post-trained model), `sufficient` (added to base), `ceiling` (whole
+    /// difference, error only) or `exploratory`.
+    pub kind: String,
     /// Whether the hypothesis was declared on this receiver, suite and endpoint.
     pub declared: bool,
     /// The declared sign of the effect: `decrease`, `increase` or `either`.
@@ -41,6 +44,8 @@ pub struct EffectRow {
     pub baseline: f64,
     /// Mean of the endpoint with the edit, on the same problems with the same random numbers.
     pub edited: f64,
+    /// How far the endpoint can move from the baseline in the declared direction.
+    pub headroom: Option<f64>,
     /// The same endpoint when the whole difference between donor and receiver is transplanted.
     pub ceiling: Option<f64>,
     /// `edited - baseline`, the mean over problems of paired differences.
@@ -61,10 +66,14 @@ pub struct EffectRow {
     pub problems: u64,
     /// Samples a problem.
     pub samples: u64,
-    /// Share of edited positions at which any feature of the set was active. `None` for directions and heads.
-    pub fired: Option<f64>,
+    /// Share of prompt positions at which any feature of the set was active. `None` for directions and heads.
+    pub fired_prompt: Option<f64>,
+    /// Share of response positions at which any feature of the set was active. `None` for directions and heads.
+    pub fired_response: Option<f64>,
     /// Mean norm of the edit's delta where it acts, over the mean norm of the receiver's activation.
     pub delta_norm: Option<f64>,
+    /// Nothing of the set fired, or the delta was next to nothing: no effect could have been seen.
+    pub untestable: bool,
 }
 
 /// One row of the table `controls`: one matched control draw in the place of a hypothesis's set.

@@ -97,6 +97,11 @@ pub const EFFECTS: TableSpec = TableSpec {
             ColumnType::Float,
             "mean of the endpoint with the edit, same problems and random numbers",
         ),
+        fixed(
+            "headroom",
+            ColumnType::Float,
+            "how far it can move from the baseline in the declared direction",
+        ),
         fixed("ceiling", ColumnType::Float, "the endpoint when the whole difference is transplanted"),
         fixed("effect", ColumnType::Float, "edited less baseline, mean over problems"),
         fixed("ci_low", ColumnType::Float, "lower end of the pointwise 95 % interval, clustered by problem"),
@@ -107,12 +112,14 @@ pub const EFFECTS: TableSpec = TableSpec {
         fixed("mde", ColumnType::Float, "smallest effect found with power .8 at level .05"),
         fixed("problems", ColumnType::Integer, "problems measured"),
         fixed("samples", ColumnType::Integer, "samples a problem"),
-        fixed(
-            "fired",
-            ColumnType::Float,
-            "share of edited positions at which any feature of the set was active",
-        ),
+        fixed("fired_prompt", ColumnType::Float, "share of prompt positions at which the set was active"),
+        fixed("fired_response", ColumnType::Float, "share of response positions at which the set was active"),
         fixed("delta_norm", ColumnType::Float, "mean norm of the delta over mean norm of the activation"),
+        fixed(
+            "untestable",
+            ColumnType::Boolean,
+            "nothing of the set fired, or the delta was next to nothing",
+        ),
     ],
 };
 
