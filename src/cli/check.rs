@@ -3,7 +3,7 @@
 //! To add `check model`: write `check_model.rs` as any verb's file, then add one line to [`CheckCommand`]
 //! and one to [`check`].
 
-use super::Context;
+use super::{Context, check_objectives};
 use crate::error::Result;
 use clap::Subcommand;
 
@@ -15,8 +15,13 @@ pub(crate) struct CheckArguments {
 }
 
 #[derive(Subcommand)]
-enum CheckCommand {}
+enum CheckCommand {
+    /// Compare our losses and gradients with a file of reference numbers.
+    Objectives(check_objectives::CheckObjectivesArguments),
+}
 
-pub(crate) fn check(arguments: CheckArguments, _context: &Context) -> Result<()> {
-    match arguments.command {}
+pub(crate) fn check(arguments: CheckArguments, context: &Context) -> Result<()> {
+    match arguments.command {
+        CheckCommand::Objectives(arguments) => check_objectives::check_objectives(arguments, context),
+    }
 }

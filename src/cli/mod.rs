@@ -15,6 +15,7 @@
 //! `--seed` and `--set` come from [`flags`], so that they mean the same everywhere.
 
 mod check;
+mod check_objectives;
 mod context;
 mod flags;
 mod logging;

@@ -1,1 +1,3 @@
-//! SFT and policy gradient, optimiser, schedules, checkpoints.
+//! Post-training: supervised fine-tuning and policy gradient, with exact resume.
+
+pub mod rl;

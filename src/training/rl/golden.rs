@@ -1,0 +1,349 @@
+//! Recomputes a file of reference losses, gradients, advantages and KL terms, and says how far off we are.
+//!
+//! The layout, per case: `old_logp`, `logp`, `ref_logp`, `mask` (`[responses][tokens]`), `group_size`,
+//! `reward` (one per response), `advantages` (by name, one per response), `losses` (name, aggregation,
+//! config, advantage, `loss`, `grad_logp`) and `kl` (by name, `[responses][tokens]`). What a case leaves
+//! out is computed but not compared; configuration keys and their defaults are those of verl.
+
+use super::advantages::Advantage;
+use super::objectives::{Aggregation, Clip, Fipo, KlEstimator, Objective, PolicyLoss, Responses, Totals};
+use crate::error::{At, Error, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+/// One number or array that was compared.
+#[derive(Clone, Debug, Serialize, PartialEq)]
+pub struct Comparison {
+    /// Index of the case in the file.
+    pub case: usize,
+    /// What was compared, as in `fipo token-mean 32b: gradient`.
+    pub what: String,
+    /// The largest `|ours - theirs| / max(1, |theirs|)`.
+    pub difference: f64,
+}
+
+/// The largest difference that two f64 implementations of one formula may have.
+pub const TOLERANCE: f64 = 1e-9;
+
+/// Computes every quantity of `file` and compares it with the number given there, if one is.
+///
+/// Returns the file with our numbers in place of its own, and the comparisons in file order.
+///
+/// # Errors
+/// If the file does not have the layout above; the error names the case and the field.
+pub fn recompute(file: &Value) -> Result<(Value, Vec<Comparison>)> {
+    let mut ours = file.clone();
+    let mut comparisons = Vec::new();
+    let cases = ours
+        .get_mut("cases")
+        .and_then(Value::as_array_mut)
+        .ok_or_else(|| Error::request("expected an object with an array `cases`"))?;
+    for (index, case) in cases.iter_mut().enumerate() {
+        let mut compare = |what: String, difference: Option<f64>| {
+            if let Some(difference) = difference {
+                comparisons.push(Comparison { case: index, what, difference });
+            }
+        };
+        recompute_case(case, &mut compare).at(format!("case {index}"))?;
+    }
+    Ok((ours, comparisons))
+}
+
+#[derive(Deserialize)]
+struct Inputs {
+    group_size: usize,
+    old_logp: Vec<Vec<f64>>,
+    logp: Vec<Vec<f64>>,
+    #[serde(default)]
+    ref_logp: Option<Vec<Vec<f64>>>,
+    mask: Vec<Vec<f64>>,
+    reward: Vec<f64>,
+}
+
+#[derive(Deserialize)]
+struct LossCase {
+    name: String,
+    advantage: Advantage,
+    aggregation: Aggregation,
+    config: Config,
+    #[serde(default)]
+    variant: Option<String>,
+    #[serde(default)]
+    loss: Option<f64>,
+    #[serde(default)]
+    grad_logp: Option<Vec<Vec<f64>>>,
+}
+
+/// verl's configuration keys, with its defaults.
+#[derive(Deserialize)]
+#[serde(default)]
+struct Config {
+    clip_ratio: f64,
+    clip_ratio_low: Option<f64>,
+    clip_ratio_high: Option<f64>,
+    clip_ratio_c: f64,
+    policy_loss: FutureKl,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            clip_ratio: 0.2,
+            clip_ratio_low: None,
+            clip_ratio_high: None,
+            clip_ratio_c: 3.0,
+            policy_loss: FutureKl::default(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct FutureKl {
+    decay_rate: f64,
+    future_kl_clip_ratio: f64,
+    future_kl_clip_high_only: bool,
+    safety_thresh: f64,
+}
+
+impl Default for FutureKl {
+    fn default() -> Self {
+        Self {
+            decay_rate: 128.0,
+            future_kl_clip_ratio: 0.0,
+            future_kl_clip_high_only: false,
+            safety_thresh: 4.0,
+        }
+    }
+}
+
+/// The upper bound of FIPO's weight when its clip ratio is zero, which means "no bounds".
+const UNBOUNDED_WEIGHT: f64 = 10.0;
+
+impl Config {
+    fn loss(&self, name: &str) -> Result<PolicyLoss> {
+        let clip = |dual| Clip {
+            low: self.clip_ratio_low.unwrap_or(self.clip_ratio),
+            high: self.clip_ratio_high.unwrap_or(self.clip_ratio),
+            dual,
+        };
+        let loss = match name {
+            "reinforce" => PolicyLoss::Reinforce,
+            "ppo_clip" => PolicyLoss::PpoClip(clip(Some(self.clip_ratio_c))),
+            "gspo" => PolicyLoss::Gspo(clip(None)),
+            "fipo" => {
+                let future = &self.policy_loss;
+                let (below, above) = match (future.future_kl_clip_ratio, future.future_kl_clip_high_only) {
+                    (0.0, _) => (1.0, UNBOUNDED_WEIGHT - 1.0),
+                    (ratio, true) => (0.0, ratio),
+                    (ratio, false) => (ratio, ratio),
+                };
+                PolicyLoss::Fipo(Fipo {
+                    clip: clip(Some(self.clip_ratio_c)),
+                    half_life: future.decay_rate,
+                    below,
+                    above,
+                    safety: future.safety_thresh,
+                })
+            }
+            other => {
+                return Err(Error::request(format!("unknown loss `{other}`"))
+                    .hint("use reinforce, ppo_clip, gspo or fipo"));
+            }
+        };
+        loss.check()?;
+        Ok(loss)
+    }
+}
+
+const ADVANTAGES: [(&str, Advantage); 4] = [
+    ("grpo", Advantage::Grpo),
+    ("dr_grpo", Advantage::DrGrpo),
+    ("rloo", Advantage::Rloo),
+    ("reinforce", Advantage::Reinforce),
+];
+
+const ESTIMATORS: [(&str, KlEstimator); 3] =
+    [("k1", KlEstimator::K1), ("k2", KlEstimator::K2), ("k3", KlEstimator::K3)];
+
+fn recompute_case(case: &mut Value, compare: &mut impl FnMut(String, Option<f64>)) -> Result<()> {
+    let inputs: Inputs = parse(case.clone())?;
+    let (rows, width) = (inputs.mask.len(), inputs.mask.first().map_or(0, Vec::len));
+    let mask = flat("mask", &inputs.mask, rows, width)?.into_iter().map(|value| value != 0.0).collect();
+    let old = flat("old_logp", &inputs.old_logp, rows, width)?;
+    let batch = Responses::new(rows, width, mask, old, flat("logp", &inputs.logp, rows, width)?)?;
+    if inputs.reward.len() != rows {
+        return Err(Error::request(format!(
+            "`reward`: expected {rows} numbers, found {}",
+            inputs.reward.len()
+        )));
+    }
+    if let Some(given) = case.get_mut("advantages").and_then(Value::as_object_mut) {
+        for (name, kind) in ADVANTAGES {
+            let ours = kind.of(&inputs.reward, inputs.group_size)?;
+            let theirs = given.get(name).and_then(numbers);
+            compare(format!("advantages {name}"), theirs.and_then(|theirs| worst(&ours, &theirs)));
+            replace(given, name, ours.into());
+        }
+    }
+    if let Some(losses) = case.get_mut("losses").and_then(Value::as_array_mut) {
+        for (index, value) in losses.iter_mut().enumerate() {
+            recompute_loss(value, &inputs, &batch, compare).at(format!("loss {index}"))?;
+        }
+    }
+    if let (Some(reference), Some(given)) =
+        (&inputs.ref_logp, case.get_mut("kl").and_then(Value::as_object_mut))
+    {
+        let reference = flat("ref_logp", reference, rows, width)?;
+        for (name, estimator) in ESTIMATORS {
+            let terms = batch.new.iter().zip(&reference);
+            let ours: Vec<f64> =
+                terms.map(|(&new, &reference)| estimator.term(new, reference).value).collect();
+            let theirs = given.get(name).and_then(numbers);
+            compare(format!("kl {name}"), theirs.and_then(|theirs| worst(&ours, &theirs)));
+            replace(given, name, nested(&ours, width));
+        }
+    }
+    Ok(())
+}
+
+fn recompute_loss(
+    value: &mut Value,
+    inputs: &Inputs,
+    batch: &Responses,
+    compare: &mut impl FnMut(String, Option<f64>),
+) -> Result<()> {
+    let case: LossCase = parse(value.clone())?;
+    let objective =
+        Objective { loss: case.config.loss(&case.name)?, aggregation: case.aggregation, kl: None };
+    let per_response = case.advantage.of(&inputs.reward, inputs.group_size)?;
+    let advantages: Vec<f64> =
+        per_response.iter().flat_map(|advantage| std::iter::repeat_n(*advantage, batch.width)).collect();
+    let ours = objective.evaluate(batch, &advantages, None, &Totals::of(batch))?;
+    let scale = ours.watched.rescale(case.aggregation);
+    let loss = ours.loss * scale;
+    let gradient: Vec<f64> = ours.weights.iter().map(|weight| weight * scale).collect();
+    let aggregation = value.get("aggregation").and_then(Value::as_str).unwrap_or_default();
+    let name = [case.name.as_str(), aggregation, case.variant.as_deref().unwrap_or_default()].join(" ");
+    let name = name.trim_end().to_owned();
+    compare(format!("{name}: loss"), case.loss.and_then(|theirs| worst(&[loss], &[theirs])));
+    let theirs = case.grad_logp.map(|rows| rows.concat());
+    compare(format!("{name}: gradient"), theirs.and_then(|theirs| worst(&gradient, &theirs)));
+    if let Some(object) = value.as_object_mut() {
+        object.insert("loss".into(), loss.into());
+        object.insert("grad_logp".into(), nested(&gradient, batch.width));
+    }
+    Ok(())
+}
+
+fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
+    serde_json::from_value(value).map_err(|error| Error::request(error.to_string()))
+}
+
+fn flat(name: &str, rows: &[Vec<f64>], count: usize, width: usize) -> Result<Vec<f64>> {
+    match rows.len() == count && rows.iter().all(|row| row.len() == width) {
+        true => Ok(rows.concat()),
+        false => Err(Error::request(format!("`{name}`: expected {count} rows of {width}, as in `mask`"))),
+    }
+}
+
+/// The numbers of an array or of an array of arrays.
+fn numbers(value: &Value) -> Option<Vec<f64>> {
+    let mut all = Vec::new();
+    for item in value.as_array()? {
+        match item {
+            Value::Array(_) => all.extend(numbers(item)?),
+            item => all.push(item.as_f64()?),
+        }
+    }
+    Some(all)
+}
+
+fn nested(values: &[f64], width: usize) -> Value {
+    values.chunks(width.max(1)).map(|row| Value::from(row.to_vec())).collect()
+}
+
+/// Only what the file asks for is written into it.
+fn replace(object: &mut Map<String, Value>, name: &str, value: Value) {
+    if let Some(slot) = object.get_mut(name) {
+        *slot = value;
+    }
+}
+
+/// The largest relative difference; infinite if the sizes differ or a number is not finite.
+fn worst(ours: &[f64], theirs: &[f64]) -> Option<f64> {
+    if ours.len() != theirs.len() {
+        return Some(f64::INFINITY);
+    }
+    let difference = |(ours, theirs): (&f64, &f64)| {
+        let difference = (ours - theirs).abs() / theirs.abs().max(1.0);
+        if difference.is_nan() { f64::INFINITY } else { difference }
+    };
+    ours.iter().zip(theirs).map(difference).reduce(f64::max)
+}
+
+/// The largest difference per kind of quantity, for a short answer.
+pub fn summary(comparisons: &[Comparison]) -> BTreeMap<String, f64> {
+    let mut worst = BTreeMap::<String, f64>::new();
+    for comparison in comparisons {
+        let entry = worst.entry(comparison.what.clone()).or_default();
+        *entry = entry.max(comparison.difference);
+    }
+    worst
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fixture() -> Value {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/objectives.json");
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_reference_numbers_are_met() {
+        let (ours, comparisons) = recompute(&fixture()).unwrap();
+        assert_eq!(comparisons.len(), 3 * (3 + 2 * 8 + 3));
+        for comparison in &comparisons {
+            assert!(comparison.difference <= TOLERANCE, "{comparison:?}");
+        }
+        let (_, again) = recompute(&ours).unwrap();
+        assert!(again.iter().all(|comparison| comparison.difference == 0.0), "our numbers are in the file");
+    }
+
+    #[test]
+    fn single_precision_inputs_change_little() {
+        let mut file = fixture();
+        round(&mut file);
+        let (_, comparisons) = recompute(&file).unwrap();
+        let worst = comparisons.iter().map(|comparison| comparison.difference).fold(0.0, f64::max);
+        assert!(worst < 1e-5, "{worst}");
+    }
+
+    fn round(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(round),
+            Value::Object(object) => object
+                .iter_mut()
+                .filter(|(key, _)| !matches!(key.as_str(), "config" | "group_size"))
+                .for_each(|(_, value)| round(value)),
+            Value::Number(number) if number.is_f64() => {
+                *value = f64::from(number.as_f64().unwrap_or_default() as f32).into();
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_wrong_number_is_seen_and_a_wrong_layout_is_named() {
+        let mut file = fixture();
+        file["cases"][1]["losses"][0]["loss"] = 1.0.into();
+        let (_, comparisons) = recompute(&file).unwrap();
+        assert_eq!(comparisons.iter().filter(|found| found.difference > TOLERANCE).count(), 1);
+        file["cases"][2]["mask"] = Value::Null;
+        let error = recompute(&file).unwrap_err().to_string();
+        assert!(error.contains("case 2"), "{error}");
+    }
+}
