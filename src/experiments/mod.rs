@@ -1,5 +1,6 @@
 //! Experiments: edit x receiver x suite x controls become outcomes and effects.
 
+pub mod controls;
 mod rows;
 
 pub use rows::{ControlRow, DifferenceRow, EffectRow};

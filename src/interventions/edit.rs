@@ -20,7 +20,6 @@ pub enum Edit {
     Steer,
     /// Replaces the receiver's decoders by the donor's, at the joint code.
     Transplant(String),
-
     /// Removes the component along the set's direction.
     ProjectOut,
     /// Adds dose times the set's unit direction.
@@ -41,7 +40,6 @@ impl Edit {
             Self::Clamp => "clamp",
             Self::Steer => "steer",
             Self::Transplant(_) => "transplant",
-
             Self::ProjectOut => "project_out",
             Self::AddDirection => "add_direction",
             Self::WholeDifference(_) => "whole_difference",

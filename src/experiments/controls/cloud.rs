@@ -1,0 +1,204 @@
+//! The clouds from which controls are drawn.
+
+use super::balance::Balance;
+use super::search::{Target, search};
+use super::stock::{Stock, Write};
+use crate::error::{Error, Result};
+use crate::rng::Stream;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A kind of control.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cloud {
+    /// Any live feature that was not selected.
+    Any,
+    /// Features of the same classes as the set's, not selected.
+    SameClass,
+    /// Shared features whose activation shifted as much on the suite.
+    SharedShift,
+    /// A random direction with the set's own gate and norm at every token.
+    RandomDirection,
+}
+
+impl Cloud {
+    /// All clouds, in the order in which draws are dealt.
+    pub const ALL: [Self; 4] = [Self::Any, Self::SameClass, Self::SharedShift, Self::RandomDirection];
+
+    /// The name in the table `controls`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::SameClass => "same_class",
+            Self::SharedShift => "shared_shift",
+            Self::RandomDirection => "random_direction",
+        }
+    }
+}
+
+/// One control: what is edited in the place of the tested set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ControlSet {
+    /// Where it was drawn from.
+    pub cloud: Cloud,
+    /// Which draw of that cloud.
+    pub draw: u64,
+    /// The features; for a random direction, those of the tested set, whose gate and norm it borrows.
+    pub features: Vec<u32>,
+    /// The unit direction, for [`Cloud::RandomDirection`].
+    pub direction: Option<Vec<f32>>,
+    /// How well it matches.
+    pub balance: Balance,
+    /// Whether every gap is within the tolerance.
+    pub matched: bool,
+}
+
+/// Draws `count` controls for `set`, dealt over the clouds in turn.
+///
+/// A feature cloud that cannot be matched passes its places to the other feature clouds (never to the random
+/// directions, which are the weaker null). What is still missing is filled with the best unmatched
+/// draws, marked as such.
+///
+/// # Errors
+/// If the set is empty.
+pub fn draw(
+    stock: &Stock,
+    writes: &[Write],
+    set: &[u32],
+    count: usize,
+    tolerance: f64,
+    seed: u64,
+    key: u64,
+) -> Result<Vec<ControlSet>> {
+    if set.is_empty() {
+        return Err(Error::work("there is no feature in the set, so nothing to match controls to"));
+    }
+    let width = writes.iter().map(|write| write.slope.len().max(write.constant.len())).max().unwrap_or(0);
+    let target = Target::new(stock, writes, set, tolerance);
+    let quota = |cloud: usize| (count + Cloud::ALL.len() - 1 - cloud) / Cloud::ALL.len();
+    let features: Vec<Cloud> =
+        Cloud::ALL.into_iter().filter(|cloud| *cloud != Cloud::RandomDirection).collect();
+    let mut found: Vec<Vec<ControlSet>> = features
+        .iter()
+        .map(|cloud| draw_features(&target, *cloud, 2 * count.div_ceil(features.len()) + 2, seed, key))
+        .collect();
+    let directions = quota(Cloud::ALL.len() - 1);
+    let wanted = count - directions;
+    let mut controls: Vec<ControlSet> = Vec::new();
+    for (cloud, drawn) in found.iter_mut().enumerate() {
+        let matched = drawn.iter().take_while(|control| control.matched).count();
+        controls.extend(drawn.drain(..matched.min(quota(cloud))));
+    }
+    let mut spare: Vec<ControlSet> = found.into_iter().flatten().collect();
+    spare.sort_by(|a, b| {
+        b.matched.cmp(&a.matched).then_with(|| {
+            if a.matched { std::cmp::Ordering::Equal } else { a.balance.worst.total_cmp(&b.balance.worst) }
+        })
+    });
+    controls.extend(spare.into_iter().take(wanted.saturating_sub(controls.len())));
+    controls.sort_by_key(|control| (control.cloud, control.draw));
+    controls
+        .extend((0..directions as u64).map(|draw| random_direction(&target, set, width, draw, seed, key)));
+    Ok(controls)
+}
+
+/// Distinct draws of one cloud: the matched ones first, then the others by their balance.
+fn draw_features(target: &Target<'_>, cloud: Cloud, count: usize, seed: u64, key: u64) -> Vec<ControlSet> {
+    let pools = target.pools(cloud);
+    if pools.iter().any(Vec::is_empty) {
+        return Vec::new();
+    }
+    let shift = cloud == Cloud::SharedShift;
+    let drawn: Vec<ControlSet> = (0..count as u64)
+        .into_par_iter()
+        .filter_map(|draw| {
+            let stream = Stream::new(seed, "control", &[key, cloud as u64, draw]);
+            let (features, balance, matched) = search(target, &pools, shift, stream)?;
+            Some(ControlSet { cloud, draw, features, direction: None, balance, matched })
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    let mut distinct: Vec<ControlSet> =
+        drawn.into_iter().filter(|control| seen.insert(control.features.clone())).collect();
+    distinct.sort_by(|a, b| {
+        b.matched.cmp(&a.matched).then_with(|| {
+            if a.matched { a.draw.cmp(&b.draw) } else { a.balance.worst.total_cmp(&b.balance.worst) }
+        })
+    });
+    distinct
+}
+
+fn random_direction(
+    target: &Target<'_>,
+    set: &[u32],
+    width: usize,
+    draw: u64,
+    seed: u64,
+    key: u64,
+) -> ControlSet {
+    let mut stream = Stream::new(seed, "control", &[key, Cloud::RandomDirection as u64, draw]);
+    let direction: Vec<f32> = (0..width).map(|_| stream.normal()).collect();
+    let norm = direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+    ControlSet {
+        cloud: Cloud::RandomDirection,
+        draw,
+        features: set.to_vec(),
+        direction: Some(direction.into_iter().map(|x| (f64::from(x) / norm) as f32).collect()),
+        balance: target.balance_with_itself(),
+        matched: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stock::tests::random_stock;
+    use super::*;
+
+    #[test]
+    fn controls_match_the_set_in_size_rate_and_energy_and_never_contain_it() {
+        let (stock, writes) = random_stock(200);
+        let set = [3, 8, 15, 100];
+        let controls = draw(&stock, &writes, &set, 59, 0.2, 7, 1).unwrap();
+        assert_eq!(controls.len(), 59);
+        for control in &controls {
+            assert_eq!(control.features.len(), set.len());
+            assert!(control.matched && control.balance.worst <= 0.2, "{control:?}");
+            let disjoint = control.features.iter().all(|feature| !set.contains(feature));
+            assert_eq!(disjoint, control.cloud != Cloud::RandomDirection);
+            if control.cloud == Cloud::SameClass {
+                let specific = control.features.iter().filter(|feature| *feature % 2 == 1).count();
+                assert_eq!(specific, 2, "the classes are those of the set");
+            }
+            if control.cloud == Cloud::SharedShift {
+                assert!(control.features.iter().all(|feature| feature % 2 == 0));
+            }
+        }
+        let clouds: Vec<usize> = Cloud::ALL
+            .iter()
+            .map(|cloud| controls.iter().filter(|control| control.cloud == *cloud).count())
+            .collect();
+        assert_eq!(clouds.iter().sum::<usize>(), 59);
+        assert_eq!(clouds[3], 14, "{clouds:?}");
+        assert_eq!(
+            controls,
+            draw(&stock, &writes, &set, 59, 0.2, 7, 1).unwrap(),
+            "the seed decides every draw"
+        );
+    }
+
+    #[test]
+    fn a_set_that_nothing_resembles_gets_unmatched_controls_that_say_so() {
+        let (mut stock, writes) = random_stock(50);
+        stock.firing[3].iter_mut().for_each(|(_, code)| *code *= 100.0);
+        let controls = draw(&stock, &writes, &[3], 20, 0.2, 7, 1).unwrap();
+        let (directions, features): (Vec<_>, Vec<_>) =
+            controls.iter().partition(|control| control.cloud == Cloud::RandomDirection);
+        assert!(directions.iter().all(|control| control.matched));
+        assert!(
+            !features.is_empty()
+                && features.iter().all(|control| !control.matched && control.balance.worst > 0.9)
+        );
+    }
+}

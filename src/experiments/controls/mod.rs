@@ -1,0 +1,23 @@
+//! Matched control sets (PROTOCOL 4).
+//!
+//! A set is selected for what it does, so it also fires often and writes much; a control must do so too.
+//!
+//! 1. [`Stock`] knows, on tokens of the selection half, where every feature fires, how strongly, and to
+//!    which cell (suite x prompt/response) each token belongs.
+//! 2. [`Stock::footprint`] is what a set does there under an edit: per cell the share of tokens at which
+//!    it acts, and its mean squared delta. [`Balance`] compares two footprints.
+//! 3. [`draw`] fills a cloud: start from features that resemble the set's one by one, then swap features
+//!    as long as that brings the footprint closer, until every cell is within the tolerance.
+//!
+//! Three clouds of features (any; the same classes; shared features whose activation shifted as much) and
+//! one of random directions, which borrow the set's own gate and norm and so match by construction.
+//! A cloud that cannot be matched says so in its balance, and its draws support no claim.
+
+mod balance;
+mod cloud;
+mod search;
+mod stock;
+
+pub use balance::{Balance, CellBalance};
+pub use cloud::{Cloud, ControlSet, draw};
+pub use stock::{Cell, FeatureTraits, Stock, Write};
