@@ -1,0 +1,181 @@
+//! Arithmetic that can be done before anything is measured: could this study ever reach significance?
+//!
+//! * A p-value against B controls is at least 1 / (B + 1). With m hypotheses the smallest must reach
+//!   alpha / m (Holm, Benjamini-Hochberg) or alpha / (m H_m) (Benjamini-Yekutieli, H_m = 1 + 1/2 + ... + 1/m).
+//! * A two-sided exact sign flip over n problems is at least 2 / 2^n.
+
+use super::settings::{ClaimSettings, Correction};
+use crate::error::{Error, Result};
+
+/// What a study needs at least, and what it could find.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Power {
+    /// Declared hypotheses.
+    pub hypotheses: usize,
+    /// Controls that each hypothesis needs at least.
+    pub needed_controls: usize,
+    /// Problems in the measuring half that each suite needs at least.
+    pub needed_problems: usize,
+}
+
+impl Power {
+    /// The least that a study of `hypotheses` needs under `settings`.
+    pub fn of(hypotheses: usize, settings: &ClaimSettings) -> Self {
+        let level = smallest_level(hypotheses, settings);
+        // Rounded down a hair, for 3 / 0.05 must be 60 in floating point too.
+        let needed_controls = ((1.0 / level - 1e-9).ceil() - 1.0).max(0.0) as usize;
+        let needed_problems = (1.0 + (1.0 / level).log2() - 1e-9).ceil().max(1.0) as usize;
+        Self { hypotheses, needed_controls, needed_problems }
+    }
+
+    /// Refuses a study that could never make a claim.
+    ///
+    /// # Errors
+    /// If it has fewer controls than it needs.
+    pub fn check_controls(&self, controls: usize) -> Result<()> {
+        if self.hypotheses == 0 || controls >= self.needed_controls {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "`interventions.controls`: expected at least {} for {} hypotheses, found {controls}: \
+             no p-value could pass the correction",
+            self.needed_controls, self.hypotheses
+        ))
+        .hint(format!("set `controls = {}`, or declare fewer hypotheses", self.needed_controls)))
+    }
+
+    /// Refuses a hypothesis on a suite with too few problems.
+    ///
+    /// # Errors
+    /// If the measuring half of `suite` has fewer problems than the sign flip needs.
+    pub fn check_problems(&self, suite: &str, problems: usize) -> Result<()> {
+        if self.hypotheses == 0 || problems >= self.needed_problems {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "suite `{suite}`: expected at least {} problems in the measuring half for {} hypotheses, found \
+             {problems}: no sign flip could pass the correction",
+            self.needed_problems, self.hypotheses
+        ))
+        .hint("take a suite with more problems, or declare fewer hypotheses"))
+    }
+}
+
+/// The level that the smallest of `hypotheses` p-values must reach.
+fn smallest_level(hypotheses: usize, settings: &ClaimSettings) -> f64 {
+    let count = hypotheses.max(1);
+    let tests = match settings.correction {
+        Correction::Holm | Correction::Bh => count as f64,
+        Correction::By => count as f64 * (1..=count).map(|rank| 1.0 / rank as f64).sum::<f64>(),
+    };
+    settings.alpha / tests
+}
+
+/// The smallest true effect that a test over `problems` finds with power .8 at the strictest corrected
+/// level, when differences between problems have standard deviation `deviation` (normal approximation).
+pub fn minimum_detectable_effect(
+    hypotheses: usize,
+    settings: &ClaimSettings,
+    problems: usize,
+    deviation: f64,
+) -> f64 {
+    let level = smallest_level(hypotheses, settings);
+    (normal_quantile(1.0 - level / 2.0) + normal_quantile(0.8)) * deviation / (problems.max(1) as f64).sqrt()
+}
+
+/// The standard normal quantile (Acklam's rational approximation, relative error below 1.2e-9).
+fn normal_quantile(probability: f64) -> f64 {
+    const A: [f64; 6] = [
+        -39.696_830_286_653_76,
+        220.946_098_424_520_5,
+        -275.928_510_446_968_7,
+        138.357_751_867_269,
+        -30.664_798_066_147_16,
+        2.506_628_277_459_239,
+    ];
+    const B: [f64; 5] = [
+        -54.476_098_798_224_06,
+        161.585_836_858_040_9,
+        -155.698_979_859_886_6,
+        66.801_311_887_719_72,
+        -13.280_681_552_885_72,
+    ];
+    const C: [f64; 6] = [
+        -0.007_784_894_002_430_293,
+        -0.322_396_458_041_136_5,
+        -2.400_758_277_161_838,
+        -2.549_732_539_343_734,
+        4.374_664_141_464_968,
+        2.938_163_982_698_783,
+    ];
+    const D: [f64; 4] =
+        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
+    let polynomial = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
+    let tail = |p: f64| {
+        let q = (-2.0 * p.ln()).sqrt();
+        polynomial(&C, q) / (polynomial(&D, q) * q + 1.0)
+    };
+    if probability < 0.024_25 {
+        tail(probability)
+    } else if probability > 1.0 - 0.024_25 {
+        -tail(1.0 - probability)
+    } else {
+        let q = probability - 0.5;
+        let r = q * q;
+        polynomial(&A, r) * q / (polynomial(&B, r) * r + 1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(hypotheses: usize, correction: Correction) -> usize {
+        Power::of(hypotheses, &ClaimSettings { correction, ..ClaimSettings::default() }).needed_controls
+    }
+
+    #[test]
+    fn the_protocols_numbers_of_controls() {
+        assert_eq!(needed(1, Correction::Holm), 19);
+        assert_eq!(needed(3, Correction::Holm), 59);
+        assert_eq!(needed(3, Correction::Bh), 59);
+        assert_eq!(needed(3, Correction::By), 109);
+    }
+
+    #[test]
+    fn the_number_of_controls_is_the_least_that_can_reach_the_level() {
+        for hypotheses in 1..40 {
+            for correction in [Correction::Holm, Correction::By] {
+                let settings = ClaimSettings { correction, ..ClaimSettings::default() };
+                let level = smallest_level(hypotheses, &settings);
+                let controls = needed(hypotheses, correction);
+                assert!(1.0 / (controls as f64 + 1.0) <= level * (1.0 + 1e-9));
+                assert!(1.0 / controls as f64 > level * (1.0 + 1e-9), "{hypotheses}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sign_flip_needs_enough_problems() {
+        assert_eq!(Power::of(1, &ClaimSettings::default()).needed_problems, 6);
+        assert_eq!(Power::of(3, &ClaimSettings::default()).needed_problems, 7);
+    }
+
+    #[test]
+    fn an_unreachable_study_is_refused_with_the_number_that_mends_it() {
+        let power = Power::of(3, &ClaimSettings::default());
+        assert!(power.check_controls(59).is_ok());
+        let error = power.check_controls(58).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().contains("set `controls = 59`"), "{error}");
+        assert!(power.check_problems("refusal", 4).is_err());
+        assert!(Power::of(0, &ClaimSettings::default()).check_controls(0).is_ok());
+    }
+
+    #[test]
+    fn the_detectable_effect_is_the_textbooks() {
+        let settings = ClaimSettings::default();
+        let found = minimum_detectable_effect(1, &settings, 100, 0.5);
+        assert!((found - (1.959_963_985 + 0.841_621_234) * 0.05).abs() < 1e-6, "{found}");
+    }
+}
