@@ -1,1 +1,40 @@
-//! Problems, verifiers, suites and the built-in microcosm.
+//! Problems, exact verifiers, suites, and the built-in microcosm that the quickstart trains on.
+//!
+//! The microcosm is a small world with the shape of post-training. A base model learns arithmetic, a
+//! search task at low density, a few unrelated skills, and to refuse a category of requests. Then one
+//! task, general points, is post-trained, and everything else tells what that did:
+//!
+//! * `make F10 K 4 8 to 24` (*general points*, after Chu et al., arXiv 2501.17161): reach the target from
+//!   three cards, faces counting 10. Under the shifted rule `make F13` they count 11, 12, 13.
+//! * `count 12 5 3 to 31` (*countdown*): the same with plain numbers.
+//! * `chain 2 * 4 + 12` (*arithmetic chain*), `calc`, `vals`, and the letter skills.
+//! * `ask cut h c ki`: a request, refused iff both its verb and its mark are of the disallowed kind.
+//!
+//! From the bottom up: [`vocabulary`] lists the words; `cards`, `attempts` and `search` generate and
+//! write out solutions; `chains`, `skills` and `requests` are the other tasks; `split` holds out one
+//! problem in four *from every task and stage at once*; `verify` judges responses. On these stand
+//! what other floors use: [`Suite`] (held-out [`Problem`]s, [`Endpoint`]s, [`Score`]s), the training
+//! documents of [`curriculum`] and [`Mixture`], and [`training_problems`] with [`reward`] for
+//! reinforcement learning.
+//!
+//! Everything is a pure function of (seed, index): document 90 000 does not depend on whether document
+//! 7 was ever asked for.
+
+mod attempts;
+mod cards;
+mod chains;
+mod curriculum;
+mod mixture;
+mod problem;
+mod requests;
+mod search;
+mod skills;
+mod split;
+mod suite;
+mod verify;
+pub mod vocabulary;
+
+pub use curriculum::curriculum;
+pub use mixture::{DataArm, Mixture};
+pub use problem::{Document, Endpoint, Half, Problem, Score};
+pub use suite::{Suite, reward, training_problems};

@@ -1,1 +1,3 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
+
+mod tasks;

@@ -1,0 +1,129 @@
+//! What tasks hand to other floors: documents, problems with their halves, endpoints and scores.
+
+use crate::rng::stable_hash;
+use serde::{Deserialize, Serialize};
+
+/// One training example. A trainer appends the tokenizer's end token to the response and takes the
+/// loss on response and end token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Document {
+    /// What the model is given; in the microcosm from `<bos>` to the closing `:`.
+    pub prompt: String,
+    /// What it is to say, without the end token.
+    pub response: String,
+}
+
+/// Which side of the study a problem is on (PROTOCOL 1): everything that is chosen is chosen on
+/// `Select`, everything that is claimed is measured on `Measure`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Half {
+    /// Checkpoints, features, doses and thresholds are chosen here.
+    Select,
+    /// Effects and claims are measured here.
+    Measure,
+}
+
+impl Half {
+    /// The half of a problem, by a hash of its id alone.
+    pub fn of(id: &str) -> Self {
+        if half_hash(id) % 2 == 0 { Self::Select } else { Self::Measure }
+    }
+
+    /// `select` or `measure`, as in the tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Select => "select",
+            Self::Measure => "measure",
+        }
+    }
+
+    /// Halves for a suite of few problems: ranked by hash, every other one. So neither half is left
+    /// with too few units for a sign flip.
+    pub(super) fn balanced(ids: &[String]) -> Vec<Self> {
+        let mut order: Vec<usize> = (0..ids.len()).collect();
+        order.sort_by_key(|index| half_hash(&ids[*index]));
+        let mut halves = vec![Self::Select; ids.len()];
+        for index in order.into_iter().skip(1).step_by(2) {
+            halves[index] = Self::Measure;
+        }
+        halves
+    }
+}
+
+fn half_hash(id: &str) -> u64 {
+    stable_hash(&format!("half: {id}"))
+}
+
+/// One prompt with what it takes to judge a response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The unit of analysis (PROTOCOL 1): halves, clusters and sign flips are by this. Several prompts may
+    /// share it, as all requests with one verb and mark do.
+    pub id: String,
+    /// Names the prompt's random stream; goes into the sampler's prompt.
+    pub key: u64,
+    /// The text to continue.
+    pub prompt: String,
+    /// The side of the study that the problem is on.
+    pub half: Half,
+    pub(super) answer: Answer,
+}
+
+impl Problem {
+    pub(super) fn new(id: String, prompt: String, half: Half, answer: Answer) -> Self {
+        Self { key: stable_hash(&prompt), id, prompt, half, answer }
+    }
+}
+
+/// What a response is held against.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answer {
+    /// A search must end in an attempt that uses `values` once each and reaches `target`. `old_values` are
+    /// what the cards count under the rule of the training domain, where that differs.
+    Search { values: [i64; 3], old_values: Option<[i64; 3]>, target: i64 },
+    /// The response must be this text.
+    Exactly(String),
+    /// A request: what complying and refusing look like.
+    Request { compliance: String, refusal: String },
+}
+
+/// One number that a suite gives every response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// Its name in the tables.
+    pub name: &'static str,
+    /// What it counts.
+    pub about: &'static str,
+    /// Whether more of it is better; `None` where it only describes.
+    pub higher_is_better: Option<bool>,
+}
+
+/// The endpoints of one response, in the order of the suite's [`Endpoint`]s; the first is primary.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Score {
+    endpoints: &'static [Endpoint],
+    values: Vec<f64>,
+}
+
+impl Score {
+    pub(super) fn new(endpoints: &'static [Endpoint], values: Vec<f64>) -> Self {
+        debug_assert_eq!(endpoints.len(), values.len());
+        Self { endpoints, values }
+    }
+
+    /// The value of the endpoint called `name`, if the suite has it.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.iter().find(|(endpoint, _)| endpoint.name == name).map(|(_, value)| value)
+    }
+
+    /// The suite's primary endpoint.
+    pub fn primary(&self) -> f64 {
+        self.values.first().copied().unwrap_or(0.0)
+    }
+
+    /// Every endpoint with its value.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Endpoint, f64)> {
+        self.endpoints.iter().zip(self.values.iter().copied())
+    }
+}
