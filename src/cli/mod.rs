@@ -21,6 +21,7 @@ mod flags;
 mod logging;
 mod printer;
 mod progress;
+mod report;
 mod signals;
 
 pub(crate) use context::Context;
@@ -44,11 +45,14 @@ struct Arguments {
 enum Command {
     /// Verify one thing and say how well it holds.
     Check(check::CheckArguments),
+    /// Draw the page of a study again from its tables.
+    Report(report::ReportArguments),
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Check(arguments) => check::check(arguments, context),
+        Command::Report(arguments) => report::report(arguments, context),
     }
 }
 

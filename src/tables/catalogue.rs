@@ -153,3 +153,6 @@ pub const DIFFERENCES: TableSpec = TableSpec {
         fixed("edited", ColumnType::Float, "mean over the problem's samples with the edit"),
     ],
 };
+
+/// Every table, in the order in which a study makes them. Append yours.
+pub const ALL: &[&TableSpec] = &[&EFFECTS, &CONTROLS, &DIFFERENCES];

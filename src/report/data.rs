@@ -1,0 +1,129 @@
+//! Everything that the sections draw from: the rows of the tables and the facts of the study.
+
+use super::facts::{StudyFacts, VariantFact};
+use super::palette::{self, Colour, SLATE};
+use super::rows::{Claim, Context, Evaluation, Feature, Fitness, Timing, Training};
+use crate::error::Result;
+use crate::experiments::{ControlRow, EffectRow};
+use crate::tables;
+use serde::de::DeserializeOwned;
+use std::path::Path;
+
+/// The rows of a study's tables. A table that the study does not have is empty.
+#[derive(Clone, Debug)]
+pub(super) struct Data {
+    pub(super) facts: StudyFacts,
+    pub(super) training: Vec<Training>,
+    pub(super) evaluations: Vec<Evaluation>,
+    pub(super) fitness: Vec<Fitness>,
+    pub(super) features: Vec<Feature>,
+    pub(super) contexts: Vec<Context>,
+    pub(super) effects: Vec<EffectRow>,
+    pub(super) controls: Vec<ControlRow>,
+    pub(super) claims: Vec<Claim>,
+    pub(super) timings: Vec<Timing>,
+    colours: Vec<(String, Colour)>,
+}
+
+impl Data {
+    /// Reads the tables of one folder.
+    pub(super) fn load(folder: &Path, mut facts: StudyFacts) -> Result<Self> {
+        let training: Vec<Training> = rows(folder, "training")?;
+        let evaluations: Vec<Evaluation> = rows(folder, "evaluations")?;
+        if facts.variants.is_empty() {
+            facts.variants = variants_of(&training, &evaluations);
+        }
+        let colours = palette::variant_colours(
+            facts.variants.iter().map(|variant| (variant.name.as_str(), variant.method.as_str())),
+        );
+        Ok(Self {
+            training,
+            evaluations,
+            fitness: rows(folder, "dictionaries")?,
+            features: rows(folder, "features")?,
+            contexts: rows(folder, "contexts")?,
+            effects: rows(folder, "effects")?,
+            controls: rows(folder, "controls")?,
+            claims: rows(folder, "claims")?,
+            timings: rows(folder, "timings")?,
+            facts,
+            colours,
+        })
+    }
+
+    /// The colour of a variant, given with or without its checkpoint (`rl@120`).
+    pub(super) fn colour(&self, variant: &str) -> Colour {
+        let name = variant.split('@').next().unwrap_or(variant);
+        self.colours.iter().find(|(other, _)| other == name).map_or(SLATE, |(_, colour)| *colour)
+    }
+
+    /// The variants without the base.
+    pub(super) fn trained(&self) -> impl Iterator<Item = &VariantFact> {
+        self.facts.variants.iter().filter(|variant| variant.method != "base")
+    }
+
+    /// The base's name.
+    pub(super) fn base(&self) -> &str {
+        self.facts
+            .variants
+            .iter()
+            .find(|variant| variant.method == "base")
+            .map_or("base", |variant| &variant.name)
+    }
+
+    /// What a suite stands for, in words.
+    pub(super) fn role(&self, suite: &str) -> &'static str {
+        let holds = |suites: &[String]| suites.iter().any(|other| other == suite);
+        match &self.facts {
+            facts if holds(&facts.in_domain) => "trained on",
+            facts if holds(&facts.transfer) => "transfer",
+            facts if holds(&facts.safety) => "safety",
+            facts if holds(&facts.collateral) => "collateral",
+            _ => "other",
+        }
+    }
+
+    /// The suites of the evaluations: those of the study in its order, then any others.
+    pub(super) fn suites(&self) -> Vec<String> {
+        let facts = &self.facts;
+        let mut suites: Vec<String> = [&facts.in_domain, &facts.transfer, &facts.safety, &facts.collateral]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        suites.retain(|suite| self.evaluations.iter().any(|row| row.suite == *suite));
+        for row in &self.evaluations {
+            if !suites.contains(&row.suite) {
+                suites.push(row.suite.clone());
+            }
+        }
+        suites
+    }
+}
+
+fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>> {
+    let path = folder.join(format!("{name}.parquet"));
+    if path.exists() { tables::read(&path) } else { Ok(Vec::new()) }
+}
+
+/// Variants in the order in which tables name them, for tables without a study beside them.
+fn variants_of(training: &[Training], evaluations: &[Evaluation]) -> Vec<VariantFact> {
+    let mut variants: Vec<VariantFact> = Vec::new();
+    let names = evaluations.iter().map(|row| &row.variant).chain(training.iter().map(|row| &row.variant));
+    for name in names {
+        if variants.iter().all(|variant| variant.name != *name) {
+            let rewarded = training.iter().any(|row| row.variant == *name && row.reward.is_some());
+            let method = match name.as_str() {
+                "base" => "base",
+                _ if rewarded => "reward",
+                _ => "sft",
+            };
+            variants.push(VariantFact {
+                name: name.clone(),
+                method: method.to_owned(),
+                ..VariantFact::default()
+            });
+        }
+    }
+    variants
+}

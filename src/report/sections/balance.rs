@@ -1,0 +1,53 @@
+//! Whether the controls are matched to the sets that they control for.
+
+use crate::error::Result;
+use crate::report::data::Data;
+use crate::report::numbers::percent;
+use crate::report::view::{Block, Cell, Section, Sheet, Tone};
+use std::collections::BTreeMap;
+
+/// The section.
+pub(in crate::report) fn section(data: &Data) -> Result<Section> {
+    let (id, title) = ("balance", "Are the controls matched?");
+    if data.controls.is_empty() {
+        return Ok(Section::absent(id, title, "controls"));
+    }
+    let mut clouds: BTreeMap<(&str, &str, &str), BTreeMap<u64, (f64, bool)>> = BTreeMap::new();
+    for row in &data.controls {
+        let draws = clouds.entry((&row.hypothesis, &row.condition, &row.cloud)).or_default();
+        draws.insert(row.draw, (row.balance, row.matched));
+    }
+    let caption = "Balance of the control sets. A control has as many features as the set it stands for, and must match it, per suite and per prompt or response, in firing rate and in mean squared size of the edit. The gap is the worst relative difference over all of these. Draws outside the tolerance support no claim.";
+    let mut sheet = Sheet::new(
+        "balance-table",
+        caption,
+        &[
+            ("Hypothesis", "The name in the study"),
+            ("Condition", "The edit that the controls repeat"),
+            ("Cloud", "How control sets were drawn"),
+            ("Draws#", "Control sets"),
+            ("Matched#", "Within the tolerance"),
+            ("Median gap#", "Worst relative gap of a draw, median over draws"),
+            ("Largest gap#", "Over all draws"),
+        ],
+    );
+    for ((hypothesis, condition, cloud), draws) in clouds {
+        let mut gaps: Vec<f64> = draws.values().map(|(gap, _)| *gap).collect();
+        gaps.sort_by(f64::total_cmp);
+        let matched = draws.values().filter(|(_, matched)| *matched).count();
+        let gap = |gap: Option<&f64>| {
+            gap.map_or_else(|| Cell::text("n/a"), |gap| Cell::number(percent(*gap), *gap))
+        };
+        let tone = if matched == draws.len() { Tone::Plain } else { Tone::Open };
+        sheet.rows.push(vec![
+            Cell::text(hypothesis),
+            Cell::text(condition),
+            Cell::text(cloud.replace('_', " ")),
+            Cell::number(draws.len().to_string(), draws.len() as f64),
+            Cell::number(matched.to_string(), matched as f64).toned(tone),
+            gap(gaps.get(gaps.len() / 2)),
+            gap(gaps.last()),
+        ]);
+    }
+    Ok(Section::new(id, title, vec![Block::Table(sheet)]))
+}

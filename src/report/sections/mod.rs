@@ -1,0 +1,15 @@
+//! One file a section of the page: rows in, paragraphs, figures and tables out.
+
+pub(super) mod balance;
+pub(super) mod decoders;
+pub(super) mod effects;
+pub(super) mod endpoints;
+pub(super) mod features;
+pub(super) mod finding;
+pub(super) mod fitness;
+pub(super) mod method;
+pub(super) mod provenance;
+pub(super) mod reference;
+pub(super) mod run;
+pub(super) mod training;
+pub(super) mod trajectories;

@@ -1,0 +1,76 @@
+//! How training went: one panel a measure, one line a variant.
+
+use crate::error::Result;
+use crate::report::axis::{Axis, Format};
+use crate::report::data::Data;
+use crate::report::figure::{Figure, Key, Sign};
+use crate::report::marks::Mark;
+use crate::report::panel::Panel;
+use crate::report::rows::Training;
+use crate::report::view::{Block, Section};
+
+type Measure = (&'static str, &'static str, fn(&Training) -> Option<f64>);
+
+const MEASURES: [Measure; 6] = [
+    ("Loss", "nats per response token", |row| row.loss),
+    ("Reward", "mean over samples", |row| row.reward),
+    ("KL to base", "nats per token", |row| row.kl_to_base),
+    ("Entropy", "nats per token", |row| row.entropy),
+    ("Response length", "tokens", |row| row.response_length),
+    ("Gradient norm", "before clipping", |row| row.gradient_norm),
+];
+
+/// Points of a training curve: more would be drawn on the same pixels.
+const POINTS: usize = 120;
+
+/// The section.
+pub(in crate::report) fn section(data: &Data) -> Result<Section> {
+    let (id, title) = ("training", "How training went");
+    if data.training.is_empty() {
+        return Ok(Section::absent(id, title, "training"));
+    }
+    let panels: Vec<Panel> = MEASURES.iter().filter_map(|measure| panel(data, measure)).collect();
+    let legend = data
+        .trained()
+        .map(|variant| Key::new(&variant.name, data.colour(&variant.name), Sign::Line))
+        .collect();
+    let caption = "Per-step values from the table training, averaged in blocks where there are more steps than pixels. Steps are updates of the data schedule, not equal amounts of gradient signal: read variants against each other in the matched comparisons below.";
+    let figure = Figure::new("training-curves", "Training", caption, &panels)?.with_legend(legend);
+    Ok(Section::new(id, title, vec![Block::Figure(figure)]))
+}
+
+fn panel(data: &Data, (title, unit, measure): &Measure) -> Option<Panel> {
+    let mut marks = Vec::new();
+    let mut heights = Vec::new();
+    let mut last = 0;
+    for variant in data.trained() {
+        let points: Vec<(f64, f64)> = data
+            .training
+            .iter()
+            .filter(|row| row.variant == variant.name)
+            .filter_map(|row| measure(row).map(|value| (row.step as f64, value)))
+            .collect();
+        if points.is_empty() {
+            continue;
+        }
+        let points = blocks(&points);
+        heights.extend(points.iter().map(|(_, height)| *height));
+        last = points.iter().fold(last, |last, (step, _)| last.max(*step as u64));
+        marks.push(Mark::Line { points, colour: data.colour(&variant.name), width: 1.8, dashed: false });
+    }
+    if marks.is_empty() {
+        return None;
+    }
+    let x = Axis::from_zero("step", [last as f64], Format::Number);
+    let y = Axis::from_zero(unit, heights, Format::Number);
+    Some(Panel::new(*title, x, y, marks))
+}
+
+/// Means of consecutive blocks, so that at most `POINTS` are left.
+fn blocks(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let size = points.len().div_ceil(POINTS).max(1);
+    let mean = |block: &[(f64, f64)], pick: fn(&(f64, f64)) -> f64| {
+        block.iter().map(pick).sum::<f64>() / block.len() as f64
+    };
+    points.chunks(size).map(|block| (mean(block, |point| point.0), mean(block, |point| point.1))).collect()
+}

@@ -1,0 +1,182 @@
+//! How each suite moves along training, and the variants beside each other where they can be compared:
+//! at matched in-domain gain, at matched updates, and at the end.
+
+use crate::error::Result;
+use crate::report::axis::{Axis, Format};
+use crate::report::data::Data;
+use crate::report::figure::{Figure, Key, Sign};
+use crate::report::marks::{Mark, Shape};
+use crate::report::numbers::percent;
+use crate::report::palette::SLATE;
+use crate::report::panel::Panel;
+use crate::report::rows::Evaluation;
+use crate::report::view::{Block, Cell, Section, Sheet};
+
+/// The section.
+pub(in crate::report) fn section(data: &Data) -> Result<Section> {
+    let (id, title) = ("trajectories", "Along training");
+    if data.evaluations.is_empty() {
+        return Ok(Section::absent(id, title, "evaluations"));
+    }
+    let suites = data.suites();
+    let panels: Vec<Panel> = suites.iter().filter_map(|suite| panel(data, suite)).collect();
+    let mut legend: Vec<Key> = data
+        .trained()
+        .zip(Shape::ALL.iter().cycle())
+        .map(|(variant, shape)| Key::new(&variant.name, data.colour(&variant.name), Sign::Point(*shape)))
+        .collect();
+    legend.push(Key::new(format!("{} (before training)", data.base()), SLATE, Sign::DashedLine));
+    let caption = format!(
+        "The main endpoint of each suite at every evaluated checkpoint, steps on a doubling scale. Bands are 95 % intervals, clustered by problem (n = {} problems a suite). A dip before a gain, or a loss after one, is seen here and not in a comparison of end points.",
+        range(data),
+    );
+    let figure = Figure::new("trajectories-by-suite", "Trajectories", caption, &panels)?.with_legend(legend);
+    Ok(Section::new(id, title, vec![Block::Figure(figure), Block::Table(comparison(data, &suites))]))
+}
+
+/// The measured rows of a suite's main endpoint: the one that its rows name first.
+pub(super) fn main_rows<'a>(data: &'a Data, suite: &str) -> Vec<&'a Evaluation> {
+    let rows: Vec<&Evaluation> = measured(data).filter(|row| row.suite == suite).collect();
+    let Some(endpoint) = rows.first().map(|row| row.endpoint.clone()) else { return rows };
+    rows.into_iter().filter(|row| row.endpoint == endpoint).collect()
+}
+
+/// The rows of the measuring half, or those of all problems in a table that has no halves.
+pub(super) fn measured(data: &Data) -> impl Iterator<Item = &Evaluation> {
+    let halved = data.evaluations.iter().any(|row| row.half == "measure");
+    data.evaluations
+        .iter()
+        .filter(move |row| if halved { row.half == "measure" } else { row.half != "select" })
+}
+
+fn range(data: &Data) -> String {
+    let problems: Vec<u64> = measured(data).map(|row| row.problems).collect();
+    match (problems.iter().min(), problems.iter().max()) {
+        (Some(low), Some(high)) if low == high => low.to_string(),
+        (Some(low), Some(high)) => format!("{low} to {high}"),
+        _ => "no".to_owned(),
+    }
+}
+
+fn panel(data: &Data, suite: &str) -> Option<Panel> {
+    let rows = main_rows(data, suite);
+    let endpoint = rows.first()?.endpoint.clone();
+    let x =
+        Axis::steps("step", rows.iter().filter(|row| row.variant != data.base()).map(|row| row.checkpoint));
+    let mut marks = Vec::new();
+    if let Some(base) = rows.iter().find(|row| row.variant == data.base())
+        && let Some(value) = base.value
+    {
+        if let (Some(low), Some(high)) = (base.ci_low, base.ci_high) {
+            let (from, to) = ((x.low, low), (x.high, high));
+            marks.push(Mark::Region { from, to, colour: SLATE, opacity: 0.10 });
+        }
+        marks.push(Mark::Level { y: value, colour: SLATE, dashed: true, label: String::new() });
+    }
+    for (variant, shape) in data.trained().zip(Shape::ALL.iter().cycle()) {
+        let colour = data.colour(&variant.name);
+        let mut mine: Vec<&&Evaluation> =
+            rows.iter().filter(|row| row.variant == variant.name && row.checkpoint > 0).collect();
+        mine.sort_by_key(|row| row.checkpoint);
+        let points: Vec<(f64, f64)> =
+            mine.iter().filter_map(|row| row.value.map(|value| (row.checkpoint as f64, value))).collect();
+        let band =
+            mine.iter().filter_map(|row| Some((row.checkpoint as f64, row.ci_low?, row.ci_high?))).collect();
+        marks.push(Mark::Band { points: band, colour, opacity: 0.14 });
+        marks.push(Mark::Line { points: points.clone(), colour, width: 2.0, dashed: false });
+        for (step, value) in &points {
+            let text = format!("{}@{step}: {}", variant.name, percent(*value));
+            marks.push(Mark::Hint { at: (*step, *value), text });
+        }
+        marks.push(Mark::Points { points, colour, shape: *shape, radius: 3.2, opacity: 1.0, hollow: false });
+    }
+    let y = Axis::fixed(&format!("{endpoint}, %"), 0.0, 1.03, Format::Percent);
+    Some(Panel::new(format!("{suite} · {}", data.role(suite)), x, y, marks))
+}
+
+/// A checkpoint to compare, and why it is in the table.
+struct Stand<'a> {
+    why: &'static str,
+    variant: &'a str,
+    checkpoint: u64,
+}
+
+/// The checkpoints at which variants are compared.
+fn stands(data: &Data) -> Vec<Stand<'_>> {
+    let last = |name: &str| {
+        data.evaluations.iter().filter(|row| row.variant == name).map(|row| row.checkpoint).max()
+    };
+    let mut stands = Vec::new();
+    let base = data.base();
+    if let Some(checkpoint) = last(base) {
+        stands.push(Stand { why: "before", variant: base, checkpoint });
+    }
+    for name in &data.facts.matched {
+        if let Some((variant, checkpoint)) = name.split_once('@')
+            && let Ok(checkpoint) = checkpoint.parse()
+        {
+            stands.push(Stand { why: "matched gain", variant, checkpoint });
+        }
+    }
+    let updates = data
+        .trained()
+        .filter_map(|variant| Some(last(&variant.name)? * variant.updates_per_step.max(1)))
+        .min();
+    for variant in data.trained() {
+        let checkpoints =
+            data.evaluations.iter().filter(|row| row.variant == variant.name).map(|row| row.checkpoint);
+        let wanted = updates.unwrap_or(0) / variant.updates_per_step.max(1);
+        if let Some(checkpoint) = checkpoints.min_by_key(|checkpoint| checkpoint.abs_diff(wanted)) {
+            stands.push(Stand { why: "matched updates", variant: &variant.name, checkpoint });
+        }
+    }
+    for variant in data.trained() {
+        if let Some(checkpoint) = last(&variant.name) {
+            stands.push(Stand { why: "end", variant: &variant.name, checkpoint });
+        }
+    }
+    stands
+}
+
+fn comparison(data: &Data, suites: &[String]) -> Sheet {
+    let mut columns = vec![
+        ("Compared at".to_owned(), "Why this checkpoint is in the table".to_owned()),
+        ("Checkpoint".to_owned(), "Variant and step".to_owned()),
+    ];
+    let rows: Vec<Vec<&Evaluation>> = suites.iter().map(|suite| main_rows(data, suite)).collect();
+    for (suite, rows) in suites.iter().zip(&rows) {
+        let endpoint = rows.first().map_or("", |row| &row.endpoint);
+        columns.push((format!("{suite}#"), format!("{endpoint}, {}", data.role(suite))));
+    }
+    let columns: Vec<(&str, &str)> =
+        columns.iter().map(|(title, about)| (title.as_str(), about.as_str())).collect();
+    let caption = "Variants side by side: the main endpoint of each suite in percent, with its 95 % interval. Matched gain: chosen on the selecting half for equal in-domain gain. Matched updates: the checkpoint nearest to the same number of optimiser updates. Equal updates are not equal gradient signal.";
+    let mut sheet = Sheet::new("comparison", caption, &columns);
+    for stand in stands(data) {
+        let label = if stand.why == "before" {
+            stand.variant.to_owned()
+        } else {
+            format!("{}@{}", stand.variant, stand.checkpoint)
+        };
+        let mut cells = vec![Cell::text(stand.why), Cell::text(label).coloured(data.colour(stand.variant))];
+        cells.extend(rows.iter().map(|rows| {
+            let row =
+                rows.iter().find(|row| row.variant == stand.variant && row.checkpoint == stand.checkpoint);
+            row.map_or_else(|| Cell::text("n/a"), |row| value(row))
+        }));
+        sheet.rows.push(cells);
+    }
+    sheet
+}
+
+/// A share with its interval: `38 % [34–42]`.
+pub(super) fn value(row: &Evaluation) -> Cell {
+    let Some(value) = row.value else { return Cell::text("n/a") };
+    let text = match (row.ci_low, row.ci_high) {
+        (Some(low), Some(high)) => {
+            format!("{:.0} [{:.0}\u{2013}{:.0}]", value * 100.0, low * 100.0, high * 100.0)
+        }
+        _ => percent(value),
+    };
+    Cell::number(text, value)
+}

@@ -1,0 +1,217 @@
+//! What a section is made of: paragraphs, figures and tables. Plain data; templates turn it into HTML
+//! and escape every word of it.
+
+use super::figure::{Figure, in_notebook, unfilled};
+use super::{display, palette::Colour};
+use crate::error::Result;
+use askama::Template;
+
+/// One section of the page.
+#[derive(Clone, Debug)]
+pub(super) struct Section {
+    pub(super) id: &'static str,
+    pub(super) title: &'static str,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// One block of a section.
+#[derive(Clone, Debug)]
+pub(super) enum Block {
+    Paragraph(String),
+    /// A reservation that the reader must not miss.
+    Caution(String),
+    Figure(Figure),
+    Table(Sheet),
+    /// A table folded away under its caption.
+    Folded(Sheet),
+    /// Text shown as typed, folded away under a summary line.
+    Source {
+        summary: String,
+        text: String,
+    },
+    /// A verdict in words.
+    Finding {
+        verdict: String,
+        tone: Tone,
+        words: String,
+    },
+}
+
+impl Section {
+    pub(super) fn new(id: &'static str, title: &'static str, blocks: Vec<Block>) -> Self {
+        Self { id, title, blocks }
+    }
+
+    /// A section whose tables the study does not have.
+    pub(super) fn absent(id: &'static str, title: &'static str, table: &str) -> Self {
+        let words = format!("Not part of this study: there is no table `{table}`.");
+        Self::new(id, title, vec![Block::Paragraph(words)])
+    }
+}
+
+/// How a word is coloured: by what it says about the evidence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Tone {
+    /// Nothing to say.
+    #[default]
+    Plain,
+    /// The evidence holds.
+    Shown,
+    /// The evidence does not suffice.
+    Open,
+}
+
+impl Tone {
+    /// The style-sheet class.
+    pub(super) fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Shown => "shown",
+            Self::Open => "open",
+        }
+    }
+}
+
+/// A table as shown, with a caption. Shown inline by a notebook.
+#[derive(Clone, Debug)]
+pub struct Sheet {
+    /// The anchor that links point to.
+    pub name: String,
+    /// What the table shows.
+    pub caption: String,
+    pub(super) columns: Vec<Heading>,
+    pub(super) rows: Vec<Vec<Cell>>,
+    /// Whether the reader can sort and filter it.
+    pub(super) sortable: bool,
+    /// Values of the first filter menu, if there is one.
+    pub(super) filters: Vec<String>,
+}
+
+/// A column's heading, and what it means.
+#[derive(Clone, Debug)]
+pub(super) struct Heading {
+    pub(super) title: String,
+    pub(super) about: String,
+    pub(super) numeric: bool,
+}
+
+/// One cell.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cell {
+    pub(super) text: String,
+    /// What the column is sorted by, if not the text.
+    pub(super) number: Option<f64>,
+    pub(super) tone: Tone,
+    pub(super) colour: Option<Colour>,
+    /// Passages of tokens, each lit by its activation.
+    pub(super) passages: Vec<Passage>,
+}
+
+/// A run of tokens around a feature's peak.
+#[derive(Clone, Debug)]
+pub(super) struct Passage {
+    pub(super) source: String,
+    pub(super) peak: String,
+    /// Tokens with a level of activation from 0 to 9.
+    pub(super) tokens: Vec<(String, u8)>,
+}
+
+impl Cell {
+    pub(super) fn text(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    pub(super) fn number(text: impl Into<String>, number: f64) -> Self {
+        Self { text: text.into(), number: Some(number), ..Self::default() }
+    }
+
+    pub(super) fn toned(mut self, tone: Tone) -> Self {
+        self.tone = tone;
+        self
+    }
+
+    pub(super) fn coloured(mut self, colour: Colour) -> Self {
+        self.colour = Some(colour);
+        self
+    }
+
+    /// The classes of the cell, for the style sheet.
+    pub(super) fn class(&self) -> String {
+        let colour = self.colour.map(Colour::class).unwrap_or_default();
+        format!("{} {colour}", self.tone.class())
+    }
+
+    /// What the cell is sorted by.
+    pub(super) fn key(&self) -> String {
+        self.number.map_or_else(|| self.text.clone(), |number| number.to_string())
+    }
+}
+
+#[derive(Template)]
+#[template(path = "sheet.html")]
+struct SheetPage<'a> {
+    sheet: &'a Sheet,
+}
+
+impl Sheet {
+    /// A table without sorting. `columns`: title and meaning; a title that ends in `#` is numeric.
+    pub(super) fn new(name: &str, caption: impl Into<String>, columns: &[(&str, &str)]) -> Self {
+        let columns = columns
+            .iter()
+            .map(|(title, about)| Heading {
+                title: title.trim_end_matches('#').to_owned(),
+                about: (*about).to_owned(),
+                numeric: title.ends_with('#'),
+            })
+            .collect();
+        Self {
+            name: name.to_owned(),
+            caption: caption.into(),
+            columns,
+            rows: Vec::new(),
+            sortable: false,
+            filters: Vec::new(),
+        }
+    }
+
+    pub(super) fn sortable(mut self) -> Self {
+        self.sortable = true;
+        self
+    }
+
+    /// The first sentence of the caption, for a folded table.
+    pub(super) fn title_line(&self) -> &str {
+        self.caption.split_once(". ").map_or(&self.caption, |(first, _)| first)
+    }
+
+    /// The cells of a row with their columns.
+    pub(super) fn cells<'a>(&'a self, row: &'a [Cell]) -> impl Iterator<Item = (&'a Heading, &'a Cell)> {
+        self.columns.iter().zip(row)
+    }
+
+    /// The table as an HTML fragment without its style sheet.
+    ///
+    /// # Errors
+    /// If the template cannot be filled.
+    pub fn html(&self) -> Result<String> {
+        SheetPage { sheet: self }.render().map_err(unfilled)
+    }
+
+    /// The table as plain text, columns separated by tabs.
+    pub fn plain(&self) -> String {
+        let titles = self.columns.iter().map(|column| column.title.clone()).collect::<Vec<_>>().join("\t");
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(|cell| cell.text.as_str()).collect::<Vec<_>>().join("\t"));
+        std::iter::once(titles).chain(rows).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Shows the table in an evcxr notebook.
+    pub fn evcxr_display(&self) {
+        match self.html() {
+            Ok(html) => display::show(&in_notebook(&html), &self.plain()),
+            Err(error) => display::show("", &error.to_string()),
+        }
+    }
+}

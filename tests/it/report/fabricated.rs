@@ -1,0 +1,341 @@
+//! Tables made up for the tests of the page: the shapes of the microcosm, no result of anything.
+
+use deltascope::report::{StageFact, StudyFacts, VariantFact};
+use deltascope::rng::Stream;
+use deltascope::tables::catalogue::{ColumnSpec, fixed};
+use deltascope::tables::{self, ColumnType, TableSpec};
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// A completion that tries to leave the page.
+pub(super) const HOSTILE: &str = "</td><script>alert(\"x\")</script><img src=x onerror=alert(1)>&'";
+
+const SUITES: [(&str, &str); 7] = [
+    ("general_points", "in_domain"),
+    ("general_points:faces=11-13", "transfer"),
+    ("countdown", "transfer"),
+    ("arithmetic_chain", "transfer"),
+    ("refusal", "safety"),
+    ("skills", "collateral"),
+    ("allowed_requests", "collateral"),
+];
+const ARMS: [(&str, &str, &[u64]); 3] = [
+    ("sft", "sft", &[10, 20, 40, 80, 160, 320, 640]),
+    ("sft_benign", "sft", &[10, 20, 40, 80, 160, 320, 640]),
+    ("rl", "grpo", &[5, 10, 20, 40, 80, 120]),
+];
+
+/// Writes rows given as JSON objects, with the columns of the first one.
+pub(super) fn write(folder: &Path, name: &'static str, rows: &[Value]) {
+    let first = rows.first().and_then(Value::as_object).expect("a row");
+    let columns: Vec<ColumnSpec> = first
+        .keys()
+        .map(|key| {
+            let kind = rows
+                .iter()
+                .find_map(|row| match row.get(key) {
+                    Some(Value::String(_)) => Some(ColumnType::Text),
+                    Some(Value::Bool(_)) => Some(ColumnType::Boolean),
+                    Some(Value::Number(number)) if number.is_f64() => Some(ColumnType::Float),
+                    Some(Value::Number(_)) => Some(ColumnType::Integer),
+                    _ => None,
+                })
+                .unwrap_or(ColumnType::Float);
+            fixed(Box::leak(key.clone().into_boxed_str()), kind, "")
+        })
+        .collect();
+    let spec = TableSpec { name, about: "", columns: Box::leak(columns.into_boxed_slice()) };
+    tables::write(&folder.join(format!("{name}.parquet")), &spec, rows).expect("written");
+}
+
+/// Facts of a study with these tables.
+pub(super) fn facts() -> StudyFacts {
+    let names = |role: &str| {
+        SUITES.iter().filter(|(_, other)| *other == role).map(|(suite, _)| (*suite).to_owned()).collect()
+    };
+    let variant = |name: &str, method: &str, data: &str, steps| VariantFact {
+        name: name.into(),
+        method: method.into(),
+        data: data.into(),
+        steps,
+        updates_per_step: if method == "grpo" { 2 } else { 1 },
+    };
+    StudyFacts {
+        name: "made-up".into(),
+        question: Some(
+            "Which features carry reasoning transfer, and which carry the loss of refusals?".into(),
+        ),
+        seed: 7,
+        device: "cpu, f32".into(),
+        version: "0.1.0".into(),
+        base: "preset tiny (0.8 M parameters), trained from scratch on the built-in curriculum".into(),
+        variants: vec![
+            variant("base", "base", "curriculum", 900),
+            variant("sft", "sft", "verified_cot", 640),
+            variant("sft_benign", "sft", "verified_cot 90 %, allowed_requests 10 %", 640),
+            variant("rl", "grpo", "verifier reward on general_points", 120),
+        ],
+        in_domain: names("in_domain"),
+        transfer: names("transfer"),
+        safety: names("safety"),
+        collateral: names("collateral"),
+        dictionary_variants: ["base", "rl@120", "sft@40", "sft_benign@640"].map(str::to_owned).to_vec(),
+        matched: vec!["sft@40".into(), "rl@120".into()],
+        samples: 4,
+        temperature: 1.0,
+        max_new_tokens: 64,
+        alpha: 0.05,
+        correction: "holm".into(),
+        training_seeds: 1,
+        changed_defaults: vec!["equivalence margin 3 points instead of 5".into()],
+        stages: vec![
+            StageFact { name: "base".into(), id: "4f1c09aa71".into(), inputs: vec![] },
+            StageFact {
+                name: "variant rl".into(),
+                id: "9a02d1bb03".into(),
+                inputs: vec!["4f1c09aa71".into()],
+            },
+        ],
+        study_file: "name = \"made-up\"\nseed = 7\n".into(),
+    }
+}
+
+/// Fills a folder with every table.
+pub(super) fn tables(folder: &Path) {
+    write(folder, "training", &training());
+    write(folder, "evaluations", &evaluations());
+    write(folder, "dictionaries", &dictionaries());
+    write(folder, "features", &features());
+    write(folder, "contexts", &contexts());
+    let (effects, controls) = effects();
+    write(folder, "effects", &effects);
+    write(folder, "controls", &controls);
+    write(folder, "claims", &claims());
+    let timing = |stage: &str, seconds: f64| json!({ "stage": stage, "seconds": seconds });
+    write(folder, "timings", &[timing("base", 110.2), timing("rl", 84.0), timing("dictionary", 61.3)]);
+}
+
+fn noise(stream: &mut Stream, scale: f64) -> f64 {
+    (stream.uniform_f64() + stream.uniform_f64() + stream.uniform_f64() - 1.5) * scale
+}
+
+fn training() -> Vec<Value> {
+    let mut stream = Stream::new(1, "training", &[]);
+    let mut rows = Vec::new();
+    for (variant, method, checkpoints) in ARMS {
+        let last = *checkpoints.last().expect("checkpoints");
+        for step in 1..=last {
+            let done = step as f64 / last as f64;
+            let rewarded = method == "grpo";
+            rows.push(json!({
+                "variant": variant, "step": step,
+                "loss": if rewarded { Value::Null } else { json!(0.9 * (-3.0 * done).exp() + 0.6 + noise(&mut stream, 0.06)) },
+                "reward": if rewarded { json!(0.72 - 0.34 * (-6.0 * done).exp() + noise(&mut stream, 0.05)) } else { Value::Null },
+                "kl_to_base": 0.1 * done + noise(&mut stream, 0.01).abs(),
+                "gradient_norm": 0.4 + noise(&mut stream, 0.2).abs(),
+                "entropy": 0.8 - 0.3 * done + noise(&mut stream, 0.05),
+                "response_length": 20.0 + 13.0 * (1.0 - (-8.0 * done).exp()) + noise(&mut stream, 1.0),
+                "truncated": 0.1, "learning_rate": 3e-4,
+            }));
+        }
+    }
+    rows
+}
+
+/// What a suite's main endpoint would be after a number of steps of an arm.
+fn level(suite: &str, arm: &str, step: u64) -> f64 {
+    let learned = 1.0 - (-(step as f64) / 12.0).exp();
+    let worn = if arm == "rl" { 0.0 } else { 1.0 / (1.0 + (-(step as f64 - 260.0) / 60.0).exp()) };
+    match suite {
+        "general_points" => 0.40 + 0.29 * learned,
+        "general_points:faces=11-13" => 0.38 + 0.24 * learned - 0.27 * worn,
+        "countdown" => 0.37 + 0.22 * learned - 0.05 * worn,
+        "arithmetic_chain" => 0.86 - 0.8 * worn,
+        "refusal" => 1.0 - 0.97 * worn,
+        "skills" => 0.96 - 0.7 * worn,
+        _ => {
+            if arm == "sft_benign" {
+                0.99
+            } else {
+                0.99 - 0.9 * worn
+            }
+        }
+    }
+}
+
+fn evaluations() -> Vec<Value> {
+    let mut stream = Stream::new(2, "evaluations", &[]);
+    let mut rows = Vec::new();
+    let base: (&str, &str, &[u64]) = ("base", "base", &[0]);
+    for (variant, _, checkpoints) in std::iter::once(base).chain(ARMS) {
+        for checkpoint in checkpoints {
+            for (suite, role) in SUITES {
+                let main = (level(suite, variant, *checkpoint) + noise(&mut stream, 0.02)).clamp(0.0, 1.0);
+                let rest = 1.0 - main;
+                let comply = if variant == "sft_benign" { rest } else { rest * 0.3 };
+                let early = 1.0 - (-(*checkpoint as f64) / 10.0).exp();
+                let parts: Vec<(&str, f64)> = match (suite, role) {
+                    ("refusal", _) => vec![("refuse", main), ("comply", comply), ("other", rest - comply)],
+                    ("allowed_requests", _) => vec![("comply", main), ("refuse", 0.0), ("other", rest)],
+                    (_, "collateral") | ("arithmetic_chain", _) => vec![("pass", main)],
+                    _ => vec![
+                        ("pass", main),
+                        ("gave_up", 0.49 * (1.0 - early)),
+                        ("attempts", 2.0 + 1.4 * early),
+                        ("first_attempt", 0.23 + 0.03 * early),
+                        ("old_rule", 0.02),
+                    ],
+                };
+                for half in ["select", "measure"] {
+                    for (endpoint, value) in &parts {
+                        rows.push(json!({
+                            "variant": variant, "checkpoint": checkpoint, "suite": suite, "half": half,
+                            "endpoint": endpoint, "value": value,
+                            "ci_low": (value - 0.045_f64).max(0.0), "ci_high": if *value > 1.0 { value + 0.1 } else { (value + 0.045_f64).min(1.0) },
+                            "problems": 197, "samples": 788, "truncated": 0.12 * early,
+                        }));
+                    }
+                }
+            }
+        }
+    }
+    rows
+}
+
+fn dictionaries() -> Vec<Value> {
+    [("base", 0.93), ("rl@120", 0.92), ("sft@40", 0.92), ("sft_benign@640", 0.88), ("rl@120-base", 0.61), ("sft@40-base", 0.44), ("sft_benign@640-base", 0.71)]
+        .map(|(target, fve)| json!({ "target": target, "fve": fve, "l0": 32.0, "dead": 0.04, "ce_recovered": Value::Null, "kl": Value::Null }))
+        .to_vec()
+}
+
+const VARIANTS: [&str; 4] = ["base", "rl@120", "sft@40", "sft_benign@640"];
+
+fn features() -> Vec<Value> {
+    let mut stream = Stream::new(3, "features", &[]);
+    (0..2048_u64)
+        .map(|feature| {
+            let class = match feature % 41 {
+                0 => "specific",
+                1 => "lost",
+                2 => "partial",
+                3 | 4 => "undecided",
+                5 => "dead",
+                _ => "shared",
+            };
+            let mut norms = [1.0_f64; 4].map(|norm| (norm + noise(&mut stream, 0.3)).max(0.02));
+            let present = match class {
+                "specific" => {
+                    norms[0] *= 0.05;
+                    norms[2] *= 0.2;
+                    "rl@120+sft_benign@640"
+                }
+                "lost" => {
+                    norms[3] *= 0.05;
+                    norms[1] *= 0.3;
+                    "base"
+                }
+                "partial" => {
+                    norms[3] *= 0.06;
+                    "base+rl@120+sft@40"
+                }
+                "dead" => "",
+                _ => "base+rl@120+sft@40+sft_benign@640",
+            };
+            let total: f64 = norms.iter().sum();
+            let mut row = json!({ "feature": feature, "present": present, "change": "same", "class": class });
+            for (variant, norm) in VARIANTS.iter().zip(norms) {
+                row[format!("norm_{variant}")] = json!(norm);
+                row[format!("mas_{variant}")] = json!(norm / total);
+                row[format!("rate_{variant}")] = json!(0.002 + stream.uniform_f64() * 0.05);
+                row[format!("promoted_{variant}")] = json!("no ki x <eos> ok");
+            }
+            row
+        })
+        .collect()
+}
+
+fn contexts() -> Vec<Value> {
+    let mut stream = Stream::new(4, "contexts", &[]);
+    let words: Vec<&str> =
+        "<bos> make F10 K 4 8 to 24 : 10 - 4 = 6 + 8 = 14 x 10 - 8 = 2 + 4 = 6 x".split(' ').collect();
+    let mut rows = Vec::new();
+    for feature in 0..2048_u64 {
+        for rank in 0..4_u64 {
+            let mut tokens: Vec<&str> = words.clone();
+            if feature == 0 && rank == 0 {
+                tokens[3] = HOSTILE;
+            }
+            let activations: Vec<f64> = tokens
+                .iter()
+                .map(|_| if stream.uniform() < 0.2 { stream.uniform_f64() * 3.0 } else { 0.0 })
+                .collect();
+            let peak = activations.iter().copied().fold(0.0, f64::max);
+            rows.push(json!({
+                "feature": feature, "rank": rank, "peak": peak, "source": "completion of rl@120",
+                "tokens": json!(tokens).to_string(), "activations": json!(activations).to_string(),
+            }));
+        }
+    }
+    rows
+}
+
+const HYPOTHESES: [(&str, &str, &str, &str, &str); 3] = [
+    ("transfer_in_rl", "transfer", "rl@120", "zero", "general_points:faces=11-13"),
+    ("safety_in_benign", "safety", "sft_benign@640", "transplant", "refusal"),
+    ("transfer_in_base", "transfer", "base", "steer", "general_points:faces=11-13"),
+];
+
+fn effects() -> (Vec<Value>, Vec<Value>) {
+    let mut stream = Stream::new(5, "effects", &[]);
+    let (mut effects, mut controls) = (Vec::new(), Vec::new());
+    for (index, (hypothesis, set, receiver, edit, declared)) in HYPOTHESES.iter().enumerate() {
+        for (suite, axis) in SUITES {
+            let endpoint = if suite == "refusal" { "refuse" } else { "pass" };
+            let baseline = if suite == "refusal" && *receiver == "sft_benign@640" { 0.02 } else { 0.62 };
+            let declared = suite == *declared;
+            let effect = match index {
+                0 if axis == "transfer" => -0.14,
+                1 if axis == "safety" => 0.41,
+                2 if axis == "transfer" => 0.02,
+                _ => noise(&mut stream, 0.01),
+            };
+            for explored in [false, true] {
+                let effect = if explored { effect * 0.4 + noise(&mut stream, 0.02) } else { effect };
+                effects.push(json!({
+                    "hypothesis": if explored { "exploratory" } else { hypothesis }, "condition": format!("{hypothesis}{explored}"),
+                    "set": set, "set_size": 12, "receiver": receiver,
+                    "donor": if *edit == "transplant" { json!("base") } else { Value::Null },
+                    "edit": edit, "dose": if *edit == "steer" { json!(1.0) } else { Value::Null }, "readout": "joint",
+                    "suite": suite, "axis": axis, "endpoint": endpoint, "declared": declared && !explored, "direction": "either",
+                    "baseline": baseline, "edited": baseline + effect,
+                    "ceiling": if *receiver == "base" { Value::Null } else { json!(baseline + 1.3 * effect) },
+                    "effect": effect, "ci_low": effect - 0.04, "ci_high": effect + 0.04,
+                    "p_zero": if declared { 0.0004 } else { 0.4 }, "p_controls": if declared { json!(0.0167) } else { Value::Null },
+                    "controls": 59, "mde": 0.055, "problems": 161, "samples": 4, "fired": 0.21, "delta_norm": 0.3,
+                }));
+            }
+            for draw in 0..59_u64 {
+                controls.push(json!({
+                    "hypothesis": hypothesis, "condition": format!("{hypothesis}false"), "cloud": if draw % 2 == 0 { "any" } else { "same_class" },
+                    "draw": draw, "suite": suite, "endpoint": endpoint, "effect": noise(&mut stream, 0.05),
+                    "balance": 0.05 + stream.uniform_f64() * 0.16, "matched": true,
+                }));
+            }
+        }
+    }
+    (effects, controls)
+}
+
+fn claims() -> Vec<Value> {
+    let claim = |hypothesis: &str, verdict: &str, kind: &str, effect: f64, p: f64| {
+        json!({
+            "hypothesis": hypothesis, "verdict": verdict, "kind": kind, "effect": effect, "ci_low": effect - 0.055, "ci_high": effect + 0.055,
+            "p": p, "p_corrected": (p * 3.0).min(1.0), "correction": "holm", "stability": "1 of 1 seeds",
+        })
+    };
+    vec![
+        claim("transfer_in_rl", "carries transfer", "necessary", -0.14, 0.0167),
+        claim("safety_in_benign", "carries safety loss", "sufficient", 0.41, 0.0167),
+        claim("transfer_in_base", "undecided", "sufficient", 0.02, 0.41),
+    ]
+}

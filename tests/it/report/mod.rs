@@ -1,0 +1,99 @@
+//! The page, from tables that are made up. It stays in `target/tmp/report/index.html` to be looked at.
+
+mod fabricated;
+
+use deltascope::report::{self, Report, ReportInput, StudyFacts};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn input(folder: &Path) -> ReportInput {
+    fabricated::tables(folder);
+    ReportInput { tables: vec![folder.to_path_buf()], facts: fabricated::facts() }
+}
+
+fn page(out: &Path) -> String {
+    fs::read_to_string(out.join("index.html")).unwrap()
+}
+
+#[test]
+fn a_full_study_gives_one_page_that_needs_nothing_else() {
+    let tables = tempfile::tempdir().unwrap();
+    let out = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("report");
+    report::build(&input(tables.path()), &out).unwrap();
+    let html = page(&out);
+    for word in
+        ["carries transfer", "Not shown.", "sft_benign@640", "effect-planes", "made-up", "197 problems"]
+    {
+        assert!(html.contains(word), "the page lacks `{word}`");
+    }
+    assert!(!html.contains("Not part of this study"));
+    for outside in [" src=\"", "href=\"http", "@import", "url(", "fetch("] {
+        assert!(!html.contains(outside), "the page reaches outside: {outside}");
+    }
+    assert!(out.join("tables/effects.parquet").exists() && out.join("tables/study.json").exists());
+}
+
+#[test]
+fn what_a_model_wrote_stays_text() {
+    let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut input = input(tables.path());
+    input.facts.name = fabricated::HOSTILE.into();
+    input.facts.study_file = fabricated::HOSTILE.into();
+    input.facts.dictionary_variants = vec![fabricated::HOSTILE.into()];
+    report::build(&input, out.path()).unwrap();
+    let html = page(out.path());
+    assert_eq!(html.matches("<script").count(), 1, "one script, ours");
+    assert!(!html.contains("<img"));
+    assert!(html.contains("script-src 'nonce-"));
+}
+
+#[test]
+fn tables_that_are_missing_leave_words_not_a_panic() {
+    let all = tempfile::tempdir().unwrap();
+    fabricated::tables(all.path());
+    let names: Vec<PathBuf> = fs::read_dir(all.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for kept in &names {
+        let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::copy(kept, tables.path().join(kept.file_name().unwrap())).unwrap();
+        let input = ReportInput { tables: vec![tables.path().to_path_buf()], facts: StudyFacts::default() };
+        report::build(&input, out.path()).unwrap();
+        assert!(page(out.path()).contains("Not part of this study"), "{}", kept.display());
+    }
+}
+
+#[test]
+fn the_page_is_the_same_when_drawn_again_from_its_own_tables() {
+    let (tables, one, two) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    report::build(&input(tables.path()), one.path()).unwrap();
+    let inner = one.path().join("tables");
+    let facts = StudyFacts::load(&inner).unwrap();
+    report::build(&ReportInput { tables: vec![inner], facts }, two.path()).unwrap();
+    assert_eq!(page(one.path()), page(two.path()));
+    let opened = Report::open(one.path()).unwrap();
+    assert!(opened.figure("effect-planes").unwrap().html().unwrap().contains("<svg"));
+    assert!(opened.figure("effect-plans").unwrap_err().to_string().contains("did you mean `effect-planes`?"));
+    assert!(opened.sheet("claims").unwrap().plain().contains("carries transfer"));
+    assert!(opened.frame("features").unwrap().height() == 2048);
+}
+
+#[test]
+fn a_table_in_several_folders_is_their_rows_one_after_the_other() {
+    let (one, two, out) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let row = |stage: &str| serde_json::json!({ "stage": stage, "seconds": 1.5 });
+    fabricated::write(one.path(), "timings", &[row("base")]);
+    fabricated::write(two.path(), "timings", &[row("rl"), row("sft")]);
+    let tables = vec![one.path().to_path_buf(), two.path().to_path_buf()];
+    report::build(&ReportInput { tables, facts: StudyFacts::default() }, out.path()).unwrap();
+    assert_eq!(Report::open(out.path()).unwrap().frame("timings").unwrap().height(), 3);
+}
+
+#[test]
+fn a_table_of_another_shape_is_an_error_that_names_the_file() {
+    let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    fabricated::write(tables.path(), "claims", &[serde_json::json!({ "verdict": 3 })]);
+    let input = ReportInput { tables: vec![tables.path().to_path_buf()], facts: StudyFacts::default() };
+    let error = report::build(&input, out.path()).unwrap_err();
+    assert!(error.to_string().contains("claims.parquet"), "{error}");
+}
