@@ -11,7 +11,7 @@ use crate::report::marks::{Anchor, Mark, Shape};
 use crate::report::numbers::{p_value, percent, points};
 use crate::report::palette::{AXIS, Colour, GREEN, GREY, MUTED, PURPLE, SKY, SLATE, VERMILLION};
 use crate::report::panel::Panel;
-use crate::report::view::{Block, Cell, Section, Sheet};
+use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 use std::collections::BTreeMap;
 
 /// A suite and an endpoint: what one axis of the plane measures.
@@ -332,7 +332,8 @@ fn sheet(data: &Data) -> Sheet {
             ("p zero#", "Sign flip over problems"),
             ("p controls#", "Rank among matched controls"),
             ("Whole#", "Effect of exchanging the whole activation"),
-            ("Fired#", "Share of positions where the set was active"),
+            ("Fired, prompt#", "Share of prompt positions where the set was active"),
+            ("Fired, response#", "Share of response positions where the set was active"),
             ("MDE#", "Smallest effect found with power .8"),
         ],
     )
@@ -356,12 +357,17 @@ fn sheet(data: &Data) -> Sheet {
             Cell::text(&row.suite),
             Cell::text(row.endpoint.replace('_', " ")),
             Cell::number(percent(row.baseline), row.baseline),
-            Cell::number(points(row.effect), row.effect),
+            if row.untestable {
+                Cell::text("untestable").toned(Tone::Open)
+            } else {
+                Cell::number(points(row.effect), row.effect)
+            },
             Cell::text(interval(Some(row.ci_low), Some(row.ci_high))),
             Cell::number(p_value(row.p_zero), row.p_zero),
             optional(row.p_controls, p_value),
             optional(whole(row), points),
-            optional(row.fired, percent),
+            optional(row.fired_prompt, percent),
+            optional(row.fired_response, percent),
             optional(row.mde, |mde| format!("{:.1}", mde * 100.0)),
         ]);
     }
