@@ -1,4 +1,4 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
-mod tasks;
 mod report;
+mod tasks;
