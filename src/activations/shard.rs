@@ -4,7 +4,8 @@ use super::manifest::{ElementType, Part, ShardEntry, TokenMeta};
 use crate::error::{At, Error, Result, io};
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorView};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -94,7 +95,7 @@ pub(super) fn write(
 pub(super) struct Reader {
     file: File,
     path: PathBuf,
-    metadata: safetensors::tensor::Metadata,
+    metadata: Metadata,
     data: u64,
 }
 
@@ -115,8 +116,8 @@ impl Reader {
         }
         let mut bytes = vec![0u8; (header + 8) as usize];
         file.read_exact_at(&mut bytes, 0).map_err(|error| io("read", path, error))?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(&bytes).map_err(|error| bad(format!("found {error}")))?;
+        let metadata: Metadata =
+            serde_json::from_slice(&bytes[8..]).map_err(|error| bad(format!("found {error}")))?;
         let data = header + 8;
         let needed = data + metadata.data_len() as u64;
         if needed != length {
@@ -128,7 +129,15 @@ impl Reader {
     /// Type and shape of a tensor.
     pub(super) fn describe(&self, name: &str) -> Result<(Dtype, Vec<usize>)> {
         match self.metadata.info(name) {
-            Some(info) => Ok((info.dtype, info.shape.clone())),
+            Some(info) => {
+                let (start, end) = info.data_offsets;
+                let bits = info.shape.iter().product::<usize>().saturating_mul(info.dtype.bitsize());
+                if end.saturating_sub(start).saturating_mul(8) != bits {
+                    let what = format!("tensor `{name}` has the wrong size for its shape {:?}", info.shape);
+                    return Err(Error::work(what).at(self.path.display()));
+                }
+                Ok((info.dtype, info.shape.clone()))
+            }
             None => {
                 let names = self.metadata.offset_keys().join("`, `");
                 Err(Error::request(format!("expected a tensor `{name}`, found `{names}`"))

@@ -1,1 +1,31 @@
 //! Sparse feature dictionaries: encode, decode, fit, judge.
+//!
+//! A dictionary reads the activations of one or several variants at a token, x (all inputs joined), and writes
+//! reconstructions of one or several:
+//!
+//! 1. Pre-activations: pre = W x + b, one per feature.
+//! 2. Activations f: pre where positive (ReLU), the k largest, those above a threshold per feature (JumpReLU,
+//!    and BatchTopK at inference), or gated.
+//! 3. Reconstructions: h^_v = sum_j f_j d_j^v + b_v (+ a linear path around the features).
+//!
+//! A crosscoder (Lindsey et al. 2024) reads all variants and has one decoder d_j^v per variant, so that the same
+//! feature can be compared between them. Which kind is which is data ([`Spec`]) and one small file in `kinds/`;
+//! the trainer in `fit/` is one for all. Weights always apply to raw activations: every normalisation is folded
+//! into them.
+
+mod codes;
+mod dictionary;
+mod encode;
+mod fit;
+mod formats;
+mod kinds;
+mod matmul;
+mod sites;
+mod spec;
+mod vectors;
+mod weights;
+
+pub use codes::Codes;
+pub use dictionary::Dictionary;
+pub use fit::{FitSettings, Normalise, Sparsity, fit, fit_pair};
+pub use spec::{Activation, Kind, Site, Spec};

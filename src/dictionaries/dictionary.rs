@@ -1,0 +1,166 @@
+//! The dictionary as others use it.
+
+use super::codes::Codes;
+use super::encode;
+use super::spec::{Kind, Spec};
+use super::vectors::add_scaled;
+use super::weights::Weights;
+use crate::activations::ActivationStore;
+use crate::error::{Error, Result};
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// A sparse feature dictionary. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Dictionary(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    spec: Spec,
+    variants: Vec<String>,
+    weights: Weights,
+}
+
+impl Dictionary {
+    pub(crate) fn new(spec: Spec, weights: Weights) -> Result<Self> {
+        spec.check()?;
+        weights.check(&spec)?;
+        let variants = spec.outputs.iter().map(ToString::to_string).collect();
+        Ok(Self(Arc::new(Inner { spec, variants, weights })))
+    }
+
+    /// Shape and meaning.
+    pub fn spec(&self) -> &Spec {
+        &self.0.spec
+    }
+
+    pub(crate) fn weights(&self) -> &Weights {
+        &self.0.weights
+    }
+
+    /// The kind.
+    pub fn kind(&self) -> Kind {
+        self.0.spec.kind
+    }
+
+    /// The names of what it writes: variants, or `variant-base` for a difference.
+    pub fn variants(&self) -> &[String] {
+        &self.0.variants
+    }
+
+    /// The width of one output vector.
+    pub fn d_model(&self) -> usize {
+        self.0.spec.d_out
+    }
+
+    /// The number of features.
+    pub fn features(&self) -> usize {
+        self.0.spec.features
+    }
+
+    /// Encodes tokens. `x` is `[tokens, inputs * d_in]`. A token's code does not depend on the others.
+    ///
+    /// # Errors
+    /// If `x` is not a whole number of tokens.
+    pub fn encode(&self, x: &[f32]) -> Result<Codes> {
+        self.check_input(x)?;
+        Ok(encode::codes(&self.0.spec, &self.0.weights, x))
+    }
+
+    /// The activations of some features only, `[tokens, features.len()]`: the very values of
+    /// [`Dictionary::encode`], at a fraction of the cost where features do not compete.
+    ///
+    /// # Errors
+    /// If `x` is not a whole number of tokens, or there is no such feature.
+    pub fn encode_features(&self, x: &[f32], features: &[u32]) -> Result<Vec<f32>> {
+        self.check_input(x)?;
+        if let Some(bad) = features.iter().find(|feature| **feature as usize >= self.features()) {
+            return Err(Error::request(format!("expected a feature below {}, found {bad}", self.features())));
+        }
+        Ok(encode::some_features(&self.0.spec, &self.0.weights, x, features))
+    }
+
+    fn check_input(&self, x: &[f32]) -> Result<()> {
+        let width = self.0.spec.input_width();
+        if x.len().is_multiple_of(width) {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "expected tokens of {} inputs x {} values, found {} values",
+            self.0.spec.inputs.len(),
+            self.0.spec.d_in,
+            x.len()
+        )))
+    }
+
+    /// Reconstructs tokens from their codes: `[tokens, outputs * d_out]`. `x` are the inputs that were
+    /// encoded; only dictionaries with a skip path or layer normalisation look at them.
+    ///
+    /// # Errors
+    /// If codes and inputs are not of the same tokens.
+    pub fn decode(&self, codes: &Codes, x: &[f32]) -> Result<Vec<f32>> {
+        self.check_input(x)?;
+        let Inner { spec, weights, .. } = &*self.0;
+        if codes.tokens() * spec.input_width() != x.len() {
+            return Err(Error::request(format!(
+                "expected the inputs of {} tokens, found {}",
+                codes.tokens(),
+                x.len() / spec.input_width()
+            )));
+        }
+        let width = spec.output_width();
+        let mut output = vec![0.0; codes.tokens() * width];
+        output.par_chunks_exact_mut(width).enumerate().for_each(|(token, output)| {
+            output.copy_from_slice(&weights.decoder_bias);
+            for (feature, value) in codes.token(token) {
+                add_scaled(output, value, &weights.decoder[feature * width..(feature + 1) * width]);
+            }
+        });
+        encode::add_skip(spec, weights, x, &mut output);
+        encode::undo_layer_norm(spec, x, &mut output);
+        Ok(output)
+    }
+
+    /// What feature `feature` writes into output `variant`.
+    ///
+    /// # Panics
+    /// If there is no such feature or output.
+    pub fn decoder(&self, feature: usize, variant: usize) -> &[f32] {
+        let (d, width) = (self.0.spec.d_out, self.0.spec.output_width());
+        &self.0.weights.decoder[feature * width + variant * d..feature * width + (variant + 1) * d]
+    }
+
+    /// What feature `feature` reads, all inputs joined: `[inputs * d_in]`.
+    ///
+    /// # Panics
+    /// If there is no such feature.
+    pub fn encoder(&self, feature: usize) -> &[f32] {
+        let width = self.0.spec.input_width();
+        &self.0.weights.encoder[feature * width..(feature + 1) * width]
+    }
+
+    /// The part of output `variant` that no feature writes.
+    ///
+    /// # Panics
+    /// If there is no such output.
+    pub fn decoder_bias(&self, variant: usize) -> &[f32] {
+        let d = self.0.spec.d_out;
+        &self.0.weights.decoder_bias[variant * d..(variant + 1) * d]
+    }
+
+    /// Picks this dictionary's inputs out of rows of a store, `[tokens, variants, d_model]`.
+    ///
+    /// # Errors
+    /// If the store lacks a variant or has another width.
+    pub fn inputs_of(&self, store: &ActivationStore, values: &[f32]) -> Result<Vec<f32>> {
+        super::sites::gather(&self.0.spec.inputs, self.0.spec.d_in, store, values)
+    }
+
+    /// Picks this dictionary's targets out of rows of a store, `[tokens, variants, d_model]`.
+    ///
+    /// # Errors
+    /// If the store lacks a variant or has another width.
+    pub fn targets_of(&self, store: &ActivationStore, values: &[f32]) -> Result<Vec<f32>> {
+        super::sites::gather(&self.0.spec.outputs, self.0.spec.d_out, store, values)
+    }
+}

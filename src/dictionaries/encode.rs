@@ -1,0 +1,132 @@
+//! Encoding at inference.
+
+use super::codes::Codes;
+use super::matmul::pre_activations;
+use super::spec::{Activation, Spec};
+use super::weights::Weights;
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// Tokens whose pre-activations are held at once.
+const BLOCK: usize = 256;
+const LAYER_NORM_EPSILON: f32 = 1e-5;
+
+pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32]) -> Codes {
+    let x = layer_norm(spec, x);
+    let (width, features) = (spec.input_width(), spec.features);
+    let (mut codes, mut products) = (Codes::new(), Vec::new());
+    for block in x.chunks(BLOCK * width) {
+        pre_activations(block, &weights.encoder, width, &mut products);
+        let rows: Vec<Vec<(u32, f32)>> = products
+            .par_chunks_exact(features)
+            .map(|products| {
+                let active = (0..features)
+                    .filter_map(|feature| {
+                        let value = activate(spec.activation, weights, feature, products[feature]);
+                        (value > 0.0).then_some((feature as u32, value))
+                    })
+                    .collect();
+                compete(spec.activation, active)
+            })
+            .collect();
+        for row in rows {
+            codes.push(row);
+        }
+    }
+    codes
+}
+
+pub(super) fn some_features(spec: &Spec, weights: &Weights, x: &[f32], chosen: &[u32]) -> Vec<f32> {
+    if let Activation::Topk { .. } = spec.activation {
+        // Features compete: all must be known to tell which of the chosen fire.
+        let codes = codes(spec, weights, x);
+        let mut values = vec![0.0; codes.tokens() * chosen.len()];
+        for (token, row) in values.chunks_exact_mut(chosen.len().max(1)).enumerate() {
+            for (feature, value) in codes.token(token) {
+                for (cell, wanted) in row.iter_mut().zip(chosen) {
+                    if *wanted as usize == feature {
+                        *cell = value;
+                    }
+                }
+            }
+        }
+        return values;
+    }
+    let x = layer_norm(spec, x);
+    let width = spec.input_width();
+    let rows = chosen.iter().map(|feature| *feature as usize * width);
+    let encoder: Vec<f32> = rows.flat_map(|start| &weights.encoder[start..start + width]).copied().collect();
+    let mut values = Vec::new();
+    pre_activations(&x, &encoder, width, &mut values);
+    for row in values.chunks_exact_mut(chosen.len().max(1)) {
+        for (value, feature) in row.iter_mut().zip(chosen) {
+            *value = activate(spec.activation, weights, *feature as usize, *value);
+        }
+    }
+    values
+}
+
+/// The activation of a feature whose encoder row gave `product`, before features compete.
+fn activate(activation: Activation, weights: &Weights, feature: usize, product: f32) -> f32 {
+    let pre = product + weights.encoder_bias[feature];
+    match activation {
+        Activation::Relu | Activation::Topk { .. } => pre.max(0.0),
+        Activation::Threshold if pre > weights.threshold[feature] => pre.max(0.0),
+        Activation::Gated if pre > 0.0 => {
+            (product * weights.magnitude_scale[feature] + weights.magnitude_bias[feature]).max(0.0)
+        }
+        Activation::Threshold | Activation::Gated => 0.0,
+    }
+}
+
+/// Keeps the k largest; of equal ones, those with the lower index.
+fn compete(activation: Activation, mut active: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
+    if let Activation::Topk { k } = activation
+        && active.len() > k
+    {
+        active.select_nth_unstable_by(k, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        active.truncate(k);
+        active.sort_unstable_by_key(|(feature, _)| *feature);
+    }
+    active
+}
+
+/// Adds the linear path around the features.
+pub(super) fn add_skip(spec: &Spec, weights: &Weights, x: &[f32], output: &mut [f32]) {
+    if weights.skip.is_empty() {
+        return;
+    }
+    let mut around = Vec::new();
+    pre_activations(&layer_norm(spec, x), &weights.skip, spec.input_width(), &mut around);
+    for (output, value) in output.iter_mut().zip(around) {
+        *output += value;
+    }
+}
+
+fn moments(vector: &[f32]) -> (f32, f32) {
+    let count = vector.len() as f32;
+    let mean = vector.iter().sum::<f32>() / count;
+    let variance = vector.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (count - 1.0).max(1.0);
+    (mean, variance.sqrt())
+}
+
+fn layer_norm<'a>(spec: &Spec, x: &'a [f32]) -> Cow<'a, [f32]> {
+    if !spec.layer_norm {
+        return Cow::Borrowed(x);
+    }
+    let mut x = x.to_vec();
+    for vector in x.chunks_exact_mut(spec.d_in) {
+        let (mean, deviation) = moments(vector);
+        vector.iter_mut().for_each(|value| *value = (*value - mean) / (deviation + LAYER_NORM_EPSILON));
+    }
+    Cow::Owned(x)
+}
+
+pub(super) fn undo_layer_norm(spec: &Spec, x: &[f32], output: &mut [f32]) {
+    if spec.layer_norm {
+        for (vector, output) in x.chunks_exact(spec.d_in).zip(output.chunks_exact_mut(spec.d_out)) {
+            let (mean, deviation) = moments(vector);
+            output.iter_mut().for_each(|value| *value = *value * deviation + mean);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Gradients by hand against candle's autograd, for every kind.
+
+use super::super::spec::{Activation, Kind, Site, Spec};
+use super::adam::Parameter;
+use super::settings::{FitSettings, Sparsity};
+use super::trainer::{Batch, State, Trainer};
+use crate::rng::Stream;
+use candle_core::{DType, Device, Tensor, Var};
+
+const TOKENS: usize = 12;
+const FEATURES: usize = 20;
+const D: usize = 5;
+
+fn draw(stream: &mut Stream, count: usize, scale: f32) -> Vec<f32> {
+    (0..count).map(|_| stream.normal() * scale).collect()
+}
+
+/// A trainer in a random state, with an input and a target.
+fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
+    let mut stream = Stream::new(3, "test.gradients", &[]);
+    let names: Vec<Site> = (0..sites).map(|site| Site::of(site.to_string())).collect();
+    let spec = Spec {
+        kind: settings.kind,
+        activation: Activation::Relu,
+        inputs: names.clone(),
+        outputs: names,
+        d_in: D,
+        d_out: D,
+        features: FEATURES,
+        hook: String::new(),
+        output_hook: String::new(),
+        layer_norm: false,
+    };
+    let width = spec.input_width();
+    let mut trainer = Trainer::new(settings, spec, State::default());
+    let mut parameter = |count: usize, scale: f32| Parameter::new(draw(&mut stream, count, scale));
+    let mut decoder = parameter(FEATURES * width, 0.4);
+    if trainer.recipe().unit_decoder() {
+        for row in decoder.value.chunks_mut(width) {
+            let length = super::super::vectors::norm(row);
+            row.iter_mut().for_each(|value| *value /= length);
+        }
+    }
+    trainer.state = State {
+        encoder: parameter(FEATURES * width, 0.4),
+        encoder_bias: parameter(FEATURES, 0.1),
+        decoder,
+        decoder_bias: parameter(width, 0.1),
+        skip: if trainer.settings.kind == Kind::SkipTranscoder {
+            parameter(width * width, 0.3)
+        } else {
+            Parameter::default()
+        },
+        extras: trainer.recipe().extras().iter().map(|_| parameter(FEATURES, 0.3)).collect(),
+        // Features 0 to 4 are dead: the auxiliary task is on.
+        silent: (0..FEATURES as u32).map(|feature| if feature < 5 { 1 << 30 } else { 0 }).collect(),
+        ..State::default()
+    };
+    let (x, y) = (draw(&mut stream, TOKENS * width, 1.0), draw(&mut stream, TOKENS * width, 1.0));
+    (trainer, x, y)
+}
+
+/// The loss as the methods define it, composed of candle operations.
+struct Reference {
+    encoder: Var,
+    encoder_bias: Var,
+    decoder: Var,
+    decoder_bias: Var,
+    skip: Option<Var>,
+    extras: Vec<Var>,
+}
+
+fn var(values: &[f32], shape: &[usize]) -> Var {
+    Var::from_tensor(&Tensor::from_vec(values.to_vec(), shape, &Device::Cpu).unwrap()).unwrap()
+}
+
+impl Reference {
+    fn of(trainer: &Trainer) -> Self {
+        let (state, width) = (&trainer.state, trainer.spec.input_width());
+        Self {
+            encoder: var(&state.encoder.value, &[FEATURES, width]),
+            encoder_bias: var(&state.encoder_bias.value, &[FEATURES]),
+            decoder: var(&state.decoder.value, &[FEATURES, width]),
+            decoder_bias: var(&state.decoder_bias.value, &[width]),
+            skip: (!state.skip.value.is_empty()).then(|| var(&state.skip.value, &[width, width])),
+            extras: state.extras.iter().map(|extra| var(&extra.value, &[FEATURES])).collect(),
+        }
+    }
+
+    fn norms(&self, sites: usize) -> Tensor {
+        let parts = self.decoder.as_tensor().reshape((FEATURES, sites, D)).unwrap();
+        parts.sqr().unwrap().sum(2).unwrap().sqrt().unwrap().sum(1).unwrap()
+    }
+
+    fn loss(&self, trainer: &Trainer, x: &[f32], y: &[f32]) -> Tensor {
+        let (spec, settings) = (&trainer.spec, &trainer.settings);
+        let (sites, width) = (spec.outputs.len(), spec.input_width());
+        let x = Tensor::from_slice(x, (TOKENS, width), &Device::Cpu).unwrap();
+        let y = Tensor::from_slice(y, (TOKENS, width), &Device::Cpu).unwrap();
+        let product = x.matmul(&self.encoder.as_tensor().t().unwrap()).unwrap();
+        let pre = product.broadcast_add(&self.encoder_bias).unwrap();
+        let positive = pre.relu().unwrap();
+        let mask = |keep: &dyn Fn(usize, usize) -> bool| {
+            let cells = (0..TOKENS * FEATURES).map(|cell| f32::from(keep(cell / FEATURES, cell % FEATURES)));
+            Tensor::from_iter(cells, &Device::Cpu).unwrap().reshape((TOKENS, FEATURES)).unwrap()
+        };
+        let norms = self.norms(sites);
+        let score: Vec<Vec<f32>> = positive.broadcast_mul(&norms).unwrap().detach().to_vec2().unwrap();
+        let values: Vec<Vec<f32>> = positive.detach().to_vec2().unwrap();
+        let mean = |tensor: Tensor| (tensor.sum_all().unwrap() / TOKENS as f64).unwrap();
+        let weights: Vec<f32> = (0..sites)
+            .flat_map(|site| vec![settings.weights.get(site).copied().unwrap_or(1.0) as f32; D])
+            .collect();
+        let weights = Tensor::from_vec(weights, width, &Device::Cpu).unwrap();
+        let squared = |guess: &Tensor, target: &Tensor| {
+            mean((guess - target).unwrap().sqr().unwrap().broadcast_mul(&weights).unwrap())
+        };
+        let decode = |f: &Tensor| {
+            let guess =
+                f.matmul(self.decoder.as_tensor()).unwrap().broadcast_add(&self.decoder_bias).unwrap();
+            match &self.skip {
+                Some(skip) => (guess + x.matmul(&skip.as_tensor().t().unwrap()).unwrap()).unwrap(),
+                None => guess,
+            }
+        };
+        let lambda = settings.penalty;
+        match settings.kind {
+            Kind::Standard | Kind::Crosscoder => {
+                let penalty = mean(positive.broadcast_mul(&norms).unwrap());
+                (squared(&decode(&positive), &y) + (penalty * lambda).unwrap()).unwrap()
+            }
+            Kind::Gated => {
+                let scale = self.extras[0].as_tensor().exp().unwrap();
+                let magnitude =
+                    product.broadcast_mul(&scale).unwrap().broadcast_add(&self.extras[1]).unwrap();
+                let open = mask(&|token, feature| values[token][feature] > 0.0);
+                let f = (magnitude.relu().unwrap() * open).unwrap();
+                let frozen = positive
+                    .matmul(&self.decoder.as_tensor().detach())
+                    .unwrap()
+                    .broadcast_add(&self.decoder_bias.as_tensor().detach())
+                    .unwrap();
+                let penalty = (mean(positive.clone()) * lambda).unwrap();
+                (squared(&decode(&f), &y) + squared(&frozen, &y) + penalty).unwrap()
+            }
+            Kind::Jumprelu => {
+                let theta = self.extras[0].as_tensor().exp().unwrap().detach().to_vec1::<f32>().unwrap();
+                let f =
+                    (&positive * mask(&|token, feature| values[token][feature] > theta[feature])).unwrap();
+                // Only the encoder's and decoder's gradients are checked here; the threshold's is straight through.
+                squared(&decode(&f), &y)
+            }
+            kind => {
+                let k = settings.k;
+                let kept: Vec<(usize, usize)> = if kind == Kind::Topk {
+                    (0..TOKENS)
+                        .flat_map(|token| {
+                            let mut order: Vec<usize> = (0..FEATURES).collect();
+                            order.sort_by(|a, b| values[token][*b].total_cmp(&values[token][*a]));
+                            order.into_iter().take(k).map(move |feature| (token, feature)).collect::<Vec<_>>()
+                        })
+                        .collect()
+                } else {
+                    let mut order: Vec<(usize, usize)> = (0..TOKENS)
+                        .flat_map(|token| (0..FEATURES).map(move |feature| (token, feature)))
+                        .collect();
+                    order.sort_by(|a, b| score[b.0][b.1].total_cmp(&score[a.0][a.1]));
+                    order.truncate(k * TOKENS);
+                    order
+                };
+                let f = (&positive * mask(&|token, feature| kept.contains(&(token, feature)))).unwrap();
+                let guess = decode(&f);
+                let dead = mask(&|token, feature| feature < 5 && values[token][feature] > 0.0);
+                let help = (&positive * dead).unwrap().matmul(self.decoder.as_tensor()).unwrap();
+                let missed = (&y - guess.detach()).unwrap();
+                let mut loss =
+                    (squared(&guess, &y) + (squared(&help, &missed) * settings.auxiliary).unwrap()).unwrap();
+                if kind == Kind::Matryoshka {
+                    for end in &settings.widths[..settings.widths.len() - 1] {
+                        let part = (&f * mask(&|_, feature| feature < *end)).unwrap();
+                        loss = (loss + squared(&decode(&part), &y)).unwrap();
+                    }
+                }
+                loss
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_equal_autograd() {
+    for kind in Kind::ALL {
+        let sites = if kind.is_crosscoder() { 3 } else { 1 };
+        let settings = FitSettings {
+            kind,
+            features: FEATURES,
+            k: 3,
+            k_anneal: 0.0,
+            warm_up: 0.0,
+            penalty: if kind == Kind::Jumprelu { 0.0 } else { 0.7 },
+            sparsity: Sparsity::L0,
+            batch: TOKENS,
+            dead_after: 1000,
+            weights: if sites == 3 { vec![1.0, 0.5, 2.0] } else { Vec::new() },
+            widths: if kind == Kind::Matryoshka { vec![4, 11, FEATURES] } else { Vec::new() },
+            ..FitSettings::default()
+        };
+        let (mut trainer, x, y) = case(settings, sites);
+        let reference = Reference::of(&trainer);
+        let gradients = reference.loss(&trainer, &x, &y).backward().unwrap();
+        let unit = trainer.recipe().unit_decoder();
+        let decoder = trainer.state.decoder.value.clone();
+        trainer.step(&Batch { inputs: &x, targets: &y });
+        let mut pairs = vec![
+            ("encoder", &reference.encoder, &trainer.state.encoder),
+            ("encoder bias", &reference.encoder_bias, &trainer.state.encoder_bias),
+            ("decoder", &reference.decoder, &trainer.state.decoder),
+            ("decoder bias", &reference.decoder_bias, &trainer.state.decoder_bias),
+        ];
+        if kind == Kind::Gated {
+            pairs.push(("scale", &reference.extras[0], &trainer.state.extras[0]));
+            pairs.push(("magnitude bias", &reference.extras[1], &trainer.state.extras[1]));
+        }
+        if let Some(skip) = &reference.skip {
+            pairs.push(("skip", skip, &trainer.state.skip));
+        }
+        for (name, variable, parameter) in pairs {
+            let gradient = gradients.get(variable).unwrap().to_dtype(DType::F32).unwrap();
+            let mut expected: Vec<f32> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+            if unit && name == "decoder" {
+                let width = sites * D;
+                for (row, unit) in expected.chunks_mut(width).zip(decoder.chunks(width)) {
+                    let along: f32 = row.iter().zip(unit).map(|(a, b)| a * b).sum();
+                    row.iter_mut().zip(unit).for_each(|(value, unit)| *value -= along * unit);
+                }
+            }
+            let largest = expected.iter().fold(0.0f32, |largest, value| largest.max(value.abs()));
+            assert!(largest > 1e-3, "{kind}: the {name} has no gradient to compare");
+            for (found, expected) in parameter.first.iter().map(|first| first / 0.1).zip(&expected) {
+                assert!(
+                    (found - expected).abs() < 2e-5 * (1.0 + largest),
+                    "{kind}, {name}: {found} {expected}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! Fitting a dictionary.
+//!
+//! 1. Normalise: each input is centred and scaled; the change is folded into the saved weights at the end.
+//! 2. Initialise: random directions, the same one for every variant; the encoder is the decoder's transpose.
+//! 3. Step ([`trainer`]): analytic sparse gradients and dense Adam.
+//! 4. Finish: rescale each feature so that its decoder norms sum to 1 in normalised units (the activation takes
+//!    up the rest), turn the running cut of BatchTopK into a threshold per feature, fold the normalisation in.
+//!
+//! Every batch is a function of (seed, step), and the state after each step is a function of the state before:
+//! a fit that is killed and run again gives the same bytes.
+
+mod adam;
+mod finish;
+#[cfg(test)]
+mod gradients;
+mod normalise;
+mod roles;
+mod scan;
+mod schedule;
+mod settings;
+mod source;
+mod state;
+mod trainer;
+
+pub use settings::{FitSettings, Normalise, Sparsity};
+
+use super::dictionary::Dictionary;
+use super::spec::{Kind, Site, Spec};
+use super::vectors::norm;
+use crate::activations::ActivationStore;
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::rng::Stream;
+use adam::Parameter;
+use rayon::prelude::*;
+use source::Source;
+use std::path::Path;
+use trainer::{Batch, State, Trainer};
+
+/// Fits a dictionary on `store`. With `folder`, the state is saved there now and then, and an interrupted fit
+/// goes on from it; the result is the same.
+///
+/// # Errors
+/// If the settings do not fit the store, the disk fails, or a stop was asked for (after saving).
+pub fn fit(
+    store: &ActivationStore,
+    settings: &FitSettings,
+    seed: u64,
+    folder: Option<&Path>,
+    observer: &Observer,
+) -> Result<Dictionary> {
+    fit_pair(store, store, settings, seed, folder, observer)
+}
+
+/// Fits a transcoder that reads `store` and writes `target`, which holds the same tokens at another hook.
+///
+/// # Errors
+/// As [`fit`], or if the two stores do not hold the same tokens.
+pub fn fit_pair(
+    store: &ActivationStore,
+    target: &ActivationStore,
+    settings: &FitSettings,
+    seed: u64,
+    folder: Option<&Path>,
+    observer: &Observer,
+) -> Result<Dictionary> {
+    settings.check()?;
+    let spec = plan(store, target, settings)?;
+    let mut source = Source::new(store, target, &spec, settings, seed)?;
+    let (input, output) = source.scalings(settings.normalise)?;
+    let fingerprint = state::fingerprint(settings, &spec, seed, &input, &output);
+    let mut trainer = Trainer::new(settings.clone(), spec.clone(), State::default());
+    trainer.state = match folder.map(|folder| state::load(folder, &fingerprint)).transpose()?.flatten() {
+        Some(state) => state,
+        None => initial(&spec, &trainer, settings, seed),
+    };
+    let mut bar = observer.bar("dictionary", settings.steps as u64, "steps");
+    bar.advance(trainer.state.step as u64);
+    while trainer.state.step < settings.steps {
+        let step = trainer.state.step;
+        let due = step > 0 && step.is_multiple_of(settings.save_every);
+        if let Some(folder) = folder
+            && (due || observer.stop_requested().is_some())
+        {
+            state::save(folder, &fingerprint, &trainer.state)?;
+        }
+        observer.check()?;
+        let (mut inputs, mut targets) = source.read(step as u64)?;
+        input.apply(&mut inputs);
+        if let Some(targets) = &mut targets {
+            output.apply(targets);
+        }
+        let batch = Batch { inputs: &inputs, targets: targets.as_deref().unwrap_or(&inputs) };
+        let report = trainer.step(&batch);
+        let explained = report.error.iter().zip(&report.total).map(|(error, total)| 1.0 - error / total);
+        let worst = explained.fold(f64::INFINITY, f64::min);
+        if !worst.is_finite() {
+            return Err(Error::work(format!("the fit diverged at step {step}"))
+                .hint("lower `learning_rate`, or raise `warm_up`"));
+        }
+        if step.is_multiple_of(20) {
+            let active = report.active as f64 / settings.batch as f64;
+            bar.note(&format!("FVE {worst:.3}, L0 {active:.1}, dead {}", report.dead));
+        }
+        bar.advance(1);
+    }
+    finish::finish(&trainer, &input, &output)
+}
+
+/// The shape of the dictionary that `settings` ask for.
+fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSettings) -> Result<Spec> {
+    let names =
+        if settings.variants.is_empty() { store.variants().to_vec() } else { settings.variants.clone() };
+    for name in &names {
+        store.variant(name)?;
+    }
+    let kind = settings.kind;
+    let expected = match kind {
+        Kind::Difference => 2..=2,
+        _ if kind.is_crosscoder() => 1..=usize::MAX,
+        _ => 1..=1,
+    };
+    if !expected.contains(&names.len()) {
+        return Err(Error::request(format!(
+            "field `variants`: expected {} for kind `{kind}`, found {}",
+            expected.start(),
+            names.len()
+        ))
+        .hint("name the variants to read, or use a crosscoder to read several at once"));
+    }
+    if !settings.weights.is_empty() && settings.weights.len() != names.len() {
+        return Err(Error::request(format!(
+            "field `weights`: expected one per variant, {}, found {}",
+            names.len(),
+            settings.weights.len()
+        )));
+    }
+    let exclusive = settings.shared_features + settings.exclusive_features * names.len();
+    if exclusive > settings.features {
+        return Err(Error::request(format!(
+            "fields `shared_features` and `exclusive_features`: expected at most {} in all, found {exclusive}",
+            settings.features
+        )));
+    }
+    let sites: Vec<Site> = match (kind, &names[..]) {
+        (Kind::Difference, [base, variant]) => {
+            vec![Site { variant: variant.clone(), minus: Some(base.clone()) }]
+        }
+        _ => names.iter().map(Site::of).collect(),
+    };
+    let spec = Spec {
+        kind,
+        activation: super::kinds::recipe(settings).activation(settings.k),
+        inputs: sites.clone(),
+        outputs: sites,
+        d_in: store.d_model(),
+        d_out: target.d_model(),
+        features: settings.features,
+        hook: store.hook().to_owned(),
+        output_hook: target.hook().to_owned(),
+        layer_norm: false,
+    };
+    spec.check()?;
+    Ok(spec)
+}
+
+/// Random directions, the same for every output; the encoder is the decoder's transpose, scaled so that
+/// encoding and decoding one feature alone is a projection.
+fn initial(spec: &Spec, trainer: &Trainer, settings: &FitSettings, seed: u64) -> State {
+    let (features, d, sites) = (spec.features, spec.d_out, spec.outputs.len());
+    let directions: Vec<Vec<f32>> = (0..features)
+        .into_par_iter()
+        .map(|feature| {
+            let mut stream = Stream::new(seed, "dictionaries.initial", &[feature as u64]);
+            let mut direction: Vec<f32> = (0..d).map(|_| stream.normal()).collect();
+            let length = norm(&direction) * (sites as f32).sqrt();
+            direction.iter_mut().for_each(|value| *value /= length);
+            direction
+        })
+        .collect();
+    let mut decoder: Vec<f32> = directions
+        .iter()
+        .flat_map(|direction| std::iter::repeat_n(direction, sites))
+        .flatten()
+        .copied()
+        .collect();
+    let width = spec.output_width();
+    for (feature, row) in decoder.chunks_exact_mut(width).enumerate() {
+        roles::role(settings, sites, feature).constrain(row, d);
+    }
+    // A transcoder's input is another space: its encoder starts with directions of its own.
+    let encoder = if !matches!(spec.kind, Kind::Transcoder | Kind::SkipTranscoder) {
+        decoder.clone()
+    } else {
+        let rows = (0..features).into_par_iter().flat_map_iter(|feature| {
+            let mut stream = Stream::new(seed, "dictionaries.initial_encoder", &[feature as u64]);
+            let scale = 1.0 / (spec.input_width() as f32).sqrt();
+            (0..spec.input_width()).map(move |_| stream.normal() * scale)
+        });
+        rows.collect()
+    };
+    let skip = if spec.kind == Kind::SkipTranscoder { spec.input_width() * width } else { 0 };
+    State {
+        encoder: Parameter::new(encoder),
+        encoder_bias: Parameter::new(vec![0.0; features]),
+        decoder: Parameter::new(decoder),
+        decoder_bias: Parameter::new(vec![0.0; width]),
+        skip: Parameter::new(vec![0.0; skip]),
+        extras: trainer
+            .recipe()
+            .extras()
+            .into_iter()
+            .map(|value| Parameter::new(vec![value; features]))
+            .collect(),
+        silent: vec![0; features],
+        ..State::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::activations::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+
+    /// Two variants that share sparse features; the second has some of its own.
+    fn store(dir: &Path, d: usize, tokens: usize) -> ActivationStore {
+        let header = Header {
+            variants: vec!["base".into(), "rl".into()],
+            hook: String::new(),
+            d_model: d,
+            element: ElementType::F32,
+            provenance: Vec::new(),
+        };
+        let mut writer = Writer::create(dir, header).unwrap();
+        let mut stream = Stream::new(5, "test.fit", &[]);
+        let directions: Vec<Vec<f32>> = (0..40)
+            .map(|_| {
+                let mut direction: Vec<f32> = (0..d).map(|_| stream.normal()).collect();
+                let length = norm(&direction);
+                direction.iter_mut().for_each(|value| *value /= length);
+                direction
+            })
+            .collect();
+        let mut values = Vec::new();
+        for _ in 0..tokens {
+            let mut rows = vec![0.0f32; 2 * d];
+            for (feature, direction) in directions.iter().enumerate() {
+                if stream.uniform() < 0.06 {
+                    let strength = 1.0 + 2.0 * stream.uniform();
+                    for variant in usize::from(feature % 4 == 3)..2 {
+                        for (value, unit) in rows[variant * d..].iter_mut().zip(direction) {
+                            *value += strength * unit;
+                        }
+                    }
+                }
+            }
+            values.extend(rows.into_iter().map(|value| 3.0 * value + 0.05 * stream.normal() + 0.5));
+        }
+        let meta: Vec<TokenMeta> = (0..tokens as u32)
+            .map(|position| TokenMeta { token: 0, position, example: 0, part: Part::Response })
+            .collect();
+        writer.push(&values, &meta, &[ExampleMeta { tokens, ..ExampleMeta::default() }]).unwrap();
+        writer.finish().unwrap()
+    }
+
+    fn settings(kind: Kind) -> FitSettings {
+        let variants =
+            if kind.is_crosscoder() || kind == Kind::Difference { Vec::new() } else { vec!["rl".to_owned()] };
+        FitSettings {
+            kind,
+            variants,
+            features: 64,
+            k: 4,
+            steps: 300,
+            batch: 256,
+            learning_rate: 3e-3,
+            penalty: 1.0,
+            dead_after: 5000,
+            ..FitSettings::default()
+        }
+    }
+
+    fn explained(dictionary: &Dictionary, store: &ActivationStore) -> f64 {
+        let raw = store.read(0..2000).unwrap();
+        let (x, y) =
+            (dictionary.inputs_of(store, &raw).unwrap(), dictionary.targets_of(store, &raw).unwrap());
+        let output = dictionary.decode(&dictionary.encode(&x).unwrap(), &x).unwrap();
+        let width = dictionary.spec().output_width();
+        let mean: Vec<f32> =
+            (0..width).map(|column| y.iter().skip(column).step_by(width).sum::<f32>() / 2000.0).collect();
+        let error: f64 = output.iter().zip(&y).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let total: f64 = y
+            .chunks(width)
+            .flat_map(|row| row.iter().zip(&mean))
+            .map(|(a, b)| f64::from(a - b).powi(2))
+            .sum();
+        1.0 - error / total
+    }
+
+    #[test]
+    fn every_kind_learns_to_reconstruct() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 24, 20_000);
+        for kind in Kind::ALL {
+            let dictionary = fit(&store, &settings(kind), 1, None, &Observer::silent()).unwrap();
+            let raw = store.read(0..2000).unwrap();
+            let codes = dictionary.encode(&dictionary.inputs_of(&store, &raw).unwrap()).unwrap();
+            let active = codes.values.len() as f64 / 2000.0;
+            let explained = explained(&dictionary, &store);
+            println!("{kind}: FVE {explained:.3}, L0 {active:.2}");
+            assert!(explained > 0.75, "{kind}: FVE {explained}");
+            assert!(active < 24.0 && active > 0.2, "{kind}: L0 {active}");
+        }
+    }
+
+    #[test]
+    fn a_fit_that_is_stopped_and_run_again_gives_the_same_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("store"), 8, 5000);
+        let settings = FitSettings { steps: 40, save_every: 7, ..settings(Kind::BatchTopkCrosscoder) };
+        let whole = fit(&store, &settings, 1, None, &Observer::silent()).unwrap();
+        let saved = folder.path().join("fit");
+        let observer = Observer::silent();
+        let flag = observer.stop_flag();
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            flag.store(15, std::sync::atomic::Ordering::Relaxed);
+        });
+        let first = fit(&store, &settings, 1, Some(&saved), &observer);
+        stopper.join().unwrap();
+        if let Err(error) = &first {
+            assert_eq!(error.exit_code(), 143);
+        }
+        let again = fit(&store, &settings, 1, Some(&saved), &Observer::silent()).unwrap();
+        assert_eq!(again.weights(), whole.weights());
+        let other = fit(&store, &settings, 2, Some(&saved), &Observer::silent());
+        assert!(first.is_ok() || other.unwrap_err().to_string().contains("another fit"));
+    }
+
+    #[test]
+    fn saved_and_loaded_it_is_the_same_and_features_can_be_encoded_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(&folder.path().join("store"), 8, 5000);
+        let settings = FitSettings { steps: 30, ..settings(Kind::BatchTopkCrosscoder) };
+        let dictionary = fit(&store, &settings, 1, None, &Observer::silent()).unwrap();
+        dictionary.save(&folder.path().join("dictionary")).unwrap();
+        let loaded = Dictionary::load(&folder.path().join("dictionary")).unwrap();
+        assert_eq!(loaded.weights(), dictionary.weights());
+        assert_eq!(loaded.spec(), dictionary.spec());
+        let x = store.read(0..300).unwrap();
+        let dense = loaded.encode(&x).unwrap().dense(64);
+        let some = loaded.encode_features(&x[..16 * 3], &[5, 63, 0]).unwrap();
+        for (token, row) in some.chunks(3).enumerate() {
+            let all = &dense[token * 64..];
+            assert_eq!(row, [all[5], all[63], all[0]]);
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 4, 100);
+        let refused = |settings: FitSettings| {
+            fit(&store, &settings, 1, None, &Observer::silent()).unwrap_err().to_string()
+        };
+        let base = FitSettings { features: 16, k: 2, steps: 2, batch: 8, ..FitSettings::default() };
+        assert!(refused(FitSettings { k: 17, ..base.clone() }).contains("field `k`"));
+        assert!(refused(FitSettings { kind: Kind::Topk, ..base.clone() }).contains("field `variants`"));
+        let variants = vec!["bse".to_owned()];
+        assert!(refused(FitSettings { variants, ..base.clone() }).contains("did you mean `base`?"));
+    }
+}

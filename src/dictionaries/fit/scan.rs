@@ -1,0 +1,86 @@
+//! The dense part of a step: encode a batch and keep what may matter.
+
+use super::super::kinds::{Candidate, Chosen, Recipe, View};
+use super::super::matmul::pre_activations;
+use rayon::prelude::*;
+
+/// Tokens encoded at once: few enough that their products stay in cache, many enough to pay for packing.
+const BLOCK: usize = 512;
+const LANES: usize = 16;
+
+/// Dead features of one token, with their pre-activations: those that take part in the auxiliary task.
+pub(super) type Dead = Vec<(u32, f32)>;
+
+/// Which features are dead, and how many of them may help one token.
+pub(super) struct Burial<'a> {
+    pub(super) dead: &'a [u32],
+    pub(super) keep: usize,
+}
+
+/// Encodes `x [tokens, width]` and lets the recipe choose.
+pub(super) fn choose(
+    recipe: &dyn Recipe,
+    view: &View<'_>,
+    encoder: &[f32],
+    x: &[f32],
+    width: usize,
+    burial: &Burial<'_>,
+    products: &mut Vec<f32>,
+) -> (Chosen, Vec<Dead>) {
+    // Until a cut is known, nothing can be skipped.
+    for patient in [view.last_cut <= 0.0, true] {
+        let bounds = recipe.bounds(view, patient);
+        let (mut rows, mut dead) = (Vec::new(), Vec::new());
+        for block in x.chunks(BLOCK * width) {
+            pre_activations(block, encoder, width, products);
+            let scanned: Vec<(Vec<Candidate>, Dead)> = products
+                .par_chunks_exact(bounds.len())
+                .map(|products| (above(products, &bounds), bury(products, view.bias, burial)))
+                .collect();
+            for (row, buried) in scanned {
+                rows.push(row);
+                dead.push(buried);
+            }
+        }
+        if let Some(chosen) = recipe.choose(view, rows, patient) {
+            return (chosen, dead);
+        }
+    }
+    unreachable!("a recipe chooses from patient bounds")
+}
+
+/// The products above their bounds.
+fn above(products: &[f32], bounds: &[f32]) -> Vec<Candidate> {
+    let mut kept = Vec::new();
+    for (start, (products, bounds)) in products.chunks(LANES).zip(bounds.chunks(LANES)).enumerate() {
+        let mut any = false;
+        for (product, bound) in products.iter().zip(bounds) {
+            any |= product > bound;
+        }
+        if any {
+            for (lane, (product, bound)) in products.iter().zip(bounds).enumerate() {
+                if product > bound {
+                    let feature = (start * LANES + lane) as u32;
+                    kept.push(Candidate { feature, product: *product });
+                }
+            }
+        }
+    }
+    kept
+}
+
+/// The dead features that would fire most strongly.
+fn bury(products: &[f32], bias: &[f32], burial: &Burial<'_>) -> Dead {
+    let mut dead: Dead = burial
+        .dead
+        .iter()
+        .map(|feature| (*feature, products[*feature as usize] + bias[*feature as usize]))
+        .filter(|(_, pre)| *pre > 0.0)
+        .collect();
+    if dead.len() > burial.keep {
+        dead.select_nth_unstable_by(burial.keep, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        dead.truncate(burial.keep);
+        dead.sort_unstable_by_key(|(feature, _)| *feature);
+    }
+    dead
+}

@@ -1,0 +1,199 @@
+//! What a fit is told, and what it refuses.
+
+use super::super::spec::Kind;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// How activations are brought to a common scale before the fit. The change is folded into the saved
+/// weights, so that a dictionary always reads and writes raw activations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Normalise {
+    /// Each input is centred and divided by one number: the root mean square of its deviations.
+    #[default]
+    Rms,
+    /// Each dimension of each input is centred and divided by its own standard deviation.
+    Standard,
+    /// Only centred.
+    Centre,
+}
+
+/// The sparsity penalty of JumpReLU dictionaries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sparsity {
+    /// The number of active features, differentiated straight through.
+    #[default]
+    L0,
+    /// tanh(4 x activation x decoder norm), differentiated, at the threshold straight through.
+    Tanh,
+}
+
+/// Settings of [`super::fit`]. The defaults are for crosscoders of small models.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FitSettings {
+    /// The kind of dictionary.
+    pub kind: Kind,
+    /// The variants it reads, in order; empty means all of the store. A difference takes two, base first.
+    pub variants: Vec<String>,
+    /// The number of features.
+    pub features: usize,
+    /// Active features per token, for the kinds that choose the largest.
+    pub k: usize,
+    /// The number of optimiser steps.
+    pub steps: usize,
+    /// Tokens per step.
+    pub batch: usize,
+    /// Adam's step size at its peak, in normalised units.
+    pub learning_rate: f64,
+    /// The share of steps over which the step size rises from zero.
+    pub warm_up: f64,
+    /// The share of steps, at the end, over which it falls to zero.
+    pub decay: f64,
+    /// The share of steps over which k falls to its final value.
+    pub k_anneal: f64,
+    /// How many times k the fit starts with.
+    pub k_start: f64,
+    /// The weight of the sparsity penalty, for the kinds that have one; it rises with `warm_up`.
+    pub penalty: f64,
+    /// Which penalty, for JumpReLU.
+    pub sparsity: Sparsity,
+    /// The weight of the loss that dead features get for reconstructing what the others miss.
+    pub auxiliary: f64,
+    /// A feature is dead after so many tokens without firing.
+    pub dead_after: usize,
+    /// How activations are brought to a common scale.
+    pub normalise: Normalise,
+    /// The weight of each variant's reconstruction, in the order of `variants`; empty means 1 for all.
+    pub weights: Vec<f64>,
+    /// Prefix sizes of a Matryoshka dictionary, ascending, the last being `features`; empty means a
+    /// sixteenth, a quarter, and all.
+    pub widths: Vec<usize>,
+    /// Crosscoders: so many features, the first ones, have one decoder for all variants (Anthropic 2025).
+    pub shared_features: usize,
+    /// Their penalty, or cost in competing for a place among the k largest, relative to other features.
+    pub shared_penalty: f64,
+    /// Crosscoders: so many features per variant, the next ones, write that variant only (DFC).
+    pub exclusive_features: usize,
+    /// Tokens in the shuffle buffer.
+    pub buffer: usize,
+    /// Steps between saved states. Does not change the result.
+    pub save_every: usize,
+}
+
+impl Default for FitSettings {
+    fn default() -> Self {
+        Self {
+            kind: Kind::BatchTopkCrosscoder,
+            variants: Vec::new(),
+            features: 2048,
+            k: 32,
+            steps: 800,
+            batch: 2048,
+            learning_rate: 1e-3,
+            warm_up: 0.05,
+            decay: 0.2,
+            k_anneal: 0.3,
+            k_start: 4.0,
+            penalty: 1.0,
+            sparsity: Sparsity::L0,
+            auxiliary: 1.0 / 32.0,
+            dead_after: 100_000,
+            normalise: Normalise::Rms,
+            weights: Vec::new(),
+            widths: Vec::new(),
+            shared_features: 0,
+            shared_penalty: 0.1,
+            exclusive_features: 0,
+            buffer: 65_536,
+            save_every: 200,
+        }
+    }
+}
+
+impl FitSettings {
+    /// Checks every field by itself and against the others.
+    ///
+    /// # Errors
+    /// Names the first field that cannot be used.
+    pub fn check(&self) -> Result<()> {
+        let positive = [
+            ("features", self.features),
+            ("k", self.k),
+            ("steps", self.steps),
+            ("batch", self.batch),
+            ("buffer", self.buffer),
+            ("save_every", self.save_every),
+            ("dead_after", self.dead_after),
+        ];
+        for (name, value) in positive {
+            if value == 0 {
+                return Err(Error::request(format!("field `{name}`: expected at least 1, found 0")));
+            }
+        }
+        if self.k > self.features {
+            return Err(Error::request(format!(
+                "field `k`: expected at most the number of features, {}, found {}",
+                self.features, self.k
+            ))
+            .hint("k is how many features may fire per token; lower it or raise `features`"));
+        }
+        for (name, value) in [("warm_up", self.warm_up), ("decay", self.decay), ("k_anneal", self.k_anneal)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(Error::request(format!(
+                    "field `{name}`: expected a share of 0 to 1, found {value}"
+                )));
+            }
+        }
+        let ranges = [
+            ("learning_rate", self.learning_rate, 0.0),
+            ("k_start", self.k_start, 1.0),
+            ("penalty", self.penalty, 0.0),
+            ("auxiliary", self.auxiliary, 0.0),
+            ("shared_penalty", self.shared_penalty, f64::MIN_POSITIVE),
+        ];
+        for (name, value, least) in ranges {
+            if !value.is_finite() || value < least {
+                return Err(Error::request(format!(
+                    "field `{name}`: expected at least {least}, found {value}"
+                )));
+            }
+        }
+        if let Some(weight) = self.weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
+            return Err(Error::request(format!("field `weights`: expected numbers from 0, found {weight}")));
+        }
+        self.check_kind()
+    }
+
+    fn check_kind(&self) -> Result<()> {
+        let ascending = self.widths.is_sorted_by(|a, b| a < b) && self.widths.first() != Some(&0);
+        if !self.widths.is_empty() && (!ascending || self.widths.last() != Some(&self.features)) {
+            return Err(Error::request(format!(
+                "field `widths`: expected ascending sizes that end with features = {}, found {:?}",
+                self.features, self.widths
+            )));
+        }
+        if !self.kind.is_crosscoder() && self.shared_features + self.exclusive_features > 0 {
+            return Err(Error::request(format!(
+                "fields `shared_features` and `exclusive_features` are for crosscoders, found kind `{}`",
+                self.kind
+            )));
+        }
+        Ok(())
+    }
+
+    /// The prefixes that must reconstruct alone: one, unless the kind is Matryoshka.
+    pub(super) fn prefixes(&self) -> Vec<usize> {
+        if self.kind != Kind::Matryoshka {
+            return vec![self.features];
+        }
+        if !self.widths.is_empty() {
+            return self.widths.clone();
+        }
+        let mut widths: Vec<usize> = [16, 4, 1].map(|part| self.features / part).into();
+        widths.retain(|width| *width > 0);
+        widths.dedup();
+        widths
+    }
+}

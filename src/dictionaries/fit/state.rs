@@ -1,0 +1,128 @@
+//! Saving a fit under way, so that a killed one goes on to the same bytes.
+
+use super::super::spec::Spec;
+use super::adam::Parameter;
+use super::normalise::Scaling;
+use super::settings::FitSettings;
+use super::trainer::State;
+use crate::error::{At, Error, Result, io};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+const FILE: &str = "fit.safetensors";
+
+/// What must be equal for a saved state to be this fit's.
+pub(super) fn fingerprint(
+    settings: &FitSettings,
+    spec: &Spec,
+    seed: u64,
+    input: &Scaling,
+    output: &Scaling,
+) -> String {
+    let settings = FitSettings { save_every: 1, ..settings.clone() };
+    let text = serde_json::to_string(&(settings, spec, seed, input, output)).unwrap_or_default();
+    blake3::hash(text.as_bytes()).to_hex().to_string()
+}
+
+fn parameters(state: &State) -> Vec<(String, &Parameter)> {
+    let named = [
+        ("encoder", &state.encoder),
+        ("encoder_bias", &state.encoder_bias),
+        ("decoder", &state.decoder),
+        ("decoder_bias", &state.decoder_bias),
+        ("skip", &state.skip),
+    ];
+    let extras = state.extras.iter().enumerate().map(|(index, extra)| (format!("extra_{index}"), extra));
+    named.into_iter().map(|(name, parameter)| (name.to_owned(), parameter)).chain(extras).collect()
+}
+
+/// Replaces the saved state atomically.
+pub(super) fn save(folder: &Path, fingerprint: &str, state: &State) -> Result<()> {
+    std::fs::create_dir_all(folder).map_err(|error| io("create", folder, error))?;
+    let mut blocks: Vec<(String, Dtype, Vec<u8>)> = Vec::new();
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    for (name, parameter) in parameters(state) {
+        blocks.push((format!("{name}.value"), Dtype::F32, bytes(&parameter.value)));
+        blocks.push((format!("{name}.first"), Dtype::F32, bytes(&parameter.first)));
+        blocks.push((format!("{name}.second"), Dtype::F32, bytes(&parameter.second)));
+    }
+    blocks.push(("cuts".to_owned(), Dtype::F32, bytes(&state.cuts)));
+    let counts = [state.step as u32, state.averaged as u32];
+    let silent = counts.iter().chain(&state.silent).flat_map(|count| count.to_le_bytes()).collect();
+    blocks.push(("counts".to_owned(), Dtype::U32, silent));
+    let tensors = blocks
+        .iter()
+        .map(|(name, dtype, bytes)| {
+            let view = TensorView::new(*dtype, vec![bytes.len() / 4], bytes)
+                .map_err(|error| Error::work(format!("state cannot be saved: {error}")))?;
+            Ok((name.clone(), view))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let about = [("fingerprint".to_owned(), fingerprint.to_owned())].into();
+    let bytes = safetensors::serialize(tensors, Some(about))
+        .map_err(|error| Error::work(format!("state cannot be saved: {error}")))?;
+    let (partial, path) = (folder.join(format!("{FILE}.partial")), folder.join(FILE));
+    std::fs::write(&partial, bytes).map_err(|error| io("write", &partial, error))?;
+    std::fs::rename(&partial, &path).map_err(|error| io("rename", &partial, error))
+}
+
+/// The saved state, if there is one.
+pub(super) fn load(folder: &Path, fingerprint: &str) -> Result<Option<State>> {
+    let path = folder.join(FILE);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io("read", &path, error)),
+    };
+    parse(&bytes, fingerprint).at(path.display()).map(Some)
+}
+
+fn parse(bytes: &[u8], fingerprint: &str) -> Result<State> {
+    let damaged = |what: String| {
+        Error::work(format!("not the saved state of a fit: {what}")).hint("remove it to start the fit anew")
+    };
+    let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
+    let found = metadata.metadata().as_ref().and_then(|about| about.get("fingerprint"));
+    if found.map(String::as_str) != Some(fingerprint) {
+        return Err(Error::request("the folder holds the saved state of another fit")
+            .hint("choose another --out, or remove the folder"));
+    }
+    let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+    let words = |name: &str| -> Result<Vec<[u8; 4]>> {
+        let tensor = tensors.tensor(name).map_err(|error| damaged(error.to_string()))?;
+        Ok(tensor.data().as_chunks::<4>().0.to_vec())
+    };
+    let floats =
+        |name: &str| -> Result<Vec<f32>> { Ok(words(name)?.into_iter().map(f32::from_le_bytes).collect()) };
+    let parameter = |name: &str| -> Result<Parameter> {
+        Ok(Parameter {
+            value: floats(&format!("{name}.value"))?,
+            first: floats(&format!("{name}.first"))?,
+            second: floats(&format!("{name}.second"))?,
+        })
+    };
+    let names: BTreeMap<String, ()> = tensors.names().into_iter().map(|name| (name.to_owned(), ())).collect();
+    let extras = (0..)
+        .map(|index| format!("extra_{index}"))
+        .take_while(|name| names.contains_key(&format!("{name}.value")))
+        .map(|name| parameter(&name))
+        .collect::<Result<Vec<_>>>()?;
+    let counts: Vec<u32> = words("counts")?.into_iter().map(u32::from_le_bytes).collect();
+    let cuts = floats("cuts")?;
+    let ([step, averaged, silent @ ..], [last, mean]) = (&counts[..], &cuts[..]) else {
+        return Err(damaged("counts are missing".to_owned()));
+    };
+    Ok(State {
+        step: *step as usize,
+        encoder: parameter("encoder")?,
+        encoder_bias: parameter("encoder_bias")?,
+        decoder: parameter("decoder")?,
+        decoder_bias: parameter("decoder_bias")?,
+        skip: parameter("skip")?,
+        extras,
+        silent: silent.to_vec(),
+        cuts: [*last, *mean],
+        averaged: *averaged as usize,
+    })
+}

@@ -1,0 +1,3 @@
+//! Dictionaries on disk.
+
+pub(super) mod native;
