@@ -20,13 +20,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// All tokens of the store but the first of each example, in a buffer of about `buffer` tokens.
+    /// Tokens `range` of the store but the first of each example, in a buffer of about `buffer` tokens.
     ///
     /// # Errors
     /// If no token is left.
-    pub fn new(store: &ActivationStore, seed: u64, buffer: usize) -> Result<Self> {
+    pub fn new(store: &ActivationStore, range: Range<usize>, seed: u64, buffer: usize) -> Result<Self> {
         let mut chunks: Vec<Range<usize>> = Vec::new();
-        for (token, part) in store.parts().iter().enumerate() {
+        for (token, part) in store.parts().iter().enumerate().take(range.end).skip(range.start) {
             match chunks.last_mut() {
                 _ if *part == Part::First => {}
                 Some(last) if last.end == token && last.len() < CHUNK => last.end += 1,
@@ -190,7 +190,7 @@ mod tests {
     fn an_epoch_serves_every_token_but_the_first_ones_once() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), 1000);
-        let order = Order::new(&store, 3, 200).unwrap();
+        let order = Order::new(&store, 0..1000, 3, 200).unwrap();
         assert_eq!(order.tokens(), 900);
         let mut batches = Batches::new(&store, order, 60);
         let mut seen: Vec<i64> = Vec::new();
@@ -211,7 +211,7 @@ mod tests {
     fn a_batch_depends_on_seed_and_index_alone() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path(), 1000);
-        let new = |seed| Batches::new(&store, Order::new(&store, seed, 200).unwrap(), 70);
+        let new = |seed| Batches::new(&store, Order::new(&store, 0..1000, seed, 200).unwrap(), 70);
         let mut forward = new(3);
         let all: Vec<Vec<f32>> = (0..40).map(|index| forward.read(index).unwrap()).collect();
         let mut again = new(3);

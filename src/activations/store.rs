@@ -143,6 +143,14 @@ impl ActivationStore {
         &self.0.parts
     }
 
+    /// The tokens that no fit sees: the last examples, about a tenth of the tokens. Dictionaries are judged and
+    /// features are classed on them, so examples should be shuffled before they are captured.
+    pub fn held_out(&self) -> Range<usize> {
+        let point = self.0.tokens - self.0.tokens / 10;
+        let next = self.0.parts[point..].iter().position(|part| *part == Part::First);
+        point + next.unwrap_or(0)..self.0.tokens
+    }
+
     /// Reads tokens `range` as `[tokens, variants, d_model]`, row-major.
     ///
     /// # Errors

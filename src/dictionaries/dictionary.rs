@@ -53,6 +53,11 @@ impl Dictionary {
         self.0.spec.d_out
     }
 
+    /// The hook point it reads; empty if unknown.
+    pub fn hook(&self) -> &str {
+        &self.0.spec.hook
+    }
+
     /// The number of features.
     pub fn features(&self) -> usize {
         self.0.spec.features
@@ -73,11 +78,19 @@ impl Dictionary {
     /// # Errors
     /// If `x` is not a whole number of tokens, or there is no such feature.
     pub fn encode_features(&self, x: &[f32], features: &[u32]) -> Result<Vec<f32>> {
-        self.check_input(x)?;
+        self.feature_reader(features)?.encode(x)
+    }
+
+    /// Encodes the same features again and again, with their weights gathered once.
+    ///
+    /// # Errors
+    /// If there is no such feature.
+    pub fn feature_reader(&self, features: &[u32]) -> Result<FeatureReader> {
         if let Some(bad) = features.iter().find(|feature| **feature as usize >= self.features()) {
             return Err(Error::request(format!("expected a feature below {}, found {bad}", self.features())));
         }
-        Ok(encode::some_features(&self.0.spec, &self.0.weights, x, features))
+        let encoder = encode::gather(&self.0.spec, &self.0.weights, features);
+        Ok(FeatureReader { dictionary: self.clone(), features: features.into(), encoder: encoder.into() })
     }
 
     fn check_input(&self, x: &[f32]) -> Result<()> {
@@ -162,5 +175,30 @@ impl Dictionary {
     /// If the store lacks a variant or has another width.
     pub fn targets_of(&self, store: &ActivationStore, values: &[f32]) -> Result<Vec<f32>> {
         super::sites::gather(&self.0.spec.outputs, self.0.spec.d_out, store, values)
+    }
+}
+
+/// Encodes some features of a dictionary. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FeatureReader {
+    dictionary: Dictionary,
+    features: Arc<[u32]>,
+    encoder: Arc<[f32]>,
+}
+
+impl FeatureReader {
+    /// The features it encodes, in the order of the columns.
+    pub fn features(&self) -> &[u32] {
+        &self.features
+    }
+
+    /// Their activations, `[tokens, features]`: the very values of [`Dictionary::encode`].
+    ///
+    /// # Errors
+    /// If `x` is not a whole number of tokens.
+    pub fn encode(&self, x: &[f32]) -> Result<Vec<f32>> {
+        self.dictionary.check_input(x)?;
+        let Inner { spec, weights, .. } = &*self.dictionary.0;
+        Ok(encode::some_features(spec, weights, x, &self.features, &self.encoder))
     }
 }

@@ -36,7 +36,14 @@ pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32]) -> Codes {
     codes
 }
 
-pub(super) fn some_features(spec: &Spec, weights: &Weights, x: &[f32], chosen: &[u32]) -> Vec<f32> {
+/// The activations of some features, whose encoder rows are `encoder`.
+pub(super) fn some_features(
+    spec: &Spec,
+    weights: &Weights,
+    x: &[f32],
+    chosen: &[u32],
+    encoder: &[f32],
+) -> Vec<f32> {
     if let Activation::Topk { .. } = spec.activation {
         // Features compete: all must be known to tell which of the chosen fire.
         let codes = codes(spec, weights, x);
@@ -52,18 +59,21 @@ pub(super) fn some_features(spec: &Spec, weights: &Weights, x: &[f32], chosen: &
         }
         return values;
     }
-    let x = layer_norm(spec, x);
-    let width = spec.input_width();
-    let rows = chosen.iter().map(|feature| *feature as usize * width);
-    let encoder: Vec<f32> = rows.flat_map(|start| &weights.encoder[start..start + width]).copied().collect();
     let mut values = Vec::new();
-    pre_activations(&x, &encoder, width, &mut values);
+    pre_activations(&layer_norm(spec, x), encoder, spec.input_width(), &mut values);
     for row in values.chunks_exact_mut(chosen.len().max(1)) {
         for (value, feature) in row.iter_mut().zip(chosen) {
             *value = activate(spec.activation, weights, *feature as usize, *value);
         }
     }
     values
+}
+
+/// The encoder rows of some features, joined.
+pub(super) fn gather(spec: &Spec, weights: &Weights, chosen: &[u32]) -> Vec<f32> {
+    let width = spec.input_width();
+    let rows = chosen.iter().map(|feature| *feature as usize * width);
+    rows.flat_map(|start| &weights.encoder[start..start + width]).copied().collect()
 }
 
 /// The activation of a feature whose encoder row gave `product`, before features compete.

@@ -20,12 +20,14 @@ mod fit;
 mod formats;
 mod kinds;
 mod matmul;
+mod metrics;
 mod sites;
 mod spec;
 mod vectors;
 mod weights;
 
 pub use codes::Codes;
-pub use dictionary::Dictionary;
+pub use dictionary::{Dictionary, FeatureReader};
 pub use fit::{FitSettings, Normalise, Sparsity, fit, fit_pair};
+pub use metrics::{DictionaryRow, metrics, metrics_pair};
 pub use spec::{Activation, Kind, Site, Spec};

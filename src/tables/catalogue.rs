@@ -154,5 +154,44 @@ pub const DIFFERENCES: TableSpec = TableSpec {
     ],
 };
 
+/// How well a dictionary reconstructs.
+pub const DICTIONARIES: TableSpec = TableSpec {
+    name: "dictionaries",
+    about: "One row per dictionary and target: a variant, or the difference of a variant from the first one.",
+    columns: &[
+        fixed("dictionary", ColumnType::Text, "the dictionary's kind"),
+        fixed("hook", ColumnType::Text, "the hook point it writes"),
+        fixed("target", ColumnType::Text, "what is reconstructed: `rl`, or the difference `rl-base`"),
+        fixed("features", ColumnType::Integer, "number of features"),
+        fixed("tokens", ColumnType::Integer, "held-out tokens it was measured on, first tokens left out"),
+        fixed("fve", ColumnType::Float, "fraction of the target's variance explained"),
+        fixed("mse", ColumnType::Float, "squared error per token, summed over dimensions"),
+        fixed("cosine", ColumnType::Float, "mean cosine of target and reconstruction"),
+        fixed("l0", ColumnType::Float, "mean number of active features per token"),
+        fixed(
+            "l1",
+            ColumnType::Float,
+            "mean over tokens of activation times the norm of what it writes here",
+        ),
+        fixed("dead", ColumnType::Integer, "features that never fire on these tokens"),
+        fixed("dense", ColumnType::Integer, "features that fire on more than a tenth of these tokens"),
+        fixed(
+            "density",
+            ColumnType::Text,
+            "JSON list: number of features by firing rate, 0, then (0, 1e-5], (1e-5, 1e-4], (1e-4, 1e-3], (1e-3, .01], (.01, .1], (.1, 1]",
+        ),
+        fixed(
+            "ce_recovered",
+            ColumnType::Float,
+            "share of the cross-entropy lost by mean ablation that splicing the reconstruction in recovers; null if not measured",
+        ),
+        fixed(
+            "kl",
+            ColumnType::Float,
+            "mean KL divergence in nats of the spliced model's next token from the model's own; null if not measured",
+        ),
+    ],
+};
+
 /// Every table, in the order in which a study makes them. Append yours.
-pub const ALL: &[&TableSpec] = &[&EFFECTS, &CONTROLS, &DIFFERENCES];
+pub const ALL: &[&TableSpec] = &[&DICTIONARIES, &EFFECTS, &CONTROLS, &DIFFERENCES];

@@ -37,7 +37,7 @@ use source::Source;
 use std::path::Path;
 use trainer::{Batch, State, Trainer};
 
-/// Fits a dictionary on `store`. With `folder`, the state is saved there now and then, and an interrupted fit
+/// Fits a dictionary on `store`, all but its held-out tokens and the first token of each example. With `folder`, the state is saved there now and then, and an interrupted fit
 /// goes on from it; the result is the same.
 ///
 /// # Errors
@@ -308,8 +308,8 @@ mod tests {
             let active = codes.values.len() as f64 / 2000.0;
             let explained = explained(&dictionary, &store);
             println!("{kind}: FVE {explained:.3}, L0 {active:.2}");
-            assert!(explained > 0.75, "{kind}: FVE {explained}");
-            assert!(active < 24.0 && active > 0.2, "{kind}: L0 {active}");
+            assert!(explained > 0.65, "{kind}: FVE {explained}");
+            assert!(active < 32.0 && active > 0.2, "{kind}: L0 {active}");
         }
     }
 

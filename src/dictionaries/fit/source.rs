@@ -35,7 +35,7 @@ impl Source {
             ))
             .hint("capture both hooks on the same examples"));
         }
-        let order = Order::new(store, seed, settings.buffer)?;
+        let order = Order::new(store, 0..store.held_out().start, seed, settings.buffer)?;
         let paired = matches!(spec.kind, Kind::Transcoder | Kind::SkipTranscoder);
         let target = paired.then(|| (target.clone(), Batches::new(target, order.clone(), settings.batch)));
         let inputs = Batches::new(store, order, settings.batch);
