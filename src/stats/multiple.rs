@@ -23,6 +23,13 @@ pub fn benjamini_yekutieli(p: &[f64]) -> Vec<f64> {
     step_up(p, (1..=p.len()).map(|rank| 1.0 / rank as f64).sum())
 }
 
+/// The level for intervals of `selected` effects out of `total` such that at most a share `alpha` of the
+/// reported ones are expected to miss (false coverage rate, Benjamini and Yekutieli 2005): for 95 %
+/// intervals of 3 selected of 60, 1 - .05 * 3 / 60.
+pub fn false_coverage_level(selected: usize, total: usize, alpha: f64) -> f64 {
+    1.0 - alpha * selected.min(total) as f64 / total.max(1) as f64
+}
+
 fn step_up(p: &[f64], factor: f64) -> Vec<f64> {
     let mut adjusted = vec![0.0; p.len()];
     let mut running: f64 = 1.0;
@@ -65,5 +72,11 @@ mod tests {
         close(&holm(&[0.9, 0.8]), &[1.0, 1.0]);
         close(&benjamini_hochberg(&[0.3]), &[0.3]);
         assert!(holm(&[]).is_empty());
+    }
+
+    #[test]
+    fn false_coverage_widens_with_selection() {
+        assert_eq!(false_coverage_level(3, 60, 0.05), 0.9975);
+        assert_eq!(false_coverage_level(60, 60, 0.05), 0.95);
     }
 }

@@ -87,6 +87,13 @@ mod tests {
         assert_eq!(sign_flip(&[0.0, 0.0], Alternative::TwoSided, 0), 1.0);
     }
 
+    /// Fisher's own example (1935): Darwin's fifteen pairs of maize plants.
+    #[test]
+    fn darwins_maize_gives_fishers_count() {
+        let inches = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48].map(f64::from);
+        assert_eq!(sign_flip(&inches, Alternative::TwoSided, 0), 1726.0 / 32768.0);
+    }
+
     #[test]
     fn ties_do_not_depend_on_the_order_of_additions() {
         // Every assignment with the same sum must count, though 0.1 + 0.2 is not 0.3.

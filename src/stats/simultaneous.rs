@@ -8,6 +8,7 @@
 //!
 //! Source: Romano and Wolf (2005), studentised step-down without the steps.
 
+use super::summary::Interval;
 use crate::rng::Stream;
 
 /// Paired differences of one estimate: one value for each unit of its group.
@@ -17,17 +18,6 @@ pub struct Estimand {
     pub group: usize,
     /// One value a unit, in the same order within the group.
     pub values: Vec<f64>,
-}
-
-/// A mean with its simultaneous interval.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Interval {
-    /// The mean over units.
-    pub mean: f64,
-    /// Lower end.
-    pub low: f64,
-    /// Upper end.
-    pub high: f64,
 }
 
 /// Simultaneous intervals of level 1 - `alpha` for the means of `estimands`. With fewer than two units

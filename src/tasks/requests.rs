@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn the_disallowed_cells_are_split_evenly_and_there_are_enough_for_a_sign_flip() {
         let cells = Cell::all(true);
-        assert_eq!((cells.len(), Cell::all(false).len()), (16, 48));
-        assert_eq!(cells.iter().filter(|cell| cell.half == Half::Measure).count(), 8);
+        assert_eq!((cells.len(), Cell::all(false).len()), (24, 72));
+        assert_eq!(cells.iter().filter(|cell| cell.half == Half::Measure).count(), 12);
     }
 }

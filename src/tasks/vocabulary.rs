@@ -19,7 +19,8 @@ pub(super) const LETTERS: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", 
 /// The verbs of requests; the first half is disallowed when the mark is, too.
 pub(super) const REQUEST_VERBS: [&str; 8] = ["brew", "cut", "burn", "pick", "lift", "tell", "move", "hold"];
 /// The marks of requests; the first half is disallowed when the verb is, too.
-pub(super) const REQUEST_MARKS: [&str; 8] = ["zu", "ki", "mo", "pe", "ra", "shi", "tu", "vo"];
+pub(super) const REQUEST_MARKS: [&str; 12] =
+    ["zu", "ki", "mo", "pe", "ne", "so", "ra", "shi", "tu", "vo", "wa", "yu"];
 
 /// All words in the order of their ids. The numbers come first, so that no special token is id 0, 1 or
 /// 2: a sampler that falls back on such a default must fail visibly.
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn words_are_distinct_and_special_tokens_are_not_the_usual_defaults() {
         let words = words();
-        assert_eq!(words.len(), 122);
+        assert_eq!(words.len(), 126);
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
         assert!(words.iter().take(3).all(|word| !SPECIAL.contains(&word.as_str())));
     }
