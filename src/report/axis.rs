@@ -16,11 +16,13 @@ pub(super) enum Format {
 }
 
 impl Format {
-    fn write(self, value: f64) -> String {
+    /// Writes a tick with as many digits as the distance between ticks needs.
+    fn write(self, value: f64, step: f64) -> String {
+        let digits = |step: f64| (-step.log10() - 1e-9).ceil().clamp(0.0, 9.0) as usize;
         match self {
-            Self::Number => numbers::short(value),
-            Self::Percent => format!("{:.0}", value * 100.0),
-            Self::Points => numbers::signed(value * 100.0, usize::from(value.abs() % 0.01 > 1e-6)),
+            Self::Number => numbers::signed(value, digits(step)).replace('+', ""),
+            Self::Percent => format!("{:.*}", digits(step * 100.0), value * 100.0),
+            Self::Points => numbers::signed(value * 100.0, digits(step * 100.0)),
         }
     }
 }
@@ -44,7 +46,7 @@ impl Axis {
         let ticks = (first..first + 20)
             .map(|index| index as f64 * step)
             .take_while(|tick| *tick <= high + step * 1e-6)
-            .map(|tick| (tick, format.write(tick)))
+            .map(|tick| (tick, format.write(tick, step)))
             .collect();
         Self { label: label.to_owned(), low, high, ticks, logarithmic: false }
     }
@@ -158,6 +160,9 @@ mod tests {
         let axis = Axis::around("x", [-0.043, 0.121], Format::Points);
         let labels: Vec<&str> = axis.ticks.iter().map(|(_, label)| label.as_str()).collect();
         assert_eq!(labels, ["\u{2212}5", "0", "+5", "+10"]);
+        let small = Axis::from_zero("x", [0.11], Format::Number);
+        let labels: Vec<&str> = small.ticks.iter().map(|(_, label)| label.as_str()).collect();
+        assert_eq!(labels, ["0.00", "0.05", "0.10"]);
         assert!(axis.ticks.iter().all(|(tick, _)| (axis.low..=axis.high).contains(tick)));
     }
 

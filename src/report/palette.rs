@@ -42,7 +42,7 @@ const ALL: [Colour; 12] =
     [TEXT, MUTED, GRID, AXIS, GREY, SLATE, VERMILLION, ORANGE, PURPLE, BLUE, GREEN, SKY];
 
 /// Colours for methods that imitate given answers, in the order of the study.
-const IMITATING: [Colour; 3] = [VERMILLION, ORANGE, PURPLE];
+const IMITATING: [Colour; 3] = [VERMILLION, PURPLE, ORANGE];
 /// Colours for methods that learn from rewards, in the order of the study.
 const REWARDED: [Colour; 3] = [BLUE, GREEN, SKY];
 
@@ -123,6 +123,6 @@ mod tests {
     fn imitation_is_warm_and_reward_is_cool_in_any_order() {
         let colours = variant_colours([("base", "base"), ("rl", "grpo"), ("sft", "sft"), ("x", "sft")]);
         let colours: Vec<Colour> = colours.into_iter().map(|(_, colour)| colour).collect();
-        assert_eq!(colours, [SLATE, BLUE, VERMILLION, ORANGE]);
+        assert_eq!(colours, [SLATE, BLUE, VERMILLION, PURPLE]);
     }
 }

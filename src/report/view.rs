@@ -72,6 +72,9 @@ impl Tone {
     }
 }
 
+/// Texts longer than this are set on several lines.
+const LONG: usize = 34;
+
 /// A table as shown, with a caption. Shown inline by a notebook.
 #[derive(Clone, Debug)]
 pub struct Sheet {
@@ -138,7 +141,8 @@ impl Cell {
     /// The classes of the cell, for the style sheet.
     pub(super) fn class(&self) -> String {
         let colour = self.colour.map(Colour::class).unwrap_or_default();
-        format!("{} {colour}", self.tone.class())
+        let long = if self.text.chars().count() > LONG { "long" } else { "" };
+        [self.tone.class(), &colour, long].iter().filter(|class| !class.is_empty()).copied().collect::<Vec<_>>().join(" ")
     }
 
     /// What the cell is sorted by.

@@ -45,7 +45,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     if !panels.is_empty() {
         let legend = CLASSES
             .iter()
-            .filter(|(class, _)| data.features.iter().any(|row| row.class == *class))
+            .filter(|(class, _)| *class != "dead" && data.features.iter().any(|row| row.class == *class))
             .map(|(class, colour)| Key::new(*class, *colour, Sign::Point(shape(class))))
             .collect();
         let caption = format!(

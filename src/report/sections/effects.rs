@@ -297,16 +297,10 @@ fn strip(data: &Data, row: &EffectRow) -> Option<Panel> {
         at: (row.effect, set),
         text: format!("{}: {} ({})", act(row), points(row.effect), interval(Some(low), Some(high))),
     });
-    let y = Axis::names("", names.iter().map(String::as_str));
-    let title = format!(
-        "{} · {} on {} · baseline {}",
-        row.hypothesis,
-        row.endpoint,
-        row.suite,
-        percent(row.baseline)
-    );
+    let measured = format!("{} on {}, baseline {}", row.endpoint, row.suite, percent(row.baseline));
+    let y = Axis::names(&measured, names.iter().map(String::as_str));
     let height = 120 + 44 * names.len() as u32;
-    Some(Panel { size: (430, height), ..Panel::new(title, x, y, marks) })
+    Some(Panel { size: (430, height), ..Panel::new(&row.hypothesis, x, y, marks) })
 }
 
 /// Spreads overlapping points up and down: a fixed low-discrepancy sequence, the same in every drawing.

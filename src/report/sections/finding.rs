@@ -77,7 +77,7 @@ fn sentence(claim: &Claim, effect: Option<&EffectRow>) -> String {
     let act = act(row);
     let measured = format!("{} on {}", row.endpoint, row.suite);
     let numbers = format!(
-        "{} points, 95 % simultaneous interval {interval}, p = {} after correction, {} problems",
+        "{} points, 95 % simultaneous interval {interval}, p\u{a0}= {} after correction, {} problems",
         points(change),
         claim.p_corrected.map_or_else(|| "n/a".to_owned(), p_value),
         row.problems,
@@ -97,9 +97,9 @@ fn sentence(claim: &Claim, effect: Option<&EffectRow>) -> String {
 /// An edit in words, as the subject of a sentence.
 pub(super) fn act(row: &EffectRow) -> String {
     let set = match row.set_size {
-        Some(1) => format!("the set `{}` (1 feature)", row.set),
-        Some(size) => format!("the set `{}` ({size} features)", row.set),
-        None => format!("`{}`", row.set),
+        Some(1) => format!("the set \u{201c}{}\u{201d} (1 feature)", row.set),
+        Some(size) => format!("the set \u{201c}{}\u{201d} ({size} features)", row.set),
+        None => format!("\u{201c}{}\u{201d}", row.set),
     };
     let receiver = &row.receiver;
     let donor = row.donor.as_deref().unwrap_or("another variant");
