@@ -30,15 +30,15 @@ struct Page<'a> {
 pub(super) fn sections(data: &Data) -> Result<Vec<Section>> {
     Ok(vec![
         sections::finding::section(data),
+        sections::effects::section(data)?,
+        sections::balance::section(data)?,
         sections::run::section(data),
         sections::training::section(data)?,
         sections::trajectories::section(data)?,
         sections::endpoints::section(data)?,
         sections::fitness::section(data)?,
         sections::decoders::section(data)?,
-        sections::effects::section(data)?,
         sections::features::section(data)?,
-        sections::balance::section(data)?,
         sections::method::section(data),
         sections::reference::section(),
         sections::provenance::section(data),

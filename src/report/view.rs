@@ -142,7 +142,12 @@ impl Cell {
     pub(super) fn class(&self) -> String {
         let colour = self.colour.map(Colour::class).unwrap_or_default();
         let long = if self.text.chars().count() > LONG { "long" } else { "" };
-        [self.tone.class(), &colour, long].iter().filter(|class| !class.is_empty()).copied().collect::<Vec<_>>().join(" ")
+        [self.tone.class(), &colour, long]
+            .iter()
+            .filter(|class| !class.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// What the cell is sorted by.

@@ -1,7 +1,7 @@
 //! What the main endpoints are made of: persistence and first attempts in pass@1, and what becomes of
 //! refusals.
 
-use super::trajectories::{main_rows, measured, value};
+use super::trajectories::{legend, main_rows, measured, panel, value};
 use crate::error::Result;
 use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
@@ -39,12 +39,44 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         ));
     }
     let problems: Vec<&String> = suites.iter().filter(|suite| has(data, suite, "gave_up")).collect();
-    blocks.extend(problems.into_iter().map(|suite| Block::Table(parts(data, suite))));
+    let panels: Vec<Panel> = problems.iter().flat_map(|suite| lines(data, suite)).collect();
+    if !panels.is_empty() {
+        let caption = "What a pass is made of: how often a response gives up, how many attempts it makes, how often its first attempt is right, how often it falls back on the old rule. A gain that comes with fewer give-ups and unchanged first attempts is persistence, not new ability. Bands are 95 % intervals, clustered by problem.";
+        blocks.push(Block::Figure(
+            Figure::new("pass-parts", "Parts of pass", caption, &panels)?.with_legend(legend(data)),
+        ));
+    }
+    blocks.extend(problems.into_iter().map(|suite| Block::Folded(parts(data, suite))));
     Ok(Section::new(id, title, blocks))
 }
 
 fn has(data: &Data, suite: &str, endpoint: &str) -> bool {
     data.evaluations.iter().any(|row| row.suite == suite && row.endpoint == endpoint)
+}
+
+/// One panel for each part of a suite's pass.
+fn lines(data: &Data, suite: &str) -> Vec<Panel> {
+    let main = main_rows(data, suite).first().map(|row| row.endpoint.clone()).unwrap_or_default();
+    let parts = endpoints(data, suite);
+    let parts = parts.iter().filter(|endpoint| **endpoint != main);
+    parts
+        .filter_map(|endpoint| {
+            let rows: Vec<_> =
+                measured(data).filter(|row| row.suite == suite && row.endpoint == **endpoint).collect();
+            panel(data, suite, &rows)
+        })
+        .collect()
+}
+
+/// The endpoints of a suite in the order of the table.
+fn endpoints<'a>(data: &'a Data, suite: &str) -> Vec<&'a str> {
+    let mut endpoints: Vec<&str> = Vec::new();
+    for row in measured(data).filter(|row| row.suite == suite) {
+        if !endpoints.contains(&row.endpoint.as_str()) {
+            endpoints.push(&row.endpoint);
+        }
+    }
+    endpoints
 }
 
 /// The checkpoints of a variant on a suite, with the base as 0.
@@ -102,12 +134,7 @@ fn bars(data: &Data, suite: &str, variant: &str) -> Option<Panel> {
 
 /// The parts of pass@1 along each variant's checkpoints.
 fn parts(data: &Data, suite: &str) -> Sheet {
-    let mut endpoints: Vec<&str> = Vec::new();
-    for row in measured(data).filter(|row| row.suite == suite) {
-        if !endpoints.contains(&row.endpoint.as_str()) {
-            endpoints.push(&row.endpoint);
-        }
-    }
+    let endpoints = endpoints(data, suite);
     let mut columns = vec![("Checkpoint".to_owned(), "Variant and step")];
     columns.extend(endpoints.iter().map(|endpoint| {
         (
@@ -118,7 +145,7 @@ fn parts(data: &Data, suite: &str) -> Sheet {
     columns.push(("cut off#".to_owned(), "Completions that reached the limit of new tokens"));
     let columns: Vec<(&str, &str)> = columns.iter().map(|(title, about)| (title.as_str(), *about)).collect();
     let caption = format!(
-        "The parts of pass on {suite}. A gain that comes with fewer give-ups and unchanged first attempts is persistence, not new ability.",
+        "Parts of pass on {suite}, in numbers. Percent with 95 % intervals; attempts are a mean count per response.",
     );
     let mut sheet = Sheet::new(&format!("parts-{}", anchor(suite)), caption, &columns);
     for variant in &data.facts.variants {

@@ -2,8 +2,9 @@
 
 use crate::experiments::EffectRow;
 use crate::report::data::Data;
-use crate::report::numbers::{p_value, points};
+use crate::report::numbers::p_value;
 use crate::report::rows::Claim;
+use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 
 /// The section.
@@ -72,13 +73,15 @@ fn sentence(claim: &Claim, effect: Option<&EffectRow>) -> String {
             claim.hypothesis
         );
     };
-    let interval = interval(claim.ci_low, claim.ci_high);
+    let scale = Scale::of(&row.endpoint);
+    let interval = interval(scale, claim.ci_low, claim.ci_high);
     let change = claim.effect.unwrap_or(row.effect);
     let act = act(row);
     let measured = format!("{} on {}", row.endpoint, row.suite);
     let numbers = format!(
-        "{} points, 95 % simultaneous interval {interval}, p\u{a0}= {} after correction, {} problems",
-        points(change),
+        "{} {}, 95 % simultaneous interval {interval}, p\u{a0}= {} after correction, {} problems",
+        scale.difference(change),
+        scale.unit(),
         claim.p_corrected.map_or_else(|| "n/a".to_owned(), p_value),
         row.problems,
     );
@@ -114,10 +117,9 @@ pub(super) fn act(row: &EffectRow) -> String {
     }
 }
 
-/// An interval of percentage points.
-pub(super) fn interval(low: Option<f64>, high: Option<f64>) -> String {
+fn interval(scale: Scale, low: Option<f64>, high: Option<f64>) -> String {
     match (low, high) {
-        (Some(low), Some(high)) => format!("{} to {}", points(low), points(high)),
+        (Some(low), Some(high)) => scale.interval(low, high),
         _ => "not available".to_owned(),
     }
 }
@@ -147,6 +149,7 @@ fn sheet(data: &Data) -> Sheet {
     );
     for claim in &data.claims {
         let row = declared(data, &claim.hypothesis);
+        let scale = row.map_or(Scale::Share, |row| Scale::of(&row.endpoint));
         let text = |value: Option<&str>| Cell::text(value.unwrap_or("n/a"));
         let p = |value: Option<f64>| value.map_or_else(|| Cell::text("n/a"), |p| Cell::number(p_value(p), p));
         sheet.rows.push(vec![
@@ -158,8 +161,10 @@ fn sheet(data: &Data) -> Sheet {
             }),
             text(row.map(|row| row.edit.as_str())),
             text(row.map(|row| row.suite.as_str())),
-            claim.effect.map_or_else(|| Cell::text("n/a"), |effect| Cell::number(points(effect), effect)),
-            Cell::text(interval(claim.ci_low, claim.ci_high)),
+            claim
+                .effect
+                .map_or_else(|| Cell::text("n/a"), |effect| Cell::number(scale.difference(effect), effect)),
+            Cell::text(interval(scale, claim.ci_low, claim.ci_high)),
             p(claim.p),
             p(claim.p_corrected),
             Cell::text(row.map_or_else(|| "n/a".to_owned(), |row| row.controls.to_string())),

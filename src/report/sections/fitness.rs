@@ -33,9 +33,9 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     for row in data.fitness.iter().filter(|row| is_difference(row)) {
         if row.fve.is_some_and(|fve| fve < SPEAKS_OF_CHANGE) {
             blocks.push(Block::Caution(format!(
-                "The dictionary explains {} of the difference {}, below {}: nothing is claimed about features that are absent there, or about the share of the change that features carry.",
+                "The dictionary explains {} of the difference {}, less than {}: nothing is claimed about features that are absent there, or about the share of the change that features carry.",
                 row.fve.map_or_else(String::new, percent),
-                row.target,
+                spoken(&row.target),
                 percent(SPEAKS_OF_CHANGE),
             )));
         }
@@ -45,6 +45,11 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
 
 fn is_difference(row: &Fitness) -> bool {
     row.target.contains('-')
+}
+
+/// A target with a true minus sign.
+fn spoken(target: &str) -> String {
+    target.replace('-', " \u{2212} ")
 }
 
 fn panel(data: &Data) -> Panel {
@@ -63,7 +68,8 @@ fn panel(data: &Data) -> Panel {
         marks.push(Mark::Hint { at, text: format!("{}: {}", row.target, short(fve)) });
     }
     let x = Axis::fixed("FVE, %", 0.0, 1.02, Format::Percent);
-    let y = Axis::names("", rows.iter().map(|row| row.target.as_str()));
+    let names: Vec<String> = rows.iter().map(|row| spoken(&row.target)).collect();
+    let y = Axis::names("", names.iter().map(String::as_str));
     let height = 90 + 24 * rows.len() as u32;
     Panel { size: (460, height), ..Panel::new("Fraction of variance explained", x, y, marks) }
 }
@@ -88,7 +94,8 @@ fn sheet(data: &Data) -> Sheet {
         let limit = if is_difference(row) { SPEAKS_OF_CHANGE } else { EXPLAINS };
         let tone = if row.fve.is_some_and(|fve| fve < limit) { Tone::Open } else { Tone::Plain };
         sheet.rows.push(vec![
-            Cell::text(&row.target).coloured(data.colour(row.target.split('-').next().unwrap_or_default())),
+            Cell::text(spoken(&row.target))
+                .coloured(data.colour(row.target.split('-').next().unwrap_or_default())),
             number(row.fve).toned(tone),
             number(row.l0),
             number(row.dead),

@@ -12,7 +12,7 @@ use crate::report::view::{Block, Section};
 type Measure = (&'static str, &'static str, fn(&Training) -> Option<f64>);
 
 const MEASURES: [Measure; 6] = [
-    ("Loss", "nats per response token", |row| row.loss),
+    ("Loss", "nats per response token", |row| row.loss.filter(|_| row.reward.is_none())),
     ("Reward", "mean over samples", |row| row.reward),
     ("KL to base", "nats per token", |row| row.kl_to_base),
     ("Entropy", "nats per token", |row| row.entropy),
@@ -21,7 +21,7 @@ const MEASURES: [Measure; 6] = [
 ];
 
 /// Points of a training curve: more would be drawn on the same pixels.
-const POINTS: usize = 120;
+const POINTS: usize = 80;
 
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Result<Section> {

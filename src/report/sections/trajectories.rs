@@ -10,6 +10,7 @@ use crate::report::numbers::percent;
 use crate::report::palette::SLATE;
 use crate::report::panel::Panel;
 use crate::report::rows::Evaluation;
+use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Section, Sheet};
 
 /// The section.
@@ -19,19 +20,30 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         return Ok(Section::absent(id, title, "evaluations"));
     }
     let suites = data.suites();
-    let panels: Vec<Panel> = suites.iter().filter_map(|suite| panel(data, suite)).collect();
+    let panels: Vec<Panel> = suites
+        .iter()
+        .filter_map(|suite| {
+            panel(data, &format!("{suite} \u{b7} {}", data.role(suite)), &main_rows(data, suite))
+        })
+        .collect();
+    let caption = format!(
+        "The main endpoint of each suite at every evaluated checkpoint, steps on a doubling scale. Bands are 95 % intervals, clustered by problem (n = {} problems a suite). A dip before a gain, or a loss after one, is seen here and not in a comparison of end points.",
+        range(data),
+    );
+    let figure =
+        Figure::new("trajectories-by-suite", "Trajectories", caption, &panels)?.with_legend(legend(data));
+    Ok(Section::new(id, title, vec![Block::Figure(figure), Block::Table(comparison(data, &suites))]))
+}
+
+/// The variants' colours and outlines.
+pub(super) fn legend(data: &Data) -> Vec<Key> {
     let mut legend: Vec<Key> = data
         .trained()
         .zip(Shape::ALL.iter().cycle())
         .map(|(variant, shape)| Key::new(&variant.name, data.colour(&variant.name), Sign::Point(*shape)))
         .collect();
     legend.push(Key::new(format!("{} (before training)", data.base()), SLATE, Sign::DashedLine));
-    let caption = format!(
-        "The main endpoint of each suite at every evaluated checkpoint, steps on a doubling scale. Bands are 95 % intervals, clustered by problem (n = {} problems a suite). A dip before a gain, or a loss after one, is seen here and not in a comparison of end points.",
-        range(data),
-    );
-    let figure = Figure::new("trajectories-by-suite", "Trajectories", caption, &panels)?.with_legend(legend);
-    Ok(Section::new(id, title, vec![Block::Figure(figure), Block::Table(comparison(data, &suites))]))
+    legend
 }
 
 /// The measured rows of a suite's main endpoint: the one that its rows name first.
@@ -58,9 +70,10 @@ fn range(data: &Data) -> String {
     }
 }
 
-fn panel(data: &Data, suite: &str) -> Option<Panel> {
-    let rows = main_rows(data, suite);
+/// One endpoint of a suite along the checkpoints of every variant.
+pub(super) fn panel(data: &Data, title: &str, rows: &[&Evaluation]) -> Option<Panel> {
     let endpoint = rows.first()?.endpoint.clone();
+    let scale = Scale::of(&endpoint);
     let x =
         Axis::steps("step", rows.iter().filter(|row| row.variant != data.base()).map(|row| row.checkpoint));
     let mut marks = Vec::new();
@@ -85,13 +98,17 @@ fn panel(data: &Data, suite: &str) -> Option<Panel> {
         marks.push(Mark::Band { points: band, colour, opacity: 0.14 });
         marks.push(Mark::Line { points: points.clone(), colour, width: 2.0, dashed: false });
         for (step, value) in &points {
-            let text = format!("{}@{step}: {}", variant.name, percent(*value));
+            let text = format!("{}@{step}: {}", variant.name, scale.level(*value));
             marks.push(Mark::Hint { at: (*step, *value), text });
         }
         marks.push(Mark::Points { points, colour, shape: *shape, radius: 3.2, opacity: 1.0, hollow: false });
     }
-    let y = Axis::fixed(&format!("{endpoint}, %"), 0.0, 1.03, Format::Percent);
-    Some(Panel::new(format!("{suite} · {}", data.role(suite)), x, y, marks))
+    let words = endpoint.replace('_', " ");
+    let y = match scale {
+        Scale::Share => Axis::fixed(&format!("{words}, %"), 0.0, 1.03, Format::Percent),
+        _ => Axis::from_zero(&words, rows.iter().filter_map(|row| row.ci_high.or(row.value)), Format::Number),
+    };
+    Some(Panel::new(title, x, y, marks))
 }
 
 /// A checkpoint to compare, and why it is in the table.

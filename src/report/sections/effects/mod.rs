@@ -1,0 +1,137 @@
+//! The picture that deltascope exists for: what each edit does to transfer and to safety, one plane per
+//! receiver, every declared set among its matched controls.
+
+mod plane;
+mod sheet;
+mod strip;
+
+use crate::error::Result;
+use crate::experiments::{ControlRow, EffectRow};
+use crate::report::data::Data;
+use crate::report::figure::{Figure, Key, Sign};
+use crate::report::marks::{Mark, Shape};
+use crate::report::palette::{Colour, GREEN, GREY, MUTED, ORANGE, PURPLE, SLATE, VERMILLION};
+use crate::report::panel::Panel;
+use crate::report::scale::Scale;
+use crate::report::view::{Block, Section};
+
+/// What undeclared conditions carry in the place of a hypothesis.
+const EXPLORATORY: &str = "exploratory";
+
+/// The colours of declared sets, in the order of the hypotheses.
+const SETS: [Colour; 4] = [VERMILLION, GREEN, PURPLE, ORANGE];
+
+/// The section.
+pub(in crate::report) fn section(data: &Data) -> Result<Section> {
+    let (id, title) = ("effects", "What the edits do");
+    if data.effects.is_empty() {
+        return Ok(Section::absent(id, title, "effects"));
+    }
+    let mut blocks = Vec::new();
+    let planes: Vec<Panel> =
+        receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
+    if !planes.is_empty() {
+        let caption = format!(
+            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals (simultaneous over hypotheses where it was declared, pointwise elsewhere). Small grey points: its matched control sets, same edit, same random numbers. Hollow: exploratory edits, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
+            problems(data),
+        );
+        let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
+        blocks.push(Block::Figure(figure.with_legend(legend(data))));
+    }
+    let strips: Vec<Panel> =
+        data.effects.iter().filter(|row| row.declared).map(|row| strip::panel(data, row)).collect();
+    if !strips.is_empty() {
+        let caption = "Each declared set against its matched controls, on the endpoint that it was declared on. A grey point is a control set; each row of them is one way of drawing controls. The coloured interval is simultaneous over hypotheses. Dashed: the whole activation exchanged. Shaded: beyond what the baseline leaves room for.";
+        let figure = Figure::new("control-strips", "Declared sets among their controls", caption, &strips)?;
+        blocks.push(Block::Figure(figure));
+    }
+    blocks.push(Block::Table(sheet::sheet(data)));
+    Ok(Section::new(id, title, blocks))
+}
+
+/// The edited variants, those of declared hypotheses first.
+fn receivers(data: &Data) -> Vec<&str> {
+    let mut receivers: Vec<&str> = Vec::new();
+    let declared = data.effects.iter().filter(|row| row.declared);
+    for row in declared.chain(&data.effects) {
+        if !receivers.contains(&row.receiver.as_str()) {
+            receivers.push(&row.receiver);
+        }
+    }
+    receivers
+}
+
+fn hypotheses(data: &Data) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for row in data.effects.iter().filter(|row| row.hypothesis != EXPLORATORY) {
+        if !names.contains(&row.hypothesis.as_str()) {
+            names.push(&row.hypothesis);
+        }
+    }
+    names
+}
+
+/// A hypothesis's colour and outline.
+fn look(data: &Data, hypothesis: &str) -> (Colour, Shape) {
+    let place = hypotheses(data).iter().position(|name| *name == hypothesis).unwrap_or(0);
+    let colour = SETS.iter().cycle().nth(place).copied().unwrap_or(VERMILLION);
+    (colour, Shape::ALL.iter().cycle().nth(place).copied().unwrap_or(Shape::Circle))
+}
+
+fn legend(data: &Data) -> Vec<Key> {
+    let mut legend: Vec<Key> = hypotheses(data)
+        .into_iter()
+        .map(|name| {
+            let (colour, shape) = look(data, name);
+            Key::new(name, colour, Sign::Point(shape))
+        })
+        .collect();
+    legend.push(Key::new("matched controls", GREY, Sign::Point(Shape::Circle)));
+    legend.push(Key::new("exploratory", SLATE, Sign::HollowPoint(Shape::Circle)));
+    legend.push(Key::new("whole activation exchanged", MUTED, Sign::DashedLine));
+    legend
+}
+
+/// The interval of a row: the claim's simultaneous one where the row was declared.
+fn interval(data: &Data, row: &EffectRow) -> (f64, f64) {
+    let claim = data.claims.iter().find(|claim| row.declared && claim.hypothesis == row.hypothesis);
+    match claim.map(|claim| (claim.ci_low, claim.ci_high)) {
+        Some((Some(low), Some(high))) => (low, high),
+        _ => (row.ci_low, row.ci_high),
+    }
+}
+
+/// The control sets that stand beside a row.
+fn controls<'a>(data: &'a Data, row: &'a EffectRow) -> impl Iterator<Item = &'a ControlRow> {
+    data.controls.iter().filter(|control| {
+        control.hypothesis == row.hypothesis
+            && control.condition == row.condition
+            && control.suite == row.suite
+            && control.endpoint == row.endpoint
+    })
+}
+
+/// What exchanging the whole activation does: the most that any set could do.
+fn whole(row: &EffectRow) -> Option<f64> {
+    row.ceiling.map(|ceiling| ceiling - row.baseline)
+}
+
+/// The effects that the baseline leaves room for.
+fn room(row: &EffectRow) -> (f64, f64) {
+    let (least, greatest) = Scale::of(&row.endpoint).bounds();
+    (least - row.baseline, greatest - row.baseline)
+}
+
+/// A cloud of control sets.
+fn cloud(points: Vec<(f64, f64)>) -> Mark {
+    Mark::Points { points, colour: GREY, shape: Shape::Circle, radius: 2.4, opacity: 0.6, hollow: false }
+}
+
+fn problems(data: &Data) -> String {
+    let problems = || data.effects.iter().map(|row| row.problems);
+    match (problems().min(), problems().max()) {
+        (Some(low), Some(high)) if low != high => format!("{low} to {high}"),
+        (Some(low), _) => low.to_string(),
+        _ => "0".to_owned(),
+    }
+}

@@ -1,0 +1,134 @@
+//! One receiver's plane: effect on transfer across, effect on safety up.
+
+use super::{EXPLORATORY, cloud, controls, interval, look, room, whole};
+use crate::experiments::EffectRow;
+use crate::report::axis::Axis;
+use crate::report::data::Data;
+use crate::report::marks::{Mark, Shape};
+use crate::report::palette::{AXIS, GREY, MUTED, SLATE};
+use crate::report::panel::Panel;
+use crate::report::scale::Scale;
+use crate::report::sections::finding::act;
+use std::collections::BTreeMap;
+
+/// One condition's effects on both axes.
+struct Place<'a> {
+    across: &'a EffectRow,
+    up: &'a EffectRow,
+}
+
+/// The panel of a receiver, if anything was measured on both axes.
+pub(super) fn panel(data: &Data, receiver: &str) -> Option<Panel> {
+    let places = places(data, receiver)?;
+    let first = places.first()?;
+    let (mut back, mut front, mut reach) = (Vec::new(), Vec::new(), vec![(0.0, 0.0)]);
+    for place in &places {
+        if place.across.hypothesis == EXPLORATORY {
+            explored(place, &mut back, &mut reach);
+        } else {
+            declared(data, place, &mut back, &mut front, &mut reach);
+        }
+    }
+    let (whole_across, whole_up) = (whole(first.across), whole(first.up));
+    reach.push((whole_across.unwrap_or(0.0), whole_up.unwrap_or(0.0)));
+    let x = axis(first.across, reach.iter().map(|place| place.0));
+    let y = axis(first.up, reach.iter().map(|place| place.1));
+    let mut marks = beyond(first, &x, &y);
+    marks.push(Mark::Level { y: 0.0, colour: AXIS, dashed: false, label: String::new() });
+    marks.push(Mark::Position { x: 0.0, colour: AXIS, dashed: false, label: String::new() });
+    let dashed = (MUTED, true, String::new());
+    let (colour, dashed, label) = dashed;
+    marks.extend(whole_across.map(|x| Mark::Position { x, colour, dashed, label: label.clone() }));
+    marks.extend(whole_up.map(|y| Mark::Level { y, colour, dashed, label }));
+    marks.append(&mut back);
+    marks.append(&mut front);
+    Some(Panel { size: (430, 380), ..Panel::new(receiver, x, y, marks) })
+}
+
+fn axis(row: &EffectRow, reach: impl Iterator<Item = f64>) -> Axis {
+    let scale = Scale::of(&row.endpoint);
+    let endpoint = row.endpoint.replace('_', " ");
+    let baseline = scale.level(row.baseline);
+    let label = format!("{endpoint} on {}, {} (baseline {baseline})", row.suite, scale.unit());
+    Axis::around(&label, reach, scale.format())
+}
+
+/// The rows that an axis shows: on the suite and endpoint declared for this receiver, or for another.
+fn measure<'a>(data: &'a Data, receiver: &str, axis: &str) -> Option<(&'a str, &'a str)> {
+    let rows = || data.effects.iter().filter(|row| row.axis == axis);
+    rows()
+        .find(|row| row.declared && row.receiver == receiver)
+        .or_else(|| rows().find(|row| row.declared))
+        .or_else(|| rows().find(|row| row.receiver == receiver))
+        .map(|row| (row.suite.as_str(), row.endpoint.as_str()))
+}
+
+fn places<'a>(data: &'a Data, receiver: &str) -> Option<Vec<Place<'a>>> {
+    let (across, up) = (measure(data, receiver, "transfer")?, measure(data, receiver, "safety")?);
+    let on = |row: &EffectRow, measure: (&str, &str)| (row.suite.as_str(), row.endpoint.as_str()) == measure;
+    let rows: Vec<&EffectRow> =
+        data.effects.iter().filter(|row| row.receiver == receiver && !row.untestable).collect();
+    let pair = |row: &&'a EffectRow| {
+        let same = |other: &&&EffectRow| {
+            other.condition == row.condition && other.hypothesis == row.hypothesis && on(other, up)
+        };
+        rows.iter().find(same).map(|up| Place { across: row, up })
+    };
+    Some(rows.iter().filter(|row| on(row, across)).filter_map(pair).collect())
+}
+
+fn explored(place: &Place<'_>, back: &mut Vec<Mark>, reach: &mut Vec<(f64, f64)>) {
+    let at = (place.across.effect, place.up.effect);
+    let (colour, shape) = (SLATE, Shape::Circle);
+    back.push(Mark::Points { points: vec![at], colour, shape, radius: 3.4, opacity: 1.0, hollow: true });
+    back.push(Mark::Hint { at, text: hint(place) });
+    reach.push(at);
+}
+
+fn declared(
+    data: &Data,
+    place: &Place<'_>,
+    back: &mut Vec<Mark>,
+    front: &mut Vec<Mark>,
+    reach: &mut Vec<(f64, f64)>,
+) {
+    let at = (place.across.effect, place.up.effect);
+    let points = paired_controls(data, place);
+    reach.extend(&points);
+    back.push(cloud(points));
+    let (colour, shape) = look(data, &place.across.hypothesis);
+    let ((left, right), (low, high)) = (interval(data, place.across), interval(data, place.up));
+    reach.extend([(left, low), (right, high)]);
+    front.push(Mark::Across { low: left, high: right, y: at.1, colour });
+    front.push(Mark::Upright { x: at.0, low, high, colour });
+    front.push(Mark::Points { points: vec![at], colour, shape, radius: 5.0, opacity: 1.0, hollow: false });
+    front.push(Mark::Hint { at, text: hint(place) });
+}
+
+/// The effects of control sets on both axes, where both were measured.
+fn paired_controls(data: &Data, place: &Place<'_>) -> Vec<(f64, f64)> {
+    let up: BTreeMap<(&str, u64), f64> =
+        controls(data, place.up).map(|row| ((row.cloud.as_str(), row.draw), row.effect)).collect();
+    controls(data, place.across)
+        .filter_map(|row| Some((row.effect, *up.get(&(row.cloud.as_str(), row.draw))?)))
+        .collect()
+}
+
+/// Shades what lies beyond the room that the baselines leave.
+fn beyond(place: &Place<'_>, x: &Axis, y: &Axis) -> Vec<Mark> {
+    let ((left, right), (low, high)) = (room(place.across), room(place.up));
+    let strips = [
+        ((x.low, y.low), (left, y.high)),
+        ((right, y.low), (x.high, y.high)),
+        ((x.low, y.low), (x.high, low)),
+        ((x.low, high), (x.high, y.high)),
+    ];
+    let visible = strips.into_iter().filter(|(from, to)| from.0 < to.0 && from.1 < to.1);
+    visible.map(|(from, to)| Mark::Region { from, to, colour: GREY, opacity: 0.16 }).collect()
+}
+
+fn hint(place: &Place<'_>) -> String {
+    let write = |row: &EffectRow| Scale::of(&row.endpoint).difference(row.effect);
+    let (act, hypothesis) = (act(place.across), &place.across.hypothesis);
+    format!("{act} ({hypothesis}): transfer {}, safety {}", write(place.across), write(place.up))
+}

@@ -1,0 +1,70 @@
+//! Every measured edit as a row.
+
+use super::{EXPLORATORY, whole};
+use crate::experiments::EffectRow;
+use crate::report::data::Data;
+use crate::report::numbers::{p_value, percent, short};
+use crate::report::scale::Scale;
+use crate::report::view::{Cell, Sheet, Tone};
+
+const COLUMNS: [(&str, &str); 16] = [
+    ("Hypothesis", "The name in the study, or exploratory"),
+    ("Receiver", "The variant whose forward pass is edited"),
+    ("Set", "Features (how many), direction or head"),
+    ("Edit", "What is done to it, and the dose"),
+    ("Suite", "Where it is measured"),
+    ("Endpoint", "What is counted"),
+    ("Baseline#", "Without the edit"),
+    ("Effect#", "Percentage points for shares, nats for log-odds"),
+    ("95 % interval#", "Pointwise, clustered by problem"),
+    ("p zero#", "Sign flip over problems"),
+    ("p controls#", "Rank among matched controls"),
+    ("Whole#", "Effect of exchanging the whole activation"),
+    ("Fired, prompt#", "Share of prompt positions where the set was active"),
+    ("Fired, response#", "Share of response positions where the set was active"),
+    ("MDE#", "Smallest effect found with power .8"),
+    ("Problems#", "The units of the interval and the test"),
+];
+
+/// The table of all effects, declared ones first.
+pub(super) fn sheet(data: &Data) -> Sheet {
+    let caption = "Every measured edit, on the measuring half. Intervals here are pointwise; only declared rows carry claims. MDE: the smallest effect that would have been found with power .8.";
+    let mut sheet = Sheet::new("effects-table", caption, &COLUMNS).sortable();
+    let mut rows: Vec<&EffectRow> = data.effects.iter().collect();
+    rows.sort_by_key(|row| (row.hypothesis == EXPLORATORY, !row.declared));
+    sheet.rows = rows.into_iter().map(|row| cells(data, row)).collect();
+    sheet
+}
+
+fn cells(data: &Data, row: &EffectRow) -> Vec<Cell> {
+    let scale = Scale::of(&row.endpoint);
+    let optional = |value: Option<f64>, write: &dyn Fn(f64) -> String| {
+        value.map_or_else(|| Cell::text("\u{2013}"), |value| Cell::number(write(value), value))
+    };
+    let dose = row.dose.map_or_else(String::new, |dose| format!(" {}", short(dose)));
+    let effect = if row.untestable {
+        Cell::text("untestable").toned(Tone::Open)
+    } else {
+        Cell::number(scale.difference(row.effect), row.effect)
+    };
+    let hypothesis =
+        if row.declared { format!("{} (declared)", row.hypothesis) } else { row.hypothesis.clone() };
+    vec![
+        Cell::text(hypothesis),
+        Cell::text(&row.receiver).coloured(data.colour(&row.receiver)),
+        Cell::text(row.set_size.map_or_else(|| row.set.clone(), |size| format!("{} ({size})", row.set))),
+        Cell::text(format!("{}{dose}", row.edit.replace('_', " "))),
+        Cell::text(&row.suite),
+        Cell::text(row.endpoint.replace('_', " ")),
+        Cell::number(scale.level(row.baseline), row.baseline),
+        effect,
+        Cell::text(scale.interval(row.ci_low, row.ci_high)),
+        Cell::number(p_value(row.p_zero), row.p_zero),
+        optional(row.p_controls, &p_value),
+        optional(whole(row), &|value| scale.difference(value)),
+        optional(row.fired_prompt, &percent),
+        optional(row.fired_response, &percent),
+        optional(row.mde, &|value| scale.difference(value).replace('+', "")),
+        Cell::number(row.problems.to_string(), row.problems as f64),
+    ]
+}
