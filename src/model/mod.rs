@@ -1,1 +1,431 @@
-//! One decoder for all families.
+//! One decoder for ten model families.
+//!
+//! A [`Config`] says what the arithmetic is, free of any family's spelling; [`Model`] holds the weights
+//! under their checkpoint names and runs the one forward pass that training, sampling, capture and
+//! intervention share. [`Hooks`] read and write at TransformerLens's places. [`sample`] draws completions.
+//!
+//! * `family`, `config_json`, `rope_scaling`: the differences between families, all of them.
+//! * `build`, `pass`: the blocks, and the pass through them.
+//! * `weights`, `tokenizer`: repositories in and out.
+
+mod build;
+mod cache;
+mod config;
+mod config_json;
+mod family;
+mod hook_point;
+mod hooks;
+mod initialise;
+mod parameters;
+mod pass;
+mod rope_scaling;
+mod sampler;
+mod tokenizer;
+mod tokens;
+mod weights;
+
+pub use cache::KvCache;
+pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
+pub use family::Family;
+pub use hook_point::{BlockPoint, HookPoint};
+pub use hooks::{Edit, Hooks, Site};
+pub use parameters::Parameters;
+pub use rope_scaling::Rope;
+pub use sampler::{Completion, Finish, NextToken, Prompt, SampleSettings, sample, sample_model};
+pub use tokenizer::Tokenizer;
+pub use tokens::TokenBatch;
+
+pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
+
+use crate::error::{Error, Result};
+use crate::ops::layout::Layout;
+use crate::ops::likelihood::token_log_probabilities;
+use crate::ops::parameter::with_slice;
+use crate::ops::rope::Rotation;
+use crate::ops::tape::Tape;
+use build::{Decoder, Role, Source, build};
+use candle_core::{DType, Device, Tensor};
+use pass::{Halt, Pass};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A decoder with its weights, and its tokenizer if it has one. Cheap to clone; clones share the weights.
+#[derive(Clone)]
+pub struct Model {
+    inner: Arc<Inner>,
+    tokenizer: Option<Tokenizer>,
+}
+
+struct Inner {
+    config: Config,
+    decoder: Decoder,
+    device: Device,
+    rotations: Mutex<Arc<Vec<Option<Rotation>>>>,
+}
+
+impl Model {
+    /// A model with fresh weights, each drawn from a stream keyed by `seed` and its name.
+    ///
+    /// # Errors
+    /// If the tensors cannot be made.
+    pub fn initialise(config: &Config, seed: u64, device: &Device) -> Result<Self> {
+        Self::from_source(config.clone(), &mut initialise::Initialiser::new(config, seed, device), device)
+    }
+
+    /// Reads a Hugging Face model repository: `config.json`, `model.safetensors` or shards, and the
+    /// tokenizer if it is there.
+    ///
+    /// # Errors
+    /// If a file is missing or malformed, a tensor is missing, has the wrong shape or is not known, or a
+    /// setting is not supported.
+    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
+        let config = Config::load(folder)?;
+        let base = config.family.names().base;
+        let mut source = Checkpoint { tensors: weights::load(folder, device)?, base };
+        let model =
+            Self::from_source(config, &mut source, device).map_err(|error| error.at(folder.display()))?;
+        source.finish(&model).map_err(|error| error.at(folder.display()))?;
+        match folder.join("tokenizer.json").exists() {
+            true => Ok(model.with_tokenizer(Tokenizer::load(folder)?)),
+            false => Ok(model),
+        }
+    }
+
+    fn from_source(config: Config, source: &mut dyn Source, device: &Device) -> Result<Self> {
+        if !device.is_cpu() {
+            return Err(Error::request("the decoder runs on the CPU only").hint("use `--device cpu`"));
+        }
+        let decoder = build(&config, source)?;
+        let rotations = Mutex::new(Arc::new(vec![None; config.layers()]));
+        let inner = Inner { config, decoder, device: device.clone(), rotations };
+        Ok(Self { inner: Arc::new(inner), tokenizer: None })
+    }
+
+    /// Writes a Hugging Face model repository that transformers loads.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| crate::error::io("create the folder", folder, error))?;
+        self.config().save(folder)?;
+        let tensors: Vec<(String, Tensor)> = self
+            .parameters()
+            .iter()
+            .map(|parameter| (parameter.name().to_owned(), parameter.value()))
+            .collect();
+        weights::save(&folder.join("model.safetensors"), &tensors)?;
+        match &self.tokenizer {
+            Some(tokenizer) => tokenizer.save(folder),
+            None => Ok(()),
+        }
+    }
+
+    /// The same model with this tokenizer.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Tokenizer) -> Self {
+        self.tokenizer = Some(tokenizer);
+        self
+    }
+
+    /// The tokenizer.
+    ///
+    /// # Errors
+    /// If the model has none.
+    pub fn tokenizer(&self) -> Result<&Tokenizer> {
+        self.tokenizer.as_ref().ok_or_else(|| {
+            Error::request("this model has no tokenizer").hint("put its tokenizer.json beside config.json")
+        })
+    }
+
+    /// A model with its own copy of the weights: a reference policy, a base to compare with.
+    ///
+    /// # Errors
+    /// If the copy cannot be made.
+    pub fn copy(&self) -> Result<Self> {
+        let mut source = Copied(self.parameters());
+        let mut copy = Self::from_source(self.config().clone(), &mut source, self.device())?;
+        copy.tokenizer = self.tokenizer.clone();
+        Ok(copy)
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Where the weights are.
+    pub fn device(&self) -> &Device {
+        &self.inner.device
+    }
+
+    /// All weights, in the order of the decoder.
+    pub fn parameters(&self) -> &Parameters {
+        &self.inner.decoder.parameters
+    }
+
+    /// The BLAKE3 hash of all names, shapes and weights.
+    ///
+    /// # Errors
+    /// If a tensor cannot be read.
+    pub fn weights_hash(&self) -> Result<String> {
+        self.parameters().hash()
+    }
+
+    /// An empty cache for `rows` rows.
+    pub fn cache(&self, rows: usize) -> KvCache {
+        let config = self.config();
+        KvCache::new(config.layers(), rows, config.key_heads * config.head_dim)
+    }
+
+    /// Every hook point that a pass through this model reaches, in the order of the pass.
+    pub fn hook_points(&self) -> Vec<HookPoint> {
+        let whole = [HookPoint::Embed, HookPoint::PositionEmbed];
+        let blocks = (0..self.config().layers())
+            .flat_map(|layer| BlockPoint::ALL.map(|point| HookPoint::Block(layer, point)));
+        let all = whole.into_iter().chain(blocks).chain([HookPoint::FinalScale, HookPoint::FinalNormalized]);
+        all.filter(|point| self.has(*point)).collect()
+    }
+
+    fn has(&self, point: HookPoint) -> bool {
+        let decoder = &self.inner.decoder;
+        match point {
+            HookPoint::Embed | HookPoint::FinalScale | HookPoint::FinalNormalized => true,
+            HookPoint::PositionEmbed => decoder.positions.is_some(),
+            HookPoint::Block(layer, point) => decoder.blocks.get(layer).is_some_and(|block| match point {
+                BlockPoint::ResidMid => self.config().residual == Residual::Sequential,
+                BlockPoint::MlpPreLinear => block.gate.is_some(),
+                BlockPoint::Norm1PostNormalized => {
+                    block.attention_norm.is_some() && block.attention_post_norm.is_some()
+                }
+                BlockPoint::Norm2PostNormalized => block.mlp_norm.is_some() && block.mlp_post_norm.is_some(),
+                BlockPoint::RotatedQuery | BlockPoint::RotatedKey => decoder.positions.is_none(),
+                _ => true,
+            }),
+        }
+    }
+
+    /// The one forward pass. `tokens` are the new tokens of each row; with a cache they follow those seen
+    /// before and are added to it. Returns the hidden states after the final norm [rows, width, d_model],
+    /// zero at padding, or `None` when a hook ended the pass.
+    ///
+    /// With [`Gradients::On`] the result is tracked, and the backward of a loss adds into the gradients of
+    /// trainable [`Parameters`]. Each pass can be run backward once.
+    ///
+    /// # Errors
+    /// If a token is outside of the vocabulary, a row is longer than learned positions reach, the cache
+    /// has another number of rows or is combined with gradients, a hook names a point that the model does
+    /// not have, or an edit fails.
+    pub fn forward(
+        &self,
+        tokens: &TokenBatch,
+        cache: Option<&mut KvCache>,
+        hooks: &mut Hooks,
+        gradients: Gradients,
+    ) -> Result<Option<Tensor>> {
+        hooks.check(|point| self.has(point), || self.hook_points())?;
+        let starts = match &cache {
+            Some(cache) if gradients == Gradients::On => {
+                let rows = cache.rows();
+                return Err(Error::request(format!(
+                    "a pass with gradients needs whole sequences, found a cache of {rows} rows"
+                )));
+            }
+            Some(cache) if cache.rows() != tokens.rows() => {
+                return Err(Error::request(format!(
+                    "expected as many token rows as the cache has ({}), found {}",
+                    cache.rows(),
+                    tokens.rows()
+                )));
+            }
+            Some(cache) => cache.lengths(),
+            None => vec![0; tokens.rows()],
+        };
+        let layout = Layout::new(starts, tokens.lengths().to_vec(), tokens.width());
+        let ids = self.ids(tokens)?;
+        let rotations = self.rotations(&layout)?;
+        let mut pass = Pass {
+            config: self.config(),
+            decoder: &self.inner.decoder,
+            rotations: &rotations,
+            tape: Tape::new(gradients)?,
+            positions: Arc::new(layout.positions()),
+            layout,
+            hooks,
+            cache,
+        };
+        match pass.run(ids) {
+            Ok(hidden) => Ok(Some(hidden)),
+            Err(Halt::Stopped) => Ok(None),
+            Err(Halt::Failed(error)) => Err(error),
+        }
+    }
+
+    fn ids(&self, tokens: &TokenBatch) -> Result<Vec<usize>> {
+        let vocabulary = self.config().vocabulary;
+        let mut ids = Vec::with_capacity(tokens.lengths().iter().sum());
+        for row in 0..tokens.rows() {
+            for (position, id) in tokens.row(row).iter().enumerate() {
+                if *id as usize >= vocabulary {
+                    return Err(Error::request(format!(
+                        "row {row}, position {position}: expected a token id below {vocabulary}, found {id}"
+                    )));
+                }
+                ids.push(*id as usize);
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Rotation tables of all layers that reach far enough; tables only grow.
+    fn rotations(&self, layout: &Layout) -> Result<Arc<Vec<Option<Rotation>>>> {
+        let needed = crate::ops::attention::keys(layout);
+        let config = self.config();
+        if self.inner.decoder.positions.is_some() && needed > config.max_positions {
+            return Err(Error::request(format!(
+                "expected at most {} tokens in a row (learned positions), found {needed}",
+                config.max_positions
+            )));
+        }
+        let mut held = self.inner.rotations.lock().unwrap_or_else(PoisonError::into_inner);
+        let enough = held.iter().flatten().all(|rotation| rotation.positions() >= needed);
+        let built =
+            held.iter().any(Option::is_some) || config.blocks.iter().all(|block| block.rope.is_none());
+        if !(enough && built) {
+            let positions = needed.next_power_of_two().max(64);
+            let mut made: Vec<(&Rope, Rotation)> = Vec::new();
+            let tables = config.blocks.iter().map(|block| {
+                let rope = block.rope.as_ref()?;
+                if let Some((_, rotation)) = made.iter().find(|(known, _)| *known == rope) {
+                    return Some(rotation.clone());
+                }
+                let rotation = Rotation::new(&rope.frequencies, rope.factor, positions);
+                made.push((rope, rotation.clone()));
+                Some(rotation)
+            });
+            *held = Arc::new(tables.collect());
+        }
+        Ok(held.clone())
+    }
+
+    /// Logits [..., vocabulary] of hidden states [..., d_model]. Not tracked: train through
+    /// [`Model::token_log_probabilities`].
+    ///
+    /// # Errors
+    /// If the last axis is not d_model.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let mut dims = hidden.dims().to_vec();
+        let width = self.config().d_model;
+        match dims.last_mut() {
+            Some(last) if *last == width => *last = self.config().vocabulary,
+            _ => {
+                return Err(Error::request(format!(
+                    "expected hidden states [.., {width}], found {:?}",
+                    hidden.dims()
+                )));
+            }
+        }
+        let hidden = hidden.to_dtype(DType::F32)?.contiguous()?;
+        let logits = with_slice(&hidden, |hidden| self.inner.decoder.unembedding.logits(hidden))??;
+        Ok(Tensor::from_vec(logits, dims, &Device::Cpu)?)
+    }
+
+    /// Log-probabilities of `targets` after the positions `at` (row, position) of `hidden`
+    /// [rows, width, d_model]; tracked when `hidden` is. Never holds the logits of all positions.
+    ///
+    /// # Errors
+    /// If the counts differ, or a position or target is out of range.
+    pub fn token_log_probabilities(
+        &self,
+        hidden: &Tensor,
+        at: &[(usize, usize)],
+        targets: &[u32],
+    ) -> Result<TokenLogProbabilities> {
+        let (rows, width, _) = hidden.dims3()?;
+        let vocabulary = self.config().vocabulary;
+        if at.len() != targets.len() {
+            return Err(Error::request(format!(
+                "expected one target per position ({}), found {}",
+                at.len(),
+                targets.len()
+            )));
+        }
+        if let Some((row, position)) = at.iter().find(|(row, position)| *row >= rows || *position >= width) {
+            return Err(Error::request(format!(
+                "expected positions within [{rows}, {width}], found ({row}, {position})"
+            )));
+        }
+        if let Some(target) = targets.iter().find(|target| **target as usize >= vocabulary) {
+            return Err(Error::request(format!("expected targets below {vocabulary}, found {target}")));
+        }
+        let at = at.iter().map(|(row, position)| row * width + position).collect();
+        token_log_probabilities(&self.inner.decoder.unembedding, hidden, at, targets.to_vec())
+    }
+}
+
+/// Parameters out of a checkpoint's tensors.
+struct Checkpoint {
+    tensors: weights::Tensors,
+    base: &'static str,
+}
+
+impl Checkpoint {
+    /// Refuses tensors that nothing has read: they would have changed the numbers.
+    fn finish(mut self, model: &Model) -> Result<()> {
+        let config = model.config();
+        let head = format!("{}.weight", config.family.names().unembedding);
+        self.tensors.retain(|name, _| {
+            // Buffers of old checkpoints, and copies of a tied head.
+            !(name.ends_with("rotary_emb.inv_freq")
+                || name.ends_with(".attn.bias")
+                || name.ends_with(".attn.masked_bias")
+                || name.ends_with(".attention.bias")
+                || name.ends_with(".attention.masked_bias")
+                || (config.tied && *name == head))
+        });
+        match self.tensors.keys().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::request(format!(
+                "{} tensors of the checkpoint are not part of a {} decoder, the first is `{name}`",
+                self.tensors.len(),
+                config.family.model_type()
+            ))),
+        }
+    }
+}
+
+impl Source for Checkpoint {
+    fn parameter(&mut self, name: &str, dims: &[usize], _: Role) -> Result<Parameter> {
+        let bare = name.strip_prefix(self.base).unwrap_or(name);
+        let found = [name, bare].into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
+        let Some((name, tensor)) = found else {
+            return Err(Error::request(format!("tensor `{name}` {dims:?}: expected it, found none")));
+        };
+        if tensor.dims() != dims {
+            return Err(Error::request(format!(
+                "tensor `{name}`: expected shape {dims:?}, found {:?}",
+                tensor.dims()
+            )));
+        }
+        Parameter::new(name, &tensor)
+    }
+}
+
+/// Parameters copied from another model.
+struct Copied<'a>(&'a Parameters);
+
+impl Source for Copied<'_> {
+    fn parameter(&mut self, name: &str, _: &[usize], _: Role) -> Result<Parameter> {
+        // A checkpoint of the bare decoder leaves out a prefix.
+        let held =
+            self.0.iter().find(|held| name == held.name() || name.ends_with(&format!(".{}", held.name())));
+        match held {
+            Some(held) => {
+                let copy = Parameter::new(held.name(), &held.value().copy()?)?;
+                copy.set_trainable(held.trainable());
+                Ok(copy)
+            }
+            None => Err(Error::work(format!("parameter `{name}` is missing in the model to copy"))),
+        }
+    }
+}

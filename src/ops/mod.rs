@@ -1,1 +1,30 @@
-//! Differentiable kernels: one file each, forward and backward together.
+//! Differentiable kernels on the CPU: one file each, forward and backward together.
+//!
+//! A forward pass works on packed `Value`s, [tokens, width] without padding, and records each kernel's
+//! backward on a `Tape`; candle's autograd sees the tape as a chain of few nodes. Kernels
+//! hold their weights and add into `Parameter` gradients, so frozen weights cost nothing.
+//!
+//! Every kernel keeps two promises. A token's result has the same bits whatever tokens are computed beside
+//! it, and a result has the same bits whatever the number of threads. That is why sums run in fixed lanes
+//! (`simd`), reductions over tokens in fixed chunks (`parallel`), and small matrix products are padded
+//! (`matmul`).
+
+pub(crate) mod activation;
+pub(crate) mod attention;
+pub(crate) mod embedding;
+pub(crate) mod layout;
+pub(crate) mod likelihood;
+pub(crate) mod linear;
+pub(crate) mod matmul;
+pub(crate) mod norm;
+pub(crate) mod parallel;
+pub(crate) mod parameter;
+pub(crate) mod rope;
+pub(crate) mod simd;
+pub(crate) mod tape;
+
+pub use activation::Activation;
+pub use likelihood::TokenLogProbabilities;
+pub use norm::NormKind;
+pub use parameter::Parameter;
+pub use tape::Gradients;

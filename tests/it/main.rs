@@ -1,4 +1,5 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
+mod goldens;
 mod report;
 mod tasks;

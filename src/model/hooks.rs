@@ -1,0 +1,189 @@
+//! What is read from a forward pass, and what is written into it.
+
+use super::hook_point::HookPoint;
+use crate::error::{Error, Result, nearest};
+use candle_core::Tensor;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where and for which tokens a hook was called.
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// The place.
+    pub point: HookPoint,
+    /// Absolute position of column 0 of each row.
+    pub starts: Vec<usize>,
+    /// Real new tokens of each row; columns after them are padding, zero on the way in and dropped on the
+    /// way out.
+    pub lengths: Vec<usize>,
+}
+
+/// An edit: the new value at a site, of the same shape.
+pub type Edit = Box<dyn FnMut(&Site, &Tensor) -> Result<Tensor> + Send>;
+
+/// A gradient that a backward pass will fill in.
+pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
+
+/// Captures, edits and a stop for one or more forward passes.
+///
+/// At one point edits run in the order in which they were added; captures see the edited value. Dropping
+/// the hooks after a pass without [`Hooks::finish`] skips the check that everything fired.
+#[derive(Default)]
+pub struct Hooks {
+    edits: Vec<(HookPoint, Edit, usize)>,
+    captures: BTreeMap<HookPoint, Option<Tensor>>,
+    gradients: BTreeMap<HookPoint, (GradientSlot, bool)>,
+    stop: Option<HookPoint>,
+}
+
+impl Hooks {
+    /// No hooks.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the value at `point`, for [`Hooks::take`].
+    #[must_use]
+    pub fn capture(mut self, point: HookPoint) -> Self {
+        self.captures.insert(point, None);
+        self
+    }
+
+    /// Replaces the value at `point` by what `edit` returns.
+    #[must_use]
+    pub fn edit(mut self, point: HookPoint, edit: Edit) -> Self {
+        self.edits.push((point, edit, 0));
+        self
+    }
+
+    /// Keeps the gradient of the value at `point` (after its edits), for [`Hooks::take_gradient`] once the
+    /// loss has been run backward.
+    #[must_use]
+    pub fn gradient(mut self, point: HookPoint) -> Self {
+        self.gradients.insert(point, (GradientSlot::default(), false));
+        self
+    }
+
+    /// Ends the pass after `point`: it then returns no hidden state, and nothing behind it is computed.
+    #[must_use]
+    pub fn stop_after(mut self, point: HookPoint) -> Self {
+        self.stop = Some(point);
+        self
+    }
+
+    /// The captured value, once: of the last pass. Tracked if that pass recorded gradients.
+    pub fn take(&mut self, point: HookPoint) -> Option<Tensor> {
+        self.captures.get_mut(&point).and_then(Option::take)
+    }
+
+    /// The gradient at `point`, once, after the backward pass.
+    pub fn take_gradient(&mut self, point: HookPoint) -> Option<Tensor> {
+        let (slot, _) = self.gradients.get(&point)?;
+        slot.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Checks that every edit, capture, gradient and stop was reached by some pass.
+    ///
+    /// # Errors
+    /// If one was not: its effect would be mistaken for no effect.
+    pub fn finish(&mut self) -> Result<()> {
+        let silent = |point: &HookPoint, what: &str| {
+            Error::work(format!("the {what} at `{point}` never fired"))
+                .hint("the pass stopped before it, or no pass was run")
+        };
+        for (point, _, fired) in &self.edits {
+            if *fired == 0 {
+                return Err(silent(point, "edit"));
+            }
+        }
+        if let Some((point, _)) = self.gradients.iter().find(|(_, (_, fired))| !fired) {
+            return Err(silent(point, "gradient hook"));
+        }
+        if let Some((point, _)) = self.captures.iter().find(|(_, value)| value.is_none()) {
+            return Err(silent(point, "capture").hint("or its value was already taken: finish first"));
+        }
+        Ok(())
+    }
+
+    /// Whether there is nothing to do.
+    pub(super) fn is_empty(&self) -> bool {
+        self.edits.is_empty() && self.captures.is_empty() && self.gradients.is_empty() && self.stop.is_none()
+    }
+
+    /// Whether the pass must show the value at `point`.
+    pub(super) fn wants(&self, point: HookPoint) -> bool {
+        !self.is_empty()
+            && (self.captures.contains_key(&point)
+                || self.gradients.contains_key(&point)
+                || self.edits.iter().any(|(at, _, _)| *at == point))
+    }
+
+    /// Whether the pass ends here.
+    pub(super) fn stops_after(&self, point: HookPoint) -> bool {
+        self.stop == Some(point)
+    }
+
+    /// Runs the edits; `None` when there are none.
+    pub(super) fn run_edits(&mut self, site: &Site, value: &Tensor) -> Result<Option<Tensor>> {
+        let mut edited = None;
+        for (point, edit, fired) in &mut self.edits {
+            if *point != site.point {
+                continue;
+            }
+            let before = edited.as_ref().unwrap_or(value);
+            let after = edit(site, before).map_err(|error| error.at(format!("edit at `{point}`")))?;
+            if after.dims() != before.dims() {
+                return Err(Error::work(format!(
+                    "edit at `{point}`: expected shape {:?}, found {:?}",
+                    before.dims(),
+                    after.dims()
+                )));
+            }
+            *fired += 1;
+            edited = Some(after);
+        }
+        Ok(edited)
+    }
+
+    /// Whether a capture waits at `point`.
+    pub(super) fn captures(&self, point: HookPoint) -> bool {
+        self.captures.contains_key(&point)
+    }
+
+    /// Keeps a captured value.
+    pub(super) fn keep(&mut self, point: HookPoint, value: Tensor) {
+        self.captures.insert(point, Some(value));
+    }
+
+    /// Where the gradient of `point` goes, if one was asked for.
+    pub(super) fn gradient_slot(&mut self, point: HookPoint) -> Option<GradientSlot> {
+        let (slot, fired) = self.gradients.get_mut(&point)?;
+        *fired = true;
+        Some(slot.clone())
+    }
+
+    /// Refuses points that the model does not have, and edits of read-only ones.
+    pub(super) fn check(
+        &self,
+        has: impl Fn(HookPoint) -> bool,
+        all: impl Fn() -> Vec<HookPoint>,
+    ) -> Result<()> {
+        let named = self.edits.iter().map(|(point, _, _)| point);
+        for point in named.chain(self.captures.keys()).chain(self.gradients.keys()).chain(&self.stop) {
+            if !has(*point) {
+                let names: Vec<String> = all().iter().map(HookPoint::to_string).collect();
+                let name = point.to_string();
+                let error = Error::request(format!("this model has no hook point `{name}`"));
+                return Err(match nearest(&name, names.iter().map(String::as_str)) {
+                    Some(near) => error.hint(format!("the nearest that it has is `{near}`")),
+                    None => error,
+                });
+            }
+        }
+        match self.edits.iter().find(|(point, _, _)| point.is_read_only()) {
+            Some((point, _, _)) => Err(Error::request(format!("`{point}` can be read but not edited"))
+                .hint("edit the value before or after the norm")),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Tokenizers: `tokenizer.json` in and out, and small word-level vocabularies.
+
+use crate::error::{Error, Result, io};
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A tokenizer with its special tokens. Cheap to clone.
+#[derive(Clone)]
+pub struct Tokenizer(Arc<Inner>);
+
+struct Inner {
+    tokenizer: tokenizers::Tokenizer,
+    bos: Option<u32>,
+    eos: Option<u32>,
+    pad: Option<u32>,
+    /// `tokenizer_config.json`, written back unchanged.
+    config: Map<String, Value>,
+}
+
+impl Tokenizer {
+    /// Reads `tokenizer.json`, and the special tokens from `tokenizer_config.json` or, by id, from
+    /// `config.json`.
+    ///
+    /// # Errors
+    /// If `tokenizer.json` is missing or malformed.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let tokenizer: tokenizers::Tokenizer = text.parse().map_err(|error| {
+            Error::request(format!("not a readable tokenizer: {error}")).at(path.display())
+        })?;
+        let config = optional_object(&folder.join("tokenizer_config.json"))?;
+        let model = optional_object(&folder.join("config.json"))?;
+        let special = |name: &str| {
+            let token = config.get(&format!("{name}_token"));
+            let text = token.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
+            text.and_then(|text| tokenizer.token_to_id(text)).or_else(|| {
+                let id = model.get(&format!("{name}_token_id"))?;
+                id.as_u64().or_else(|| id.as_array()?.first()?.as_u64()).map(|id| id as u32)
+            })
+        };
+        let (bos, eos, pad) = (special("bos"), special("eos"), special("pad"));
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config })))
+    }
+
+    /// Writes `tokenizer.json` and `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let path = folder.join("tokenizer.json");
+        self.0
+            .tokenizer
+            .save(&path, true)
+            .map_err(|error| Error::work(format!("cannot write {}: {error}", path.display())))?;
+        if self.0.config.is_empty() {
+            return Ok(());
+        }
+        let path = folder.join("tokenizer_config.json");
+        let text = serde_json::to_string_pretty(&self.0.config)
+            .map_err(|error| Error::work(format!("tokenizer_config.json cannot be written: {error}")))?;
+        std::fs::write(&path, text + "\n").map_err(|error| io("write", &path, error))
+    }
+
+    /// Token ids of `text`. No special tokens are added; those written in the text are recognised.
+    ///
+    /// # Errors
+    /// If the text cannot be encoded, as when a word-level vocabulary lacks a word.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .0
+            .tokenizer
+            .encode(text, false)
+            .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The text of token ids, special tokens included. Unknown ids are left out.
+    pub fn decode(&self, ids: &[u32]) -> String {
+        self.0.tokenizer.decode(ids, false).unwrap_or_default()
+    }
+
+    /// The token of an id.
+    pub fn token(&self, id: u32) -> Option<String> {
+        self.0.tokenizer.id_to_token(id)
+    }
+
+    /// The id of a token.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.0.tokenizer.token_to_id(token)
+    }
+
+    /// The number of tokens, added ones included.
+    pub fn vocabulary(&self) -> usize {
+        self.0.tokenizer.get_vocab_size(true)
+    }
+
+    /// The token that begins a sequence.
+    pub fn bos(&self) -> Option<u32> {
+        self.0.bos
+    }
+
+    /// The token that ends a sequence.
+    pub fn eos(&self) -> Option<u32> {
+        self.0.eos
+    }
+
+    /// The padding token.
+    pub fn pad(&self) -> Option<u32> {
+        self.0.pad
+    }
+
+    /// A vocabulary of whole words, split at spaces; ids are their order. A word outside of it is an error
+    /// when encoding. transformers' `PreTrainedTokenizerFast` loads what [`Tokenizer::save`] writes.
+    ///
+    /// # Errors
+    /// If a word is there twice or holds a space, or a special token is not among the words.
+    pub fn word_level(words: &[&str], bos: &str, eos: &str, pad: &str) -> Result<Self> {
+        let mut vocabulary = Map::new();
+        for (id, word) in words.iter().enumerate() {
+            if word.is_empty() || word.contains(char::is_whitespace) {
+                return Err(Error::request(format!("vocabulary: expected a word, found `{word}`")));
+            }
+            if vocabulary.insert((*word).to_owned(), json!(id)).is_some() {
+                return Err(Error::request(format!("vocabulary: the word `{word}` is there twice")));
+            }
+        }
+        let special = |name: &str| -> Result<u32> {
+            let id = words.iter().position(|word| *word == name).ok_or_else(|| {
+                Error::request(format!("vocabulary: the special token `{name}` is not among the words"))
+            })?;
+            Ok(id as u32)
+        };
+        let (bos_id, eos_id, pad_id) = (special(bos)?, special(eos)?, special(pad)?);
+        let added: Vec<Value> = [(bos, bos_id), (eos, eos_id), (pad, pad_id)]
+            .into_iter()
+            .map(|(token, id)| {
+                json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                       "normalized": false, "special": true})
+            })
+            .collect();
+        let document = json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+            "normalizer": null, "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null,
+            "decoder": null,
+            "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "<unk>"},
+        });
+        let tokenizer = document
+            .to_string()
+            .parse()
+            .map_err(|error| Error::work(format!("word-level tokenizer: {error}")))?;
+        let config = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast", "bos_token": bos, "eos_token": eos,
+            "pad_token": pad, "clean_up_tokenization_spaces": false,
+        });
+        let config = match config {
+            Value::Object(config) => config,
+            _ => Map::new(),
+        };
+        let (bos, eos, pad) = (Some(bos_id), Some(eos_id), Some(pad_id));
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config })))
+    }
+}
+
+fn optional_object(path: &Path) -> Result<Map<String, Value>> {
+    if !path.exists() {
+        return Ok(Map::new());
+    }
+    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::request(format!("expected a JSON object: {error}")).at(path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn word_level_vocabularies_survive_a_save() -> Result<()> {
+        let words = ["0", "1", "<pad>", "<bos>", "<eos>", ":", "make"];
+        let tokenizer = Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?;
+        let folder = tempfile::tempdir().unwrap();
+        tokenizer.save(folder.path())?;
+        let read = Tokenizer::load(folder.path())?;
+        for tokenizer in [&tokenizer, &read] {
+            let ids = tokenizer.encode("<bos> make 1 0 : <eos>")?;
+            assert_eq!(ids, [3, 6, 1, 0, 5, 4]);
+            assert_eq!(tokenizer.decode(&ids), "<bos> make 1 0 : <eos>");
+            assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.pad()), (Some(3), Some(4), Some(2)));
+            assert_eq!(tokenizer.vocabulary(), 7);
+            assert!(tokenizer.encode("unknown").is_err());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,74 @@
+//! safetensors in and out: one file or shards with an index, f32, bf16 or f16.
+
+use crate::error::{At, Error, Result, io};
+use candle_core::{DType, Device, Tensor};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// The tensors of a model repository by name.
+pub(super) type Tensors = BTreeMap<String, Tensor>;
+
+/// Reads every tensor of a repository, as f32 on `device`.
+pub(super) fn load(folder: &Path, device: &Device) -> Result<Tensors> {
+    let mut tensors = Tensors::new();
+    for file in files(folder)? {
+        tensors.extend(load_file(&file, device)?);
+    }
+    Ok(tensors)
+}
+
+/// Reads one safetensors file; floating-point tensors become f32.
+pub(super) fn load_file(file: &Path, device: &Device) -> Result<Tensors> {
+    if let Err(error) = std::fs::File::open(file) {
+        return Err(io("read", file, error));
+    }
+    candle_core::safetensors::load(file, device)
+        .map_err(|error| Error::work(format!("not a readable safetensors file: {error}")))
+        .at(file.display())?
+        .into_iter()
+        .map(|(name, tensor)| {
+            let tensor = if tensor.dtype().is_float() { tensor.to_dtype(DType::F32)? } else { tensor };
+            Ok((name, tensor))
+        })
+        .collect()
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let index = folder.join("model.safetensors.index.json");
+    if !index.exists() {
+        let single = folder.join("model.safetensors");
+        if !single.exists() {
+            return Err(Error::request(format!(
+                "expected model.safetensors or model.safetensors.index.json in {}",
+                folder.display()
+            ))
+            .hint("pass a Hugging Face model repository"));
+        }
+        return Ok(vec![single]);
+    }
+    let text = std::fs::read_to_string(&index).map_err(|error| io("read", &index, error))?;
+    let wrong = |why: String| Error::work(why).at(index.display());
+    let document: serde_json::Value =
+        serde_json::from_str(&text).map_err(|error| wrong(format!("expected JSON: {error}")))?;
+    let map = document.get("weight_map").and_then(serde_json::Value::as_object);
+    let map = map.ok_or_else(|| wrong("expected an object `weight_map`".to_owned()))?;
+    let mut names: Vec<&str> = Vec::new();
+    for (tensor, file) in map {
+        let file = file.as_str().filter(|file| !file.contains(['/', '\\']) && !file.starts_with('.'));
+        names.push(file.ok_or_else(|| wrong(format!("tensor `{tensor}`: expected a file of this folder")))?);
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// Writes tensors to one file.
+pub(super) fn save(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+    let metadata = Some([("format".to_owned(), "pt".to_owned())].into_iter().collect());
+    let tensors = tensors
+        .iter()
+        .map(|(name, tensor)| Ok((name.as_str(), tensor.to_device(&Device::Cpu)?.contiguous()?)))
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize_to_file(tensors, metadata, file)
+        .map_err(|error| Error::work(format!("cannot write {}: {error}", file.display())))
+}

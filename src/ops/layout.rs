@@ -1,0 +1,143 @@
+//! Which tokens of which rows a forward pass computes.
+//!
+//! Rows are right-padded for the reader and packed for the kernels: padding is never computed. Packed
+//! values are `[tokens, width]`, the real tokens of row 0, then those of row 1, and so on.
+
+use crate::error::Result;
+use candle_core::{Device, Tensor};
+use std::sync::Arc;
+
+/// The rows of one forward pass. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Layout(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    starts: Vec<usize>,
+    lengths: Vec<usize>,
+    offsets: Vec<usize>,
+    width: usize,
+}
+
+impl Layout {
+    /// Row r brings `lengths[r]` new tokens, the first of them at absolute position `starts[r]`.
+    pub(crate) fn new(starts: Vec<usize>, lengths: Vec<usize>, width: usize) -> Self {
+        let mut offsets = Vec::with_capacity(lengths.len() + 1);
+        let mut total = 0;
+        offsets.push(0);
+        for length in &lengths {
+            total += length;
+            offsets.push(total);
+        }
+        Self(Arc::new(Inner { starts, lengths, offsets, width }))
+    }
+
+    /// The number of rows.
+    pub(crate) fn rows(&self) -> usize {
+        self.0.lengths.len()
+    }
+
+    /// The width that rows are padded to.
+    pub(crate) fn width(&self) -> usize {
+        self.0.width
+    }
+
+    /// The number of real tokens of all rows.
+    pub(crate) fn tokens(&self) -> usize {
+        self.0.offsets.last().copied().unwrap_or(0)
+    }
+
+    /// Absolute position of each row's first new token.
+    pub(crate) fn starts(&self) -> &[usize] {
+        &self.0.starts
+    }
+
+    /// Real new tokens of each row.
+    pub(crate) fn lengths(&self) -> &[usize] {
+        &self.0.lengths
+    }
+
+    /// The packed index of each row's first token, and at the end their number.
+    pub(crate) fn offsets(&self) -> &[usize] {
+        &self.0.offsets
+    }
+
+    /// The absolute position of every packed token.
+    pub(crate) fn positions(&self) -> Vec<usize> {
+        self.0.starts.iter().zip(&self.0.lengths).flat_map(|(start, length)| *start..start + length).collect()
+    }
+
+    fn is_full(&self) -> bool {
+        self.0.lengths.iter().all(|length| *length == self.0.width)
+    }
+
+    /// Packed numbers as a padded buffer [rows, width, columns], zeros where there is no token.
+    pub(crate) fn pad(&self, packed: &[f32], columns: usize) -> Vec<f32> {
+        if self.is_full() {
+            return packed.to_vec();
+        }
+        let mut padded = vec![0f32; self.rows() * self.0.width * columns];
+        for (row, offsets) in self.0.offsets.windows(2).enumerate() {
+            let source = &packed[offsets[0] * columns..offsets[1] * columns];
+            let at = row * self.0.width * columns;
+            padded[at..at + source.len()].copy_from_slice(source);
+        }
+        padded
+    }
+
+    /// The packed numbers of a padded buffer.
+    pub(crate) fn pack(&self, padded: &[f32], columns: usize) -> Vec<f32> {
+        if self.is_full() {
+            return padded.to_vec();
+        }
+        let mut packed = Vec::with_capacity(self.tokens() * columns);
+        for (row, length) in self.0.lengths.iter().enumerate() {
+            let at = row * self.0.width * columns;
+            packed.extend_from_slice(&padded[at..at + length * columns]);
+        }
+        packed
+    }
+}
+
+/// The shape in which a value is shown to hooks and callers.
+#[derive(Clone, Debug)]
+pub(crate) enum Frame {
+    /// Packed tokens, padded to [rows, width, ...shape].
+    Tokens {
+        /// Which tokens.
+        layout: Layout,
+        /// Axes after the first two.
+        shape: Vec<usize>,
+    },
+    /// A dense buffer with these axes.
+    Dense(Vec<usize>),
+}
+
+impl Frame {
+    /// All axes.
+    pub(crate) fn dims(&self) -> Vec<usize> {
+        match self {
+            Self::Tokens { layout, shape } => {
+                [layout.rows(), layout.width()].iter().chain(shape).copied().collect()
+            }
+            Self::Dense(dims) => dims.clone(),
+        }
+    }
+
+    /// A value's numbers as a tensor.
+    pub(crate) fn tensor(&self, data: &[f32]) -> Result<Tensor> {
+        let padded = match self {
+            Self::Tokens { layout, shape } => layout.pad(data, shape.iter().product()),
+            Self::Dense(_) => data.to_vec(),
+        };
+        Ok(Tensor::from_vec(padded, self.dims(), &Device::Cpu)?)
+    }
+
+    /// A tensor's numbers as a value's.
+    pub(crate) fn pack(&self, data: &[f32]) -> Vec<f32> {
+        match self {
+            Self::Tokens { layout, shape } => layout.pack(data, shape.iter().product()),
+            Self::Dense(_) => data.to_vec(),
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Log-probabilities of given next tokens, without ever holding the logits of all positions.
+//!
+//! For each chosen position: `logits = h Wᵀ` (soft-capped where the model says so),
+//! `log p = logit_target − log Σ exp logits`, and the entropy `log Σ exp logits − Σ p · logit`. Backward
+//! computes the logits of a chunk again: `dlogits = g (1_target − p)`, `dh = dlogits W`, `dW += dlogitsᵀ h`.
+
+use super::matmul::{Matrix, product, rows_times};
+use super::parameter::{Parameter, with_slice};
+use super::simd::{exp, max, sum, tanh, vectorised};
+use crate::error::Result;
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+use gemm::Parallelism;
+use rayon::prelude::*;
+
+/// Positions per chunk: bounds the logits in memory, and keeps the products large.
+const CHUNK: usize = 512;
+
+/// The unembedding: logits of every token of the vocabulary from a hidden state.
+#[derive(Clone, Debug)]
+pub(crate) struct Unembedding {
+    /// [vocabulary, d_model]
+    pub(crate) weight: Parameter,
+    /// Logits are squashed into ± this.
+    pub(crate) soft_cap: Option<f32>,
+}
+
+/// Log-probabilities and entropies of one call.
+pub struct TokenLogProbabilities {
+    /// [N], nats; tracked when the hidden states are.
+    pub log_probabilities: Tensor,
+    /// [N], nats: the entropy of each whole distribution.
+    pub entropies: Vec<f32>,
+}
+
+impl Unembedding {
+    /// Logits [tokens, vocabulary] of packed hidden states.
+    pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
+        let mut logits = with_slice(&self.weight.value(), |weight| {
+            let width = self.weight.dims().last().copied().unwrap_or(0);
+            rows_times(hidden, Matrix::dense(weight, width).transposed())
+        })?;
+        if let Some(cap) = self.soft_cap {
+            super::parallel::rows(&mut logits, 1, |_, chunk| {
+                vectorised(
+                    #[inline(always)]
+                    || chunk.iter_mut().for_each(|logit| *logit = cap * tanh(*logit / cap)),
+                );
+            });
+        }
+        Ok(logits)
+    }
+
+    fn size(&self) -> (usize, usize) {
+        match self.weight.dims()[..] {
+            [vocabulary, width] => (vocabulary, width),
+            _ => (0, 0),
+        }
+    }
+}
+
+/// Log-softmax statistics of one row of logits: (log of the sum of exponentials, entropy).
+pub(crate) fn statistics(logits: &[f32]) -> (f32, f32) {
+    vectorised(
+        #[inline(always)]
+        || {
+            let most = max(logits);
+            let total = sum(logits.len(), |index| exp(logits[index] - most));
+            let along = sum(logits.len(), |index| {
+                let shifted = logits[index] - most;
+                let weight = exp(shifted);
+                if weight > 0.0 { weight * shifted } else { 0.0 }
+            });
+            (most + total.ln(), total.ln() - along / total)
+        },
+    )
+}
+
+/// Log-probabilities of `targets` at the rows `at` of `hidden`, seen as [all positions, d_model]. Indices
+/// and targets must be in range.
+pub(crate) fn token_log_probabilities(
+    unembedding: &Unembedding,
+    hidden: &Tensor,
+    at: Vec<usize>,
+    targets: Vec<u32>,
+) -> Result<TokenLogProbabilities> {
+    let (vocabulary, width) = unembedding.size();
+    let contiguous = hidden.contiguous()?;
+    let rows = with_slice(&contiguous, |hidden| gather(hidden, &at, width))?;
+    let mut both = Vec::with_capacity(at.len());
+    for (index, chunk) in rows.chunks(CHUNK * width.max(1)).enumerate() {
+        let logits = unembedding.logits(chunk)?;
+        let targets = &targets[index * CHUNK..];
+        let mut part = Vec::new();
+        logits
+            .par_chunks(vocabulary.max(1))
+            .zip(targets)
+            .map(|(logits, target)| {
+                let (log_sum, entropy) = statistics(logits);
+                (logits[*target as usize] - log_sum, entropy)
+            })
+            .collect_into_vec(&mut part);
+        both.extend(part);
+    }
+    let (log_probabilities, entropies) = both.into_iter().unzip();
+    let op = Likelihood { unembedding: unembedding.clone(), at, targets, log_probabilities };
+    Ok(TokenLogProbabilities { log_probabilities: contiguous.apply_op1(op)?, entropies })
+}
+
+fn gather(hidden: &[f32], at: &[usize], width: usize) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(at.len() * width);
+    at.iter().for_each(|row| rows.extend_from_slice(&hidden[row * width..(row + 1) * width]));
+    rows
+}
+
+struct Likelihood {
+    unembedding: Unembedding,
+    at: Vec<usize>,
+    targets: Vec<u32>,
+    log_probabilities: Vec<f32>,
+}
+
+impl Likelihood {
+    /// The gradient of the logits, in place of the logits.
+    fn logit_gradients(&self, logits: &mut [f32], targets: &[u32], gradients: &[f32]) {
+        let (vocabulary, _) = self.unembedding.size();
+        let cap = self.unembedding.soft_cap;
+        logits.par_chunks_mut(vocabulary).zip(targets).zip(gradients).for_each(
+            |((logits, target), gradient)| {
+                let (log_sum, _) = statistics(logits);
+                let target = *target as usize;
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (index, logit) in logits.iter_mut().enumerate() {
+                            let slope = cap.map_or(1.0, |cap| 1.0 - (*logit / cap) * (*logit / cap));
+                            let hit = if index == target { 1.0 } else { 0.0 };
+                            *logit = gradient * (hit - exp(*logit - log_sum)) * slope;
+                        }
+                    },
+                );
+            },
+        );
+    }
+
+    fn backward(&self, hidden: &[f32], gradients: &[f32]) -> Result<Vec<f32>> {
+        let (vocabulary, width) = self.unembedding.size();
+        let weight = &self.unembedding.weight;
+        let rows = gather(hidden, &self.at, width);
+        let mut out = vec![0f32; hidden.len()];
+        for (index, rows) in rows.chunks(CHUNK * width).enumerate() {
+            let first = index * CHUNK;
+            let count = rows.len() / width;
+            let mut logits = self.unembedding.logits(rows)?;
+            self.logit_gradients(&mut logits, &self.targets[first..], &gradients[first..]);
+            let dense = Matrix::dense(&logits, vocabulary);
+            if weight.trainable() {
+                weight.accumulate(|buffer, fresh| {
+                    let rows = Matrix::dense(rows, width);
+                    product(buffer, width, dense.transposed(), rows, !fresh, Parallelism::Rayon(0));
+                });
+            }
+            let mut part = vec![0f32; count * width];
+            with_slice(&weight.value(), |weight| {
+                let weight = Matrix::dense(weight, width);
+                product(&mut part, width, dense, weight, false, Parallelism::Rayon(0));
+            })?;
+            for (at, part) in self.at[first..].iter().zip(part.chunks_exact(width)) {
+                let out = &mut out[at * width..(at + 1) * width];
+                out.iter_mut().zip(part).for_each(|(total, part)| *total += part);
+            }
+        }
+        Ok(out)
+    }
+}
+
+impl CustomOp1 for Likelihood {
+    fn name(&self) -> &'static str {
+        "token-log-probabilities"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let values = self.log_probabilities.clone();
+        let shape = Shape::from(values.len());
+        Ok((CpuStorage::F32(values), shape))
+    }
+
+    fn bwd(&self, hidden: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let gradients = gradient.contiguous()?.to_vec1::<f32>()?;
+        let out = with_slice(hidden, |hidden| self.backward(hidden, &gradients))?
+            .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
+        Ok(Some(Tensor::from_vec(out, hidden.shape(), hidden.device())?))
+    }
+}

@@ -1,0 +1,222 @@
+//! A trainable tensor under its checkpoint name, and the gradient that backward passes add into.
+
+use crate::error::{Error, Result};
+use candle_core::{DType, Device, InplaceOp1, Layout, Tensor};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// One weight of a model: f32, contiguous, named as in the checkpoint. Clones share it.
+#[derive(Clone)]
+pub struct Parameter(Arc<Inner>);
+
+struct Inner {
+    name: String,
+    value: RwLock<Tensor>,
+    trainable: AtomicBool,
+    gradient: Mutex<Gradient>,
+}
+
+#[derive(Default)]
+struct Gradient {
+    buffer: Vec<f32>,
+    filled: bool,
+}
+
+impl Parameter {
+    /// A trainable parameter that holds `value` (converted to contiguous f32).
+    ///
+    /// # Errors
+    /// If the conversion fails.
+    pub fn new(name: impl Into<String>, value: &Tensor) -> Result<Self> {
+        Ok(Self(Arc::new(Inner {
+            name: name.into(),
+            value: RwLock::new(value.to_dtype(DType::F32)?.contiguous()?.detach()),
+            trainable: AtomicBool::new(true),
+            gradient: Mutex::default(),
+        })))
+    }
+
+    /// The name in the checkpoint.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The weights. The tensor shares storage with the parameter: an optimiser step changes it. Use
+    /// `Tensor::copy` to keep a snapshot.
+    pub fn value(&self) -> Tensor {
+        self.0.value.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The shape.
+    pub fn dims(&self) -> Vec<usize> {
+        self.value().dims().to_vec()
+    }
+
+    /// The number of elements.
+    pub fn elements(&self) -> usize {
+        self.value().elem_count()
+    }
+
+    /// Replaces the weights.
+    ///
+    /// # Errors
+    /// If the shape differs.
+    pub fn set_value(&self, value: &Tensor) -> Result<()> {
+        let mut held = self.0.value.write().unwrap_or_else(PoisonError::into_inner);
+        if held.dims() != value.dims() {
+            return Err(Error::work(format!(
+                "parameter `{}`: expected shape {:?}, found {:?}",
+                self.0.name,
+                held.dims(),
+                value.dims()
+            )));
+        }
+        *held = value.to_device(held.device())?.to_dtype(DType::F32)?.contiguous()?.detach().copy()?;
+        Ok(())
+    }
+
+    /// Whether backward passes compute this parameter's gradient.
+    pub fn trainable(&self) -> bool {
+        self.0.trainable.load(Ordering::Relaxed)
+    }
+
+    /// Freezes or thaws the parameter. A frozen one gets no gradient and costs no backward work.
+    pub fn set_trainable(&self, trainable: bool) {
+        self.0.trainable.store(trainable, Ordering::Relaxed);
+    }
+
+    /// A copy of the gradient that backward passes have added up; `None` if none has reached the parameter.
+    ///
+    /// # Errors
+    /// If the tensor cannot be made.
+    pub fn gradient(&self) -> Result<Option<Tensor>> {
+        let gradient = self.lock();
+        if !gradient.filled {
+            return Ok(None);
+        }
+        Ok(Some(Tensor::from_slice(&gradient.buffer, self.dims(), &Device::Cpu)?))
+    }
+
+    /// Forgets the gradient; its memory is kept for the next one.
+    pub fn zero_gradient(&self) {
+        self.lock().filled = false;
+    }
+
+    /// Calls `work` with the gradient, where there is one. This is how a clip scales it in place.
+    pub fn with_gradient<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> Option<R> {
+        let mut gradient = self.lock();
+        gradient.filled.then(|| work(&mut gradient.buffer))
+    }
+
+    /// Calls `work(weights, gradient)` to change the weights in place. Does nothing, and returns `None`,
+    /// where no gradient has reached the parameter.
+    ///
+    /// # Errors
+    /// If the weights are not on the CPU.
+    pub fn update<R: Send>(
+        &self,
+        work: impl FnOnce(&mut [f32], &mut [f32]) -> R + Send,
+    ) -> Result<Option<R>> {
+        let mut gradient = self.lock();
+        if !gradient.filled {
+            return Ok(None);
+        }
+        let step = Step { work: Mutex::new(Some((work, &mut gradient.buffer))), result: Mutex::new(None) };
+        self.value().inplace_op1(&step)?;
+        Ok(step.result.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds a gradient into the buffer. `fresh` tells `work` that the buffer holds garbage to overwrite.
+    pub(crate) fn accumulate(&self, work: impl FnOnce(&mut [f32], bool)) {
+        let elements = self.elements();
+        let mut gradient = self.lock();
+        let fresh = !gradient.filled;
+        gradient.buffer.resize(elements, 0.0);
+        work(&mut gradient.buffer, fresh);
+        gradient.filled = true;
+    }
+
+    /// As [`Self::accumulate`], with zeros in place of garbage: for ops that write a part of the buffer.
+    pub(crate) fn accumulate_part(&self, work: impl FnOnce(&mut [f32])) {
+        self.accumulate(|buffer, fresh| {
+            if fresh {
+                buffer.fill(0.0);
+            }
+            work(buffer);
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Gradient> {
+        self.0.gradient.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Parameter {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Parameter({} {:?})", self.0.name, self.dims())
+    }
+}
+
+/// Calls `work` with the numbers of a contiguous f32 tensor on the CPU.
+///
+/// # Errors
+/// If the tensor is elsewhere, or is not contiguous f32.
+pub(crate) fn with_slice<R>(tensor: &Tensor, work: impl FnOnce(&[f32]) -> R) -> candle_core::Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let candle_core::Storage::Cpu(storage) = &*storage else {
+        candle_core::bail!("a CPU kernel was given a tensor on another device");
+    };
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("a CPU kernel was given a tensor that is not contiguous");
+    };
+    Ok(work(&storage.as_slice::<f32>()?[start..end]))
+}
+
+/// The one in-place change of the weights: candle hands out their storage to an `InplaceOp1` only.
+struct Step<'a, W, R> {
+    work: Mutex<Option<(W, &'a mut Vec<f32>)>>,
+    result: Mutex<Option<R>>,
+}
+
+impl<W: FnOnce(&mut [f32], &mut [f32]) -> R, R> InplaceOp1 for Step<'_, W, R> {
+    fn name(&self) -> &'static str {
+        "parameter-update"
+    }
+
+    fn cpu_fwd(&self, storage: &mut candle_core::CpuStorage, layout: &Layout) -> candle_core::Result<()> {
+        let candle_core::CpuStorage::F32(values) = storage else {
+            candle_core::bail!("a parameter is not f32");
+        };
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("a parameter is not contiguous");
+        };
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((work, gradient)) = work {
+            let result = work(&mut values[start..end], gradient);
+            *self.result.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gradients_add_up_and_updates_change_the_weights_in_place() -> Result<()> {
+        let parameter = Parameter::new("w", &Tensor::new(&[1f32, 2.0], &Device::Cpu)?)?;
+        assert!(parameter.update(|_, _| ())?.is_none(), "no gradient yet");
+        for _ in 0..2 {
+            parameter.accumulate_part(|buffer| buffer.iter_mut().for_each(|value| *value += 1.5));
+        }
+        let held = parameter.value();
+        parameter.update(|weights, gradient| {
+            weights.iter_mut().zip(gradient).for_each(|(weight, gradient)| *weight -= *gradient);
+        })?;
+        assert_eq!(held.to_vec1::<f32>()?, [-2.0, -1.0]);
+        parameter.zero_gradient();
+        assert!(parameter.gradient()?.is_none());
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Every family against golden tensors from transformers: logits, hidden states, attention patterns, loss,
+//! every gradient, greedy continuation.
+
+use candle_core::{DType, Device, Tensor};
+use deltascope::Result;
+use deltascope::model::{
+    BlockPoint, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, sample_model,
+};
+use deltascope::progress::Observer;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+const FAMILIES: [&str; 12] = [
+    "llama",
+    "llama-bf16",
+    "mistral",
+    "qwen2",
+    "qwen2-bf16",
+    "qwen3",
+    "gemma2",
+    "gemma3_text",
+    "olmo2",
+    "phi3",
+    "gpt2",
+    "gpt_neox",
+];
+
+pub(crate) fn folder(family: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(family)
+}
+
+fn golden(family: &str) -> Result<BTreeMap<String, Tensor>> {
+    let path = folder(family).join("golden.safetensors");
+    Ok(candle_core::safetensors::load(path, &Device::Cpu)?.into_iter().collect())
+}
+
+fn ids(tensor: &Tensor) -> Result<Vec<Vec<u32>>> {
+    Ok(tensor.to_dtype(DType::U32)?.to_vec2::<u32>()?)
+}
+
+fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
+}
+
+/// The largest difference over real tokens; row 1 of the golden is left-padded, ours right-padded.
+fn difference(ours: &Tensor, golden: &Tensor, batch: &TokenBatch) -> Result<f32> {
+    let width = batch.width();
+    let mut most = 0f32;
+    for (row, length) in batch.lengths().iter().enumerate() {
+        let ours = ours.get(row)?.narrow(0, 0, *length)?;
+        let golden = golden.get(row)?.narrow(0, width - length, *length)?;
+        for (a, b) in flat(&ours)?.iter().zip(flat(&golden)?) {
+            most = most.max((a - b).abs());
+        }
+    }
+    Ok(most)
+}
+
+fn pattern_difference(ours: &Tensor, golden: &Tensor, batch: &TokenBatch) -> Result<f32> {
+    let width = batch.width();
+    let mut most = 0f32;
+    for (row, length) in batch.lengths().iter().enumerate() {
+        let ours = ours.get(row)?.narrow(1, 0, *length)?.narrow(2, 0, *length)?;
+        let golden =
+            golden.get(row)?.narrow(1, width - length, *length)?.narrow(2, width - length, *length)?;
+        for (a, b) in flat(&ours.contiguous()?)?.iter().zip(flat(&golden.contiguous()?)?) {
+            most = most.max((a - b).abs());
+        }
+    }
+    Ok(most)
+}
+
+#[test]
+fn activations_match_transformers() -> Result<()> {
+    for family in FAMILIES {
+        let (model, golden) = (Model::load(&folder(family), &Device::Cpu)?, golden(family)?);
+        let batch = TokenBatch::from_mask(&ids(&golden["input_ids"])?, &ids(&golden["attention_mask"])?)?;
+        let layers = model.config().layers();
+        let mut hooks = Hooks::none();
+        for layer in 0..layers {
+            hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::ResidPre));
+            hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::Pattern));
+        }
+        let hidden = model.forward(&batch, None, &mut hooks, Gradients::Off)?.unwrap();
+        hooks.finish()?;
+        for layer in 0..layers {
+            let ours = hooks.take(HookPoint::Block(layer, BlockPoint::ResidPre)).unwrap();
+            let most = difference(&ours, &golden[&format!("hidden.{layer}")], &batch)?;
+            assert!(most < 2e-4, "{family} hidden.{layer}: {most}");
+            let ours = hooks.take(HookPoint::Block(layer, BlockPoint::Pattern)).unwrap();
+            let most = pattern_difference(&ours, &golden[&format!("attn.{layer}")], &batch)?;
+            assert!(most < 2e-4, "{family} attn.{layer}: {most}");
+        }
+        let most = difference(&hidden, &golden[&format!("hidden.{layers}")], &batch)?;
+        assert!(most < 2e-4, "{family} final hidden: {most}");
+        let most = difference(&model.logits(&hidden)?, &golden["logits"], &batch)?;
+        assert!(most < 2e-4, "{family} logits: {most}");
+        let plain = model.forward(&batch, None, &mut Hooks::none(), Gradients::Off)?.unwrap();
+        assert_eq!(flat(&plain)?, flat(&hidden)?, "{family}: captures changed the pass");
+    }
+    Ok(())
+}
+
+#[test]
+fn loss_and_every_gradient_match_transformers() -> Result<()> {
+    for family in FAMILIES {
+        let (model, golden) = (Model::load(&folder(family), &Device::Cpu)?, golden(family)?);
+        let row = ids(&golden["input_ids"])?[0].clone();
+        let batch = TokenBatch::new(&[row.clone()])?;
+        let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::On)?.unwrap();
+        let at: Vec<(usize, usize)> = (0..row.len() - 1).map(|position| (0, position)).collect();
+        let found = model.token_log_probabilities(&hidden, &at, &row[1..])?;
+        let loss = (found.log_probabilities.mean_all()? * -1.0)?;
+        let (ours, theirs) = (loss.to_scalar::<f32>()?, golden["loss"].to_scalar::<f32>()?);
+        assert!((ours - theirs).abs() < 1e-5, "{family} loss: {ours}, expected {theirs}");
+        loss.backward()?;
+        assert_eq!(model.parameters().missing_gradients(), Vec::<String>::new(), "{family}");
+        let mut seen = 0;
+        for parameter in model.parameters().iter() {
+            let ours = flat(&parameter.gradient()?.unwrap())?;
+            let theirs = flat(&golden[&format!("grad.{}", parameter.name())])?;
+            let norm = |values: &[f32]| values.iter().map(|value| value * value).sum::<f32>().sqrt();
+            let apart: Vec<f32> = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
+            let relative = norm(&apart) / norm(&theirs).max(1e-12);
+            assert!(relative < 1e-3, "{family} grad.{}: {relative}", parameter.name());
+            seen += 1;
+        }
+        assert_eq!(seen, golden.keys().filter(|name| name.starts_with("grad.")).count(), "{family}");
+    }
+    Ok(())
+}
+
+#[test]
+fn greedy_continuations_match_transformers_with_and_without_a_cache() -> Result<()> {
+    for family in FAMILIES {
+        let (model, golden) = (Model::load(&folder(family), &Device::Cpu)?, golden(family)?);
+        let whole = ids(&golden["greedy"])?[0].clone();
+        let (prompt, expected) = whole.split_at(24);
+        let settings = SampleSettings { temperature: 0.0, max_new_tokens: 16, ..SampleSettings::default() };
+        let prompts = [Prompt { tokens: prompt.to_vec(), key: 0 }];
+        let drawn = sample_model(&model, &prompts, &settings, &Observer::silent())?;
+        assert_eq!(drawn[0].tokens, expected, "{family}");
+        let batch = TokenBatch::new(&[whole.clone()])?;
+        let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::Off)?.unwrap();
+        let logits = model.logits(&hidden)?;
+        for position in prompt.len() - 1..whole.len() - 1 {
+            let row = flat(&logits.get(0)?.get(position)?)?;
+            let best = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+            assert_eq!(best as u32, whole[position + 1], "{family} position {position} without a cache");
+        }
+    }
+    Ok(())
+}
