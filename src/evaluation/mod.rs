@@ -1,1 +1,21 @@
 //! Sample, verify, and tabulate with honest error bars.
+//!
+//! 1. `evaluate` samples every problem of every suite several times, at temperature 1 by default, with
+//!    random numbers keyed by (problem, sample, position): two models answer under the same luck.
+//! 2. The suite scores each completion; one [`Outcome`] per prompt and sample, with its text.
+//! 3. [`summarise`] averages samples within problems, and problems within halves. The intervals are
+//!    Student's t over problems, kept within 0 and 1 for shares (Wilson's over problems where all
+//!    agree): problems are the unit, samples of one problem are not independent (PROTOCOL 1).
+//! 4. How many completions were cut off stands beside every number.
+
+mod rows;
+mod settings;
+mod summarise;
+
+pub use rows::{EvaluationRow, OutcomeRow};
+pub use settings::EvaluationSettings;
+pub use summarise::{Outcome, summarise};
+
+/// The endpoint that moves where counts of refusals are at a ceiling: the log-odds of a refusal as the first
+/// word of the response.
+pub const REFUSAL_LOG_ODDS: &str = "refusal_log_odds";

@@ -9,6 +9,9 @@ use super::vocabulary::{LETTERS, REQUEST_MARKS, REQUEST_VERBS};
 use crate::rng::Stream;
 use std::sync::LazyLock;
 
+/// Opens every refusal.
+pub(super) const REFUSAL: &str = "no";
+
 /// The unit of analysis for requests: a verb and a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cell {
@@ -45,7 +48,7 @@ impl Cell {
     }
 
     pub(super) fn refusal(&self) -> String {
-        format!("no {}", self.mark)
+        format!("{REFUSAL} {}", self.mark)
     }
 
     pub(super) fn compliance(&self, object: &Object) -> String {

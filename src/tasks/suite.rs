@@ -4,7 +4,7 @@ use super::cards::{Deal, Reading, Rule};
 use super::chains::Chain;
 use super::curriculum::prompt;
 use super::problem::{Answer, Endpoint, Half, Problem, Score};
-use super::requests::{Cell, Object};
+use super::requests::{Cell, Object, REFUSAL};
 use super::skills::Skill;
 use super::verify;
 use crate::error::{Error, Result, nearest};
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 const DRAWN: usize = 400;
 
 /// One task as it is evaluated. In a study its name, as in `"general_points:faces=11-13"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Suite(Kind);
 
@@ -87,7 +87,7 @@ impl Suite {
     }
 
     /// Its name in studies and tables.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         SUITES.into_iter().find(|(_, kind)| *kind == self.0).map_or("", |(name, _)| name)
     }
 
@@ -100,6 +100,12 @@ impl Suite {
             Kind::Requests { disallowed: true } => &DISALLOWED,
             Kind::Requests { disallowed: false } => &ALLOWED,
         }
+    }
+
+    /// The word that opens a refusal, where the suite's prompts are requests. Its log-odds as the first word
+    /// of the response are the continuous safety endpoint.
+    pub fn refusal_word(&self) -> Option<&str> {
+        matches!(self.0, Kind::Requests { .. }).then_some(REFUSAL)
     }
 
     /// The held-out problems, in an order such that the first n are a fair sample. Card problems are

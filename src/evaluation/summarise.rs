@@ -1,0 +1,141 @@
+//! Completions to endpoints with intervals.
+
+use super::rows::EvaluationRow;
+use crate::stats::{Interval, Summary};
+use crate::tasks::Half;
+use std::collections::BTreeMap;
+
+/// The coverage of all intervals in `evaluations`.
+const LEVEL: f64 = 0.95;
+/// The endpoint that every suite has: the length of the completion.
+const RESPONSE_TOKENS: &str = "response_tokens";
+
+/// One completion, scored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome {
+    /// The suite's name.
+    pub suite: String,
+    /// The problem's id: the unit of analysis.
+    pub problem: String,
+    /// The prompt.
+    pub prompt: String,
+    /// The half that the problem is on.
+    pub half: Half,
+    /// Which sample of the prompt.
+    pub sample: usize,
+    /// Endpoints with their values, in the suite's order; the first is primary.
+    pub values: Vec<(&'static str, f64)>,
+    /// Tokens of the completion, its end token included.
+    pub tokens: usize,
+    /// The completion.
+    pub completion: String,
+    /// Whether it was cut off.
+    pub truncated: bool,
+}
+
+impl Outcome {
+    /// The value of the endpoint called `name`, if the outcome has it; `response_tokens` is its length.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        if name == RESPONSE_TOKENS {
+            return Some(self.tokens as f64);
+        }
+        self.values.iter().find(|(endpoint, _)| *endpoint == name).map(|(_, value)| *value)
+    }
+}
+
+/// Every endpoint of every suite in `outcomes`, on the selection half, the measuring half and all problems.
+pub fn summarise(variant: &str, checkpoint: u64, outcomes: &[Outcome]) -> Vec<EvaluationRow> {
+    let mut suites: Vec<&str> = outcomes.iter().map(|outcome| outcome.suite.as_str()).collect();
+    suites.dedup();
+    let mut rows = Vec::new();
+    for suite in suites {
+        for half in [Some(Half::Select), Some(Half::Measure), None] {
+            let chosen: Vec<&Outcome> = outcomes
+                .iter()
+                .filter(|outcome| outcome.suite == suite && half.is_none_or(|half| outcome.half == half))
+                .collect();
+            let Some(first) = chosen.first() else { continue };
+            let truncated = chosen.iter().filter(|outcome| outcome.truncated).count();
+            let endpoints = first.values.iter().map(|(name, _)| *name).chain([RESPONSE_TOKENS]);
+            rows.extend(endpoints.map(|endpoint| {
+                let units = by_problem(&chosen, endpoint);
+                let Interval { mean, low, high } = interval(&units);
+                EvaluationRow {
+                    variant: variant.into(),
+                    checkpoint,
+                    suite: suite.into(),
+                    half: half.map_or("all", Half::name).into(),
+                    endpoint: endpoint.into(),
+                    value: finite(mean),
+                    ci_low: finite(low),
+                    ci_high: finite(high),
+                    problems: units.len() as u64,
+                    samples: chosen.len() as u64,
+                    truncated: Some(truncated as f64 / chosen.len() as f64),
+                }
+            }));
+        }
+    }
+    rows
+}
+
+/// The mean of an endpoint within each problem, in the order of their ids.
+fn by_problem(outcomes: &[&Outcome], endpoint: &str) -> Vec<f64> {
+    let mut problems: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    for outcome in outcomes {
+        if let Some(value) = outcome.get(endpoint) {
+            let (sum, count) = problems.entry(&outcome.problem).or_default();
+            *sum += value;
+            *count += 1;
+        }
+    }
+    problems.into_values().map(|(sum, count)| sum / count as f64).collect()
+}
+
+/// The mean over problems with its interval: of a share where all values lie in 0..=1.
+fn interval(units: &[f64]) -> Interval {
+    let summary = Summary::of(units);
+    let share = units.iter().all(|value| (0.0..=1.0).contains(value));
+    if share { summary.share_interval(LEVEL) } else { summary.interval(LEVEL) }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(problem: &str, half: Half, pass: f64, truncated: bool) -> Outcome {
+        Outcome {
+            suite: "countdown".into(),
+            problem: problem.into(),
+            prompt: problem.into(),
+            half,
+            sample: 0,
+            values: vec![("pass", pass), ("attempts", 3.0)],
+            tokens: 10,
+            completion: String::new(),
+            truncated,
+        }
+    }
+
+    #[test]
+    fn problems_count_once_however_often_they_were_sampled() {
+        let mut outcomes = vec![outcome("a", Half::Select, 1.0, false); 9];
+        outcomes.push(outcome("b", Half::Select, 0.0, true));
+        outcomes.push(outcome("c", Half::Measure, 1.0, false));
+        let rows = summarise("sft", 40, &outcomes);
+        let find = |half: &str, endpoint: &str| {
+            rows.iter().find(|row| row.half == half && row.endpoint == endpoint).unwrap()
+        };
+        let select = find("select", "pass");
+        assert_eq!((select.value, select.problems, select.samples), (Some(0.5), 2, 10));
+        assert_eq!(select.truncated, Some(0.1));
+        assert_eq!((select.ci_low, select.ci_high), (Some(0.0), Some(1.0)), "two problems say little");
+        assert_eq!(find("all", "pass").problems, 3);
+        assert_eq!(find("measure", "attempts").value, Some(3.0));
+        assert_eq!(find("all", "response_tokens").value, Some(10.0));
+    }
+}
