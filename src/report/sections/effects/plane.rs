@@ -42,7 +42,7 @@ pub(super) fn panel(data: &Data, receiver: &str) -> Option<Panel> {
     marks.extend(whole_up.map(|y| Mark::Level { y, colour, dashed, label }));
     marks.append(&mut back);
     marks.append(&mut front);
-    Some(Panel { size: (430, 380), ..Panel::new(receiver, x, y, marks) })
+    Some(Panel { size: (380, 340), ..Panel::new(receiver, x, y, marks) })
 }
 
 fn axis(row: &EffectRow, reach: impl Iterator<Item = f64>) -> Axis {

@@ -47,7 +47,7 @@ pub(super) fn panel(data: &Data, row: &EffectRow) -> Panel {
     let hint = format!("{}: {number} ({})", act(row), scale.interval(low, high));
     marks.push(Mark::Hint { at, text: hint });
     let height = 110 + 40 * names.len() as u32;
-    Panel { size: (430, height), ..Panel::new(&row.hypothesis, x, y, marks) }
+    Panel { size: (380, height), ..Panel::new(&row.hypothesis, x, y, marks) }
 }
 
 /// Shades what lies beyond the room that the baseline leaves.
