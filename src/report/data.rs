@@ -2,7 +2,8 @@
 
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
-use super::rows::{Claim, Context, Evaluation, Feature, Fitness, Timing, Training};
+use super::rows::{Claim, Context, Evaluation, Feature, Timing, Training};
+use crate::dictionaries::DictionaryRow;
 use crate::error::Result;
 use crate::experiments::{ControlRow, EffectRow};
 use crate::tables;
@@ -15,7 +16,7 @@ pub(super) struct Data {
     pub(super) facts: StudyFacts,
     pub(super) training: Vec<Training>,
     pub(super) evaluations: Vec<Evaluation>,
-    pub(super) fitness: Vec<Fitness>,
+    pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<Feature>,
     pub(super) contexts: Vec<Context>,
     pub(super) effects: Vec<EffectRow>,
@@ -39,7 +40,7 @@ impl Data {
         Ok(Self {
             training,
             evaluations,
-            fitness: rows(folder, "dictionaries")?,
+            dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,
             effects: rows(folder, "effects")?,

@@ -32,17 +32,6 @@ pub(super) struct Evaluation {
     pub(super) truncated: Option<f64>,
 }
 
-/// The fitness of a dictionary for one variant or one difference (table `dictionaries`).
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Fitness {
-    pub(super) target: String,
-    pub(super) fve: Option<f64>,
-    pub(super) l0: Option<f64>,
-    pub(super) dead: Option<f64>,
-    pub(super) ce_recovered: Option<f64>,
-    pub(super) kl: Option<f64>,
-}
-
 /// One feature of the dictionary (table `features`), its columns per variant by name.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Feature {
