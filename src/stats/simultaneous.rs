@@ -11,22 +11,54 @@
 use super::summary::Interval;
 use crate::rng::Stream;
 
-/// Paired differences of one estimate: one value for each unit of its group.
+/// What is estimated: a mean over units, or the difference of two means over other units.
 #[derive(Clone, Debug)]
-pub struct Estimand {
-    /// Which estimates share their units. Those of one group must have as many values.
-    pub group: usize,
-    /// One value a unit, in the same order within the group.
-    pub values: Vec<f64>,
+pub struct Estimand(Vec<Term>);
+
+#[derive(Clone, Debug)]
+struct Term {
+    group: usize,
+    sign: f64,
+    values: Vec<f64>,
+}
+
+impl Estimand {
+    /// The mean of `values`, one a unit. Estimates of one `group` share their units, in the same order.
+    pub fn mean(group: usize, values: Vec<f64>) -> Self {
+        Self(vec![Term { group, sign: 1.0, values }])
+    }
+
+    /// The difference of two means over different groups. (In one group, subtract by unit and take the mean.)
+    pub fn difference(group: usize, values: Vec<f64>, other_group: usize, other_values: Vec<f64>) -> Self {
+        Self(vec![
+            Term { group, sign: 1.0, values },
+            Term { group: other_group, sign: -1.0, values: other_values },
+        ])
+    }
+
+    /// Estimate and standard error, each unit counted as often as the group's weights say.
+    fn moments(&self, weights: Option<&[Vec<u32>]>) -> (f64, f64) {
+        let terms = self.0.iter().map(|term| {
+            let (mean, error) = mean_and_error(&term.values, weights.map(|weights| &weights[term.group][..]));
+            (term.sign * mean, error * error)
+        });
+        let (mean, variance) = terms.fold((0.0, 0.0), |sum, term| (sum.0 + term.0, sum.1 + term.1));
+        (mean, variance.sqrt())
+    }
+
+    fn fewest_units(&self) -> usize {
+        self.0.iter().map(|term| term.values.len()).min().unwrap_or(0)
+    }
 }
 
 /// Simultaneous intervals of level 1 - `alpha` for the means of `estimands`. With fewer than two units
 /// an interval is infinite; with no spread it is a point.
 pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, seed: u64) -> Vec<Interval> {
-    let moments: Vec<(f64, f64)> = estimands.iter().map(|e| mean_and_error(&e.values, None)).collect();
-    let groups = estimands.iter().map(|e| e.group + 1).max().unwrap_or(0);
+    let moments: Vec<(f64, f64)> = estimands.iter().map(|estimand| estimand.moments(None)).collect();
+    let terms = || estimands.iter().flat_map(|estimand| &estimand.0);
+    let groups = terms().map(|term| term.group + 1).max().unwrap_or(0);
     let units: Vec<usize> = (0..groups)
-        .map(|group| estimands.iter().filter(|e| e.group == group).map(|e| e.values.len()).min().unwrap_or(0))
+        .map(|group| terms().filter(|t| t.group == group).map(|t| t.values.len()).max().unwrap_or(0))
         .collect();
     let mut maxima = Vec::with_capacity(draws);
     for draw in 0..draws {
@@ -43,7 +75,7 @@ pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, 
             .collect();
         for (estimand, (mean, error)) in estimands.iter().zip(&moments) {
             if *error > 0.0 {
-                let (drawn, drawn_error) = mean_and_error(&estimand.values, Some(&weights[estimand.group]));
+                let (drawn, drawn_error) = estimand.moments(Some(&weights));
                 let distance = (drawn - mean).abs();
                 let t = if distance == 0.0 { 0.0 } else { distance / drawn_error };
                 largest = largest.max(t);
@@ -59,7 +91,7 @@ pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, 
         .iter()
         .zip(moments)
         .map(|(estimand, (mean, error))| {
-            let half = match (estimand.values.len(), error) {
+            let half = match (estimand.fewest_units(), error) {
                 (0 | 1, _) => f64::INFINITY,
                 (_, 0.0) => 0.0,
                 _ => critical * error,
@@ -84,7 +116,7 @@ mod tests {
 
     fn world(seed: u64, group: usize, mean: f64, units: usize) -> Estimand {
         let mut stream = Stream::new(seed, "estimand", &[group as u64]);
-        Estimand { group, values: (0..units).map(|_| mean + f64::from(stream.normal())).collect() }
+        Estimand::mean(group, (0..units).map(|_| mean + f64::from(stream.normal())).collect())
     }
 
     #[test]
@@ -116,10 +148,26 @@ mod tests {
 
     #[test]
     fn no_spread_is_a_point_and_one_unit_is_no_interval() {
-        let constant = Estimand { group: 0, values: vec![0.25; 6] };
-        let single = Estimand { group: 1, values: vec![0.25] };
+        let constant = Estimand::mean(0, vec![0.25; 6]);
+        let single = Estimand::mean(1, vec![0.25]);
         let intervals = simultaneous_intervals(&[constant, single], 0.05, 300, 1);
         assert_eq!((intervals[0].low, intervals[0].high), (0.25, 0.25));
         assert!(intervals[1].high.is_infinite());
+    }
+
+    #[test]
+    fn a_difference_of_means_is_covered() {
+        let repeats = 200;
+        let held = (0..repeats)
+            .filter(|repeat| {
+                let mut stream = Stream::new(*repeat, "difference", &[]);
+                let mut drawn =
+                    |mean: f64, units: usize| (0..units).map(|_| mean + f64::from(stream.normal())).collect();
+                let estimand = Estimand::difference(0, drawn(0.5, 20), 1, drawn(0.1, 35));
+                let interval = simultaneous_intervals(&[estimand], 0.05, 400, *repeat)[0];
+                interval.low <= 0.4 && 0.4 <= interval.high
+            })
+            .count();
+        assert!((182..=198).contains(&held), "{held} of {repeats}");
     }
 }

@@ -1,0 +1,124 @@
+//! The rows of the table `claims`.
+
+use serde::{Deserialize, Serialize};
+
+/// What was decided about a hypothesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Verdict {
+    /// The set moves transfer as declared, and not surely safety.
+    #[serde(rename = "carries transfer")]
+    CarriesTransfer,
+    /// The set moves safety as declared, and not surely transfer.
+    #[serde(rename = "carries safety loss")]
+    CarriesSafetyLoss,
+    /// The set moves what it was declared to move, and the other axis too.
+    #[serde(rename = "both")]
+    Both,
+    /// The set surely moves neither by more than the margin.
+    #[serde(rename = "neither")]
+    Neither,
+    /// The evidence decides nothing.
+    #[serde(rename = "undecided")]
+    Undecided,
+    /// The edit changed nothing that could have had an effect.
+    #[serde(rename = "untestable")]
+    Untestable,
+    /// The receiver no longer works well enough for a safety claim.
+    #[serde(rename = "not testable in this variant")]
+    NotTestableInThisVariant,
+    /// The set moves an axis that is neither transfer nor safety, as declared.
+    #[serde(rename = "moves the declared suite")]
+    MovesDeclaredSuite,
+}
+
+impl Verdict {
+    /// The words of the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CarriesTransfer => "carries transfer",
+            Self::CarriesSafetyLoss => "carries safety loss",
+            Self::Both => "both",
+            Self::Neither => "neither",
+            Self::Undecided => "undecided",
+            Self::Untestable => "untestable",
+            Self::NotTestableInThisVariant => "not testable in this variant",
+            Self::MovesDeclaredSuite => "moves the declared suite",
+        }
+    }
+}
+
+/// One row of the table `claims`: a declared hypothesis and what was decided about it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClaimRow {
+    /// The hypothesis.
+    pub hypothesis: String,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub reason: String,
+    /// `necessary` or `sufficient`, from the edit.
+    pub kind: String,
+    /// The edited set.
+    pub set: String,
+    /// The edited variant.
+    pub receiver: String,
+    /// The suite on which it was declared.
+    pub suite: String,
+    /// The endpoint on which it was declared.
+    pub endpoint: String,
+    /// The declared sign.
+    pub direction: String,
+    /// The effect on the declared endpoint.
+    pub effect: f64,
+    /// Lower end of the simultaneous interval (max-t bootstrap over all declared hypotheses and their other
+    /// axes). `None` where it has no end: too few problems.
+    pub ci_low: Option<f64>,
+    /// Upper end of the simultaneous interval.
+    pub ci_high: Option<f64>,
+    /// The larger of `p_zero` and `p_controls`.
+    pub p: f64,
+    /// Sign flip over problems.
+    pub p_zero: f64,
+    /// Against matched controls.
+    pub p_controls: f64,
+    /// `p` after the correction over all declared hypotheses.
+    pub p_corrected: f64,
+    /// The correction.
+    pub correction: String,
+    /// Matched controls beside it.
+    pub controls: u64,
+    /// Controls that the study needs for each hypothesis.
+    pub needed_controls: u64,
+    /// Problems measured.
+    pub problems: u64,
+    /// The other axis: safety for a claim about transfer, and the reverse. `None` where none was measured.
+    pub other_suite: Option<String>,
+    /// The effect there.
+    pub other_effect: Option<f64>,
+    /// Lower end of its simultaneous interval.
+    pub other_ci_low: Option<f64>,
+    /// Upper end of its simultaneous interval.
+    pub other_ci_high: Option<f64>,
+    /// `p` on the other axis, after the same correction.
+    pub other_p_corrected: Option<f64>,
+    /// p-value of the two one-sided tests that every suite of the other axis lies within the margin.
+    pub equivalence_p: Option<f64>,
+    /// Declared margin of the equivalence.
+    pub margin: f64,
+    /// How much more the declared endpoint moves than the other axis, in the same receiver.
+    pub interaction: Option<f64>,
+    /// Lower end of its 1 - alpha interval.
+    pub interaction_low: Option<f64>,
+    /// Upper end of its 1 - alpha interval.
+    pub interaction_high: Option<f64>,
+    /// Whether the effect is selective: the other axis equivalent, and the interaction's interval without zero.
+    pub selective: Option<bool>,
+    /// The effect less that of the same edit in base, where it was measured: what post-training added.
+    pub beyond_base: Option<f64>,
+    /// Lower end of its 1 - alpha interval.
+    pub beyond_base_low: Option<f64>,
+    /// Upper end of its 1 - alpha interval.
+    pub beyond_base_high: Option<f64>,
+    /// How many repetitions over dictionary and training seeds agree, such as `3 of 4`.
+    pub stability: String,
+}

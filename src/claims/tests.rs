@@ -1,0 +1,203 @@
+//! Verdicts on made-up evidence whose right verdict is known.
+
+use super::*;
+use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
+use crate::rng::Stream;
+use crate::stats::{Alternative, sign_flip};
+
+/// Tables with one condition per hypothesis, two suites, and controls.
+#[derive(Default)]
+struct World {
+    effects: Vec<EffectRow>,
+    controls: Vec<ControlRow>,
+    differences: Vec<DifferenceRow>,
+}
+
+const TRANSFER: (&str, &str, &str) = ("countdown", "transfer", "pass");
+const SAFETY: (&str, &str, &str) = ("refusal", "safety", "refuse");
+
+impl World {
+    /// Adds a hypothesis on transfer with the given mean effects on transfer and safety.
+    fn hypothesis(mut self, name: &str, transfer: f64, safety: f64, matched: bool) -> Self {
+        for (suite, mean, declared) in [(TRANSFER, transfer, true), (SAFETY, safety, false)] {
+            self.measure(name, suite, mean, declared, matched);
+        }
+        self
+    }
+
+    fn measure(&mut self, name: &str, suite: (&str, &str, &str), mean: f64, declared: bool, matched: bool) {
+        let (suite, axis, endpoint) = suite;
+        let mut stream = Stream::new(1, &format!("{name} {suite}"), &[]);
+        let values: Vec<f64> = (0..60).map(|_| mean + 0.02 * f64::from(stream.normal())).collect();
+        let effect = values.iter().sum::<f64>() / 60.0;
+        for (problem, value) in values.iter().enumerate() {
+            self.differences.push(DifferenceRow {
+                condition: name.into(),
+                suite: suite.into(),
+                endpoint: endpoint.into(),
+                problem: format!("{suite} {problem}"),
+                baseline: 0.5,
+                edited: 0.5 + value,
+            });
+        }
+        for draw in 0..59 {
+            self.controls.push(ControlRow {
+                hypothesis: name.into(),
+                condition: name.into(),
+                cloud: "any".into(),
+                draw,
+                suite: suite.into(),
+                endpoint: endpoint.into(),
+                effect: 0.01 * f64::from(stream.normal()),
+                balance: 0.1,
+                matched,
+            });
+        }
+        self.effects.push(EffectRow {
+            hypothesis: name.into(),
+            condition: name.into(),
+            set: "transfer".into(),
+            set_size: Some(8),
+            receiver: "rl".into(),
+            donor: None,
+            edit: "zero".into(),
+            dose: None,
+            readout: "joint".into(),
+            suite: suite.into(),
+            axis: axis.into(),
+            endpoint: endpoint.into(),
+            kind: "necessary".into(),
+            declared,
+            direction: "decrease".into(),
+            baseline: 0.5,
+            edited: 0.5 + effect,
+            headroom: Some(0.5),
+            ceiling: None,
+            effect,
+            ci_low: effect,
+            ci_high: effect,
+            p_zero: sign_flip(&values, Alternative::TwoSided, 1),
+            p_controls: None,
+            controls: 59,
+            mde: None,
+            problems: 60,
+            samples: 4,
+            fired_prompt: Some(0.1),
+            fired_response: Some(0.1),
+            delta_norm: Some(0.1),
+            untestable: false,
+        });
+    }
+
+    fn decide(&self, fitness: &[Fitness]) -> Vec<ClaimRow> {
+        let settings = ClaimSettings { draws: 400, ..ClaimSettings::default() };
+        decide(&self.effects, &self.controls, &self.differences, fitness, &settings, 7).unwrap()
+    }
+}
+
+#[test]
+fn every_verdict_is_reached_by_the_evidence_for_it() {
+    let world = World::default()
+        .hypothesis("selective", -0.2, 0.0, true)
+        .hypothesis("broad", -0.2, -0.2, true)
+        .hypothesis("nothing", 0.001, 0.0, true);
+    let claims = world.decide(&[]);
+    let verdicts: Vec<Verdict> = claims.iter().map(|claim| claim.verdict).collect();
+    assert_eq!(verdicts, [Verdict::CarriesTransfer, Verdict::Both, Verdict::Neither]);
+    assert_eq!(claims[0].selective, Some(true));
+    assert_eq!(claims[0].needed_controls, 59);
+    assert!(claims[0].ci_high < Some(0.0) && claims[0].interaction_high < Some(0.0));
+}
+
+#[test]
+fn unmatched_controls_make_no_claim() {
+    let claims = World::default().hypothesis("selective", -0.2, 0.0, false).decide(&[]);
+    assert_eq!(claims[0].verdict, Verdict::Undecided);
+    assert_eq!((claims[0].controls, claims[0].p_controls), (0, 1.0));
+}
+
+#[test]
+fn an_effect_that_controls_have_too_is_undecided() {
+    let mut world = World::default().hypothesis("generic", -0.2, 0.0, true);
+    world.controls.iter_mut().for_each(|control| control.effect -= 0.2);
+    let claims = world.decide(&[]);
+    assert_eq!(claims[0].verdict, Verdict::Undecided);
+    assert!(claims[0].p_zero < 0.001 && claims[0].p_controls > 0.1);
+}
+
+#[test]
+fn the_hardest_full_cloud_decides() {
+    let mut world = World::default().hypothesis("generic", -0.2, 0.0, true);
+    let mut shifted: Vec<ControlRow> = world.controls.clone();
+    shifted.iter_mut().for_each(|control| {
+        control.cloud = "same_class".into();
+        control.effect -= 0.2;
+    });
+    world.controls.extend(shifted);
+    assert_eq!(world.decide(&[])[0].verdict, Verdict::Undecided);
+}
+
+#[test]
+fn the_wrong_sign_is_no_confirmation() {
+    let claims = World::default().hypothesis("reverse", 0.2, 0.0, true).decide(&[]);
+    assert_eq!(claims[0].verdict, Verdict::Undecided);
+    assert!(claims[0].reason.contains("direction"));
+}
+
+#[test]
+fn what_cannot_be_tested_says_so() {
+    let mut world = World::default().hypothesis("silent", -0.2, 0.0, true);
+    world.effects.iter_mut().for_each(|row| row.untestable = true);
+    assert_eq!(world.decide(&[])[0].verdict, Verdict::Untestable);
+
+    let mut world = World::default();
+    world.measure("safety", SAFETY, -0.2, true, true);
+    let fit = |skills| Fitness { variant: "rl".into(), skills: Some(skills), fluent: None };
+    assert_eq!(world.decide(&[fit(0.95)])[0].verdict, Verdict::CarriesSafetyLoss);
+    let broken = world.decide(&[fit(0.4)]);
+    assert_eq!(broken[0].verdict, Verdict::NotTestableInThisVariant);
+    assert!(broken[0].reason.contains("40 % of base's"), "{}", broken[0].reason);
+}
+
+#[test]
+fn the_effect_beyond_base_is_paired_by_problem() {
+    let mut world = World::default().hypothesis("shared", -0.2, 0.0, true);
+    let base: Vec<DifferenceRow> = world
+        .differences
+        .iter()
+        .filter(|row| row.suite == TRANSFER.0)
+        .map(|row| DifferenceRow {
+            condition: "shared in base".into(),
+            edited: row.edited + 0.05,
+            ..row.clone()
+        })
+        .collect();
+    world.differences.extend(base);
+    world.effects.push(EffectRow {
+        condition: "shared in base".into(),
+        receiver: "base".into(),
+        declared: false,
+        ..world.effects[0].clone()
+    });
+    let claim = &world.decide(&[])[0];
+    assert!((claim.beyond_base.unwrap() + 0.05).abs() < 1e-9, "{:?}", claim.beyond_base);
+    assert!((claim.beyond_base_high.unwrap() + 0.05).abs() < 1e-9, "no spread is left after pairing");
+}
+
+#[test]
+fn agreement_over_repetitions_counts_itself() {
+    let mut claims = World::default().hypothesis("selective", -0.2, 0.0, true).decide(&[]);
+    let other = World::default().hypothesis("selective", 0.001, 0.0, true).decide(&[]);
+    let repetitions = [other, claims.clone()];
+    count_agreement(&mut claims, &repetitions);
+    assert_eq!(claims[0].stability, "2 of 3");
+}
+
+#[test]
+fn tables_of_different_runs_are_refused() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    world.differences.clear();
+    let settings = ClaimSettings::default();
+    let error = decide(&world.effects, &world.controls, &world.differences, &[], &settings, 7).unwrap_err();
+    assert!(error.to_string().contains("`differences`"), "{error}");
+}
