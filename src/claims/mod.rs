@@ -28,7 +28,7 @@ mod tests;
 
 pub use decide::decide;
 pub use fitness::Fitness;
-pub use power::{Power, minimum_detectable_effect};
+pub use power::Power;
 pub use rows::{ClaimRow, Verdict};
 pub use settings::{ClaimSettings, Correction};
 pub use stability::count_agreement;

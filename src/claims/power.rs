@@ -6,12 +6,15 @@
 
 use super::settings::{ClaimSettings, Correction};
 use crate::error::{Error, Result};
+use crate::stats::minimum_detectable_effect;
 
 /// What a study needs at least, and what it could find.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Power {
     /// Declared hypotheses.
     pub hypotheses: usize,
+    /// The level that the smallest p-value must reach.
+    pub level: f64,
     /// Controls that each hypothesis needs at least.
     pub needed_controls: usize,
     /// Problems in the measuring half that each suite needs at least.
@@ -25,7 +28,13 @@ impl Power {
         // Rounded down a hair, for 3 / 0.05 must be 60 in floating point too.
         let needed_controls = ((1.0 / level - 1e-9).ceil() - 1.0).max(0.0) as usize;
         let needed_problems = (1.0 + (1.0 / level).log2() - 1e-9).ceil().max(1.0) as usize;
-        Self { hypotheses, needed_controls, needed_problems }
+        Self { hypotheses, level, needed_controls, needed_problems }
+    }
+
+    /// The smallest true effect that is found with power .8 over `problems`, at the strictest corrected
+    /// level, when paired differences have standard deviation `deviation` between problems.
+    pub fn minimum_detectable_effect(&self, problems: usize, deviation: f64) -> f64 {
+        minimum_detectable_effect(deviation / (problems as f64).sqrt(), problems, self.level, 0.8)
     }
 
     /// Refuses a study that could never make a claim.
@@ -69,61 +78,6 @@ fn smallest_level(hypotheses: usize, settings: &ClaimSettings) -> f64 {
         Correction::By => count as f64 * (1..=count).map(|rank| 1.0 / rank as f64).sum::<f64>(),
     };
     settings.alpha / tests
-}
-
-/// The smallest true effect that a test over `problems` finds with power .8 at the strictest corrected
-/// level, when differences between problems have standard deviation `deviation` (normal approximation).
-pub fn minimum_detectable_effect(
-    hypotheses: usize,
-    settings: &ClaimSettings,
-    problems: usize,
-    deviation: f64,
-) -> f64 {
-    let level = smallest_level(hypotheses, settings);
-    (normal_quantile(1.0 - level / 2.0) + normal_quantile(0.8)) * deviation / (problems.max(1) as f64).sqrt()
-}
-
-/// The standard normal quantile (Acklam's rational approximation, relative error below 1.2e-9).
-fn normal_quantile(probability: f64) -> f64 {
-    const A: [f64; 6] = [
-        -39.696_830_286_653_76,
-        220.946_098_424_520_5,
-        -275.928_510_446_968_7,
-        138.357_751_867_269,
-        -30.664_798_066_147_16,
-        2.506_628_277_459_239,
-    ];
-    const B: [f64; 5] = [
-        -54.476_098_798_224_06,
-        161.585_836_858_040_9,
-        -155.698_979_859_886_6,
-        66.801_311_887_719_72,
-        -13.280_681_552_885_72,
-    ];
-    const C: [f64; 6] = [
-        -0.007_784_894_002_430_293,
-        -0.322_396_458_041_136_5,
-        -2.400_758_277_161_838,
-        -2.549_732_539_343_734,
-        4.374_664_141_464_968,
-        2.938_163_982_698_783,
-    ];
-    const D: [f64; 4] =
-        [0.007_784_695_709_041_462, 0.322_467_129_070_039_8, 2.445_134_137_142_996, 3.754_408_661_907_416];
-    let polynomial = |coefficients: &[f64], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
-    let tail = |p: f64| {
-        let q = (-2.0 * p.ln()).sqrt();
-        polynomial(&C, q) / (polynomial(&D, q) * q + 1.0)
-    };
-    if probability < 0.024_25 {
-        tail(probability)
-    } else if probability > 1.0 - 0.024_25 {
-        -tail(1.0 - probability)
-    } else {
-        let q = probability - 0.5;
-        let r = q * q;
-        polynomial(&A, r) * q / (polynomial(&B, r) * r + 1.0)
-    }
 }
 
 #[cfg(test)]
@@ -173,9 +127,10 @@ mod tests {
     }
 
     #[test]
-    fn the_detectable_effect_is_the_textbooks() {
+    fn more_hypotheses_need_larger_effects() {
         let settings = ClaimSettings::default();
-        let found = minimum_detectable_effect(1, &settings, 100, 0.5);
-        assert!((found - (1.959_963_985 + 0.841_621_234) * 0.05).abs() < 1e-6, "{found}");
+        let effect = |hypotheses| Power::of(hypotheses, &settings).minimum_detectable_effect(100, 0.5);
+        assert!((effect(1) - 0.142).abs() < 0.002, "{}", effect(1));
+        assert!(effect(3) > effect(1));
     }
 }

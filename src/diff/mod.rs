@@ -1,10 +1,20 @@
 //! What changed between variants.
 //!
-//! Per feature of a dictionary: decoder norms and their shares, cosines, latent scaling, firing rates,
-//! and from these in which variants a feature is present, how it changed, and its class.
+//! Per feature of a dictionary ([`features`]): decoder norms and their shares, cosines, latent scaling,
+//! firing rates, and from these in which variants a feature is present, how it changed, and its class.
+//! [`planted`] makes activations whose features and changes are known, to measure how far that can be
+//! trusted.
 
 mod classes;
+mod contexts;
+mod decoders;
+mod features;
+pub mod planted;
+mod rows;
+mod scaling;
 mod settings;
 
 pub use classes::{Change, Class, Cuts, Estimate};
+pub use features::{FeatureDiff, features};
+pub use rows::{Cell, ContextRow, FeatureRow};
 pub use settings::{ContextSettings, DiffSettings};

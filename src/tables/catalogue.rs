@@ -240,5 +240,141 @@ pub const OUTCOMES: TableSpec = TableSpec {
     ],
 };
 
+/// What became of each feature of a dictionary.
+pub const FEATURES: TableSpec = TableSpec {
+    name: "features",
+    about: "One row per feature of a dictionary, measured on tokens that it was not fitted to. In names of pairs, \
+            `nu_*_<w>_<v>` and `beta_*_<w>_<v>` are of w along v's decoder.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature's index in the dictionary"),
+        fixed("present", ColumnType::Text, "the variants in which it is present, joined by +"),
+        fixed("change", ColumnType::Text, "same, reweighted or rotated, over these variants"),
+        fixed("class", ColumnType::Text, "shared, specific, lost, partial, undecided or dead"),
+        fixed("rate", ColumnType::Float, "share of tokens at which it fires (joint code)"),
+        fixed("firings", ColumnType::Integer, "tokens at which it fired"),
+        fixed("mean_active", ColumnType::Float, "mean of the code where it fires"),
+        fixed("share_template", ColumnType::Float, "share of its summed activation on template tokens"),
+        fixed("share_response", ColumnType::Float, "share of its summed activation on the response"),
+        per_variant("norm_", ColumnType::Float, "decoder norm"),
+        per_variant(
+            "mas_",
+            ColumnType::Float,
+            "share of the summed absolute decoder weights, corrected for width",
+        ),
+        per_variant("rate_", ColumnType::Float, "firing rate when every input is read from this variant"),
+        per_variant(
+            "nrn_",
+            ColumnType::Float,
+            "of a pair a, b: |d_b|_1 / (|d_a|_1 + |d_b|_1); 1 = only in b",
+        ),
+        per_variant("cosine_", ColumnType::Float, "decoder cosine of a pair"),
+        per_variant("beta_error_", ColumnType::Float, "latent scaling of w's error target along v's decoder"),
+        per_variant("beta_reconstruction_", ColumnType::Float, "the same of w's reconstruction"),
+        per_variant("nu_error_", ColumnType::Float, "beta_error of w over that of v, along v's decoder"),
+        per_variant("nu_error_se_", ColumnType::Float, "its standard error, clustered by example"),
+        per_variant("nu_reconstruction_", ColumnType::Float, "beta_reconstruction of w over that of v"),
+        per_variant("nu_reconstruction_se_", ColumnType::Float, "its standard error, clustered by example"),
+        per_variant(
+            "promoted_",
+            ColumnType::Text,
+            "tokens that the variant's decoder promotes most (logit lens)",
+        ),
+        per_variant("suppressed_", ColumnType::Text, "tokens that the variant's decoder suppresses most"),
+    ],
+};
+
+/// Where features fire.
+pub const CONTEXTS: TableSpec = TableSpec {
+    name: "contexts",
+    about: "One row per place where a feature is active: the strongest, and one from each quarter below.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("rank", ColumnType::Integer, "0 for the strongest"),
+        fixed("peak", ColumnType::Float, "its activation at the peak"),
+        fixed("band", ColumnType::Text, "top, or the quarter of its positive activations: q4 (strong) to q1"),
+        fixed("source", ColumnType::Text, "who wrote the text"),
+        fixed("part", ColumnType::Text, "where in the example the peak lies: prompt, template or response"),
+        fixed("problem", ColumnType::Text, "the problem that the text answers"),
+        fixed("example", ColumnType::Integer, "the example's index in the activation store"),
+        fixed("position", ColumnType::Integer, "the position of the peak in the example"),
+        fixed("peak_index", ColumnType::Integer, "the index of the peak in `tokens`"),
+        fixed("tokens", ColumnType::Text, "the tokens of the window, a JSON list"),
+        fixed("activations", ColumnType::Text, "the feature's activation at each of them, a JSON list"),
+    ],
+};
+
+/// What was decided.
+pub const CLAIMS: TableSpec = TableSpec {
+    name: "claims",
+    about: "One row per declared hypothesis: what was decided about it, and by which numbers.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+        fixed(
+            "verdict",
+            ColumnType::Text,
+            "carries transfer, carries safety loss, both, neither, undecided, untestable, not testable in this variant, or moves the declared suite",
+        ),
+        fixed("reason", ColumnType::Text, "why, in a sentence"),
+        fixed("kind", ColumnType::Text, "necessary or sufficient, from the edit"),
+        fixed("set", ColumnType::Text, "the edited set"),
+        fixed("receiver", ColumnType::Text, "the edited variant"),
+        fixed("suite", ColumnType::Text, "the suite on which it was declared"),
+        fixed("endpoint", ColumnType::Text, "the endpoint on which it was declared"),
+        fixed("direction", ColumnType::Text, "the declared sign"),
+        fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
+        fixed(
+            "ci_low",
+            ColumnType::Float,
+            "lower end of the simultaneous interval over all hypotheses and axes",
+        ),
+        fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
+        fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
+        fixed("p_zero", ColumnType::Float, "sign flip over problems"),
+        fixed("p_controls", ColumnType::Float, "against matched controls"),
+        fixed("p_corrected", ColumnType::Float, "p after the correction over all declared hypotheses"),
+        fixed("correction", ColumnType::Text, "holm, bh or by"),
+        fixed("controls", ColumnType::Integer, "matched controls beside it"),
+        fixed("needed_controls", ColumnType::Integer, "controls that the study needs for each hypothesis"),
+        fixed("problems", ColumnType::Integer, "problems measured"),
+        fixed(
+            "other_suite",
+            ColumnType::Text,
+            "primary suite of the other axis: safety for transfer, and the reverse",
+        ),
+        fixed("other_effect", ColumnType::Float, "the effect there"),
+        fixed("other_ci_low", ColumnType::Float, "lower end of its simultaneous interval"),
+        fixed("other_ci_high", ColumnType::Float, "upper end of its simultaneous interval"),
+        fixed("other_p_corrected", ColumnType::Float, "p on the other axis, after the same correction"),
+        fixed(
+            "equivalence_p",
+            ColumnType::Float,
+            "that every suite of the other axis lies within the margin",
+        ),
+        fixed("margin", ColumnType::Float, "declared margin of equivalence"),
+        fixed("interaction", ColumnType::Float, "the declared effect less the effect on the other axis"),
+        fixed("interaction_low", ColumnType::Float, "lower end of its interval"),
+        fixed("interaction_high", ColumnType::Float, "upper end of its interval"),
+        fixed(
+            "selective",
+            ColumnType::Boolean,
+            "other axis equivalent and the interaction's interval without zero",
+        ),
+        fixed("beyond_base", ColumnType::Float, "the effect less that of the same edit in base"),
+        fixed("beyond_base_low", ColumnType::Float, "lower end of its interval"),
+        fixed("beyond_base_high", ColumnType::Float, "upper end of its interval"),
+        fixed("stability", ColumnType::Text, "how many repetitions over seeds reach the same verdict"),
+    ],
+};
+
 /// Every table, in the order in which a study makes them. Append yours.
-pub const ALL: &[&TableSpec] = &[&EVALUATIONS, &OUTCOMES, &DICTIONARIES, &EFFECTS, &CONTROLS, &DIFFERENCES];
+pub const ALL: &[&TableSpec] = &[
+    &EVALUATIONS,
+    &OUTCOMES,
+    &DICTIONARIES,
+    &EFFECTS,
+    &CONTROLS,
+    &DIFFERENCES,
+    &FEATURES,
+    &CONTEXTS,
+    &CLAIMS,
+];

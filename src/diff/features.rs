@@ -1,0 +1,235 @@
+//! The table `features`: everything that is measured on one feature, for all features in one stream.
+//!
+//! 1. Read the held-out tokens block by block (the first token of each example left out) and encode
+//!    them with the joint code.
+//! 2. Feed codes, activations and reconstructions to latent scaling ([`super::scaling`]); count firings
+//!    and where the activation falls.
+//! 3. Encode again with every input read from one variant alone: `rate_<variant>` says how often the
+//!    feature fires on what that variant holds by itself.
+//! 4. Decide presence, change and class ([`super::classes`]) and write one row per feature.
+
+use super::classes::{Cuts, Evidence, Verdict, decide};
+use super::contexts::Peaks;
+use super::decoders::Decoders;
+use super::rows::{Cell, ContextRow, FeatureRow};
+use super::scaling::{Scaling, Target};
+use super::settings::DiffSettings;
+use crate::activations::{ActivationStore, Part, TokenMeta};
+use crate::dictionaries::{Codes, Dictionary};
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Tokens read at a time.
+const BLOCK: usize = 4096;
+
+/// The features of a dictionary and where they fire.
+#[derive(Clone, Debug)]
+pub struct FeatureDiff {
+    /// The table `features`.
+    pub features: Vec<FeatureRow>,
+    /// The table `contexts`.
+    pub contexts: Vec<ContextRow>,
+}
+
+/// Measures every feature of `dictionary` on the tokens `range` of `store`, which should be tokens that
+/// the dictionary was not fitted to. `token_text` names a token id in the contexts.
+///
+/// # Errors
+/// If the settings are not sound, the store is not of the dictionary's variants, or the disk fails.
+pub fn features(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    range: Range<usize>,
+    settings: &DiffSettings,
+    token_text: &dyn Fn(u32) -> String,
+    observer: &Observer,
+) -> Result<FeatureDiff> {
+    settings.check()?;
+    let end = range.end.min(range.start.saturating_add(settings.tokens)).min(store.tokens());
+    if range.start >= end {
+        return Err(Error::request(format!(
+            "expected tokens within 0..{} of the activations, found {}..{}",
+            store.tokens(),
+            range.start,
+            range.end
+        )));
+    }
+    let mut census = Census::new(dictionary);
+    let mut bar = observer.bar("diff", (end - range.start) as u64, "tokens");
+    for start in (range.start..end).step_by(BLOCK) {
+        let block = start..end.min(start + BLOCK);
+        census.add(dictionary, store, block.clone())?;
+        bar.advance(block.len() as u64);
+        observer.check()?;
+    }
+    census.scaling.finish();
+    let features =
+        (0..dictionary.features()).map(|feature| census.row(dictionary, feature, &settings.cuts)).collect();
+    let contexts = census.peaks(dictionary.features()).rows(store, &settings.contexts, token_text)?;
+    Ok(FeatureDiff { features, contexts })
+}
+
+/// Everything that is summed while the tokens stream by.
+struct Census {
+    decoders: Decoders,
+    scaling: Scaling,
+    tokens: u64,
+    /// Per variant and feature: firings when every input is read from that variant. Empty when the
+    /// dictionary does not read whole variants.
+    alone: Vec<Vec<u64>>,
+    /// Per feature: summed activation, and the parts of it on template and response tokens.
+    mass: Vec<[f64; 3]>,
+    /// Codes of all tokens so far, and each token's place in the store.
+    codes: Codes,
+    places: Vec<usize>,
+    metas: Vec<TokenMeta>,
+}
+
+impl Census {
+    fn new(dictionary: &Dictionary) -> Self {
+        let decoders = Decoders::of(dictionary);
+        let reads_variants = dictionary.spec().inputs.iter().all(|site| site.minus.is_none())
+            && dictionary.kind().is_crosscoder();
+        let variants = if reads_variants { dictionary.variants().len() } else { 0 };
+        Self {
+            scaling: Scaling::new(decoders.clone()),
+            decoders,
+            tokens: 0,
+            alone: vec![vec![0; dictionary.features()]; variants],
+            mass: vec![[0.0; 3]; dictionary.features()],
+            codes: Codes::new(),
+            places: Vec::new(),
+            metas: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, dictionary: &Dictionary, store: &ActivationStore, block: Range<usize>) -> Result<()> {
+        let metas = store.tokens_meta(block.clone())?;
+        let row = store.variants().len() * store.d_model();
+        let mut values = store.read(block.clone())?;
+        let kept: Vec<usize> = (0..metas.len()).filter(|index| metas[*index].part != Part::First).collect();
+        if kept.len() < metas.len() {
+            values = kept.iter().flat_map(|index| &values[index * row..(index + 1) * row]).copied().collect();
+        }
+        let inputs = dictionary.inputs_of(store, &values)?;
+        let codes = dictionary.encode(&inputs)?;
+        let reconstruction = dictionary.decode(&codes, &inputs)?;
+        let targets = dictionary.targets_of(store, &values)?;
+        // Tokens of one example are not independent; imported tokens are taken to be.
+        let imported = store.examples().is_empty();
+        let clusters: Vec<u32> = kept
+            .iter()
+            .map(|index| if imported { (block.start + index) as u32 } else { metas[*index].example })
+            .collect();
+        self.scaling.add(&codes, &targets, &reconstruction, &clusters);
+        self.count_alone(dictionary, &inputs)?;
+        self.tokens += kept.len() as u64;
+        for (token, index) in kept.iter().enumerate() {
+            for (feature, value) in codes.token(token) {
+                let mass = &mut self.mass[feature];
+                mass[0] += f64::from(value);
+                mass[1] += if metas[*index].part == Part::Template { f64::from(value) } else { 0.0 };
+                mass[2] += if metas[*index].part == Part::Response { f64::from(value) } else { 0.0 };
+            }
+            self.codes.push(codes.token(token).map(|(feature, value)| (feature as u32, value)));
+            self.places.push(block.start + index);
+            self.metas.push(metas[*index]);
+        }
+        Ok(())
+    }
+
+    fn count_alone(&mut self, dictionary: &Dictionary, inputs: &[f32]) -> Result<()> {
+        let d_model = dictionary.d_model();
+        let row = dictionary.variants().len() * d_model;
+        for (variant, counts) in self.alone.iter_mut().enumerate() {
+            let alone: Vec<f32> = inputs
+                .chunks_exact(row)
+                .flat_map(|token| {
+                    let own = &token[variant * d_model..(variant + 1) * d_model];
+                    std::iter::repeat_n(own, row / d_model).flatten().copied()
+                })
+                .collect();
+            for feature in dictionary.encode(&alone)?.features {
+                counts[feature as usize] += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn row(&self, dictionary: &Dictionary, feature: usize, cuts: &Cuts) -> FeatureRow {
+        let names = dictionary.variants();
+        let norms: Vec<f64> = (0..names.len()).map(|variant| self.decoders.norm(feature, variant)).collect();
+        let firings = self.scaling.firings(feature);
+        let Verdict { present, change, class } = decide(
+            &Evidence {
+                firings,
+                norms: &norms,
+                cosine: &|a, b| self.decoders.cosine(feature, a, b),
+                nu_error: &|w, v| self.scaling.nu(Target::Error, feature, w, v),
+                nu_reconstruction: &|w, v| self.scaling.nu(Target::Reconstruction, feature, w, v),
+            },
+            cuts,
+        );
+        let present: Vec<&str> = names
+            .iter()
+            .zip(&present)
+            .filter(|(_, present)| **present == Some(true))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        let [mass, template, response] = self.mass[feature];
+        let share = |part: f64| (mass > 0.0).then(|| part / mass);
+        FeatureRow {
+            feature: feature as u32,
+            present: present.join("+"),
+            change,
+            class,
+            rate: firings as f64 / self.tokens.max(1) as f64,
+            firings,
+            mean_active: self.scaling.mean_when_active(feature),
+            share_template: share(template),
+            share_response: share(response),
+            per_variant: self.per_variant(names, feature, &norms),
+        }
+    }
+
+    fn per_variant(&self, names: &[String], feature: usize, norms: &[f64]) -> BTreeMap<String, Cell> {
+        let mut cells = BTreeMap::new();
+        let mut put = |column: String, value: Option<f64>| {
+            cells.insert(column, Cell::Number(value));
+        };
+        let shares = self.decoders.shares(feature);
+        for (variant, name) in names.iter().enumerate() {
+            put(format!("norm_{name}"), Some(norms[variant]));
+            put(format!("mas_{name}"), shares.as_ref().map(|shares| shares[variant]));
+            let alone = self.alone.get(variant).map(|counts| counts[feature]);
+            put(format!("rate_{name}"), alone.map(|count| count as f64 / self.tokens.max(1) as f64));
+        }
+        for (a, a_name) in names.iter().enumerate() {
+            for (b, b_name) in names.iter().enumerate().skip(a + 1) {
+                put(format!("nrn_{a_name}_{b_name}"), self.decoders.relative_norm(feature, a, b));
+                put(format!("cosine_{a_name}_{b_name}"), Some(self.decoders.cosine(feature, a, b)));
+            }
+        }
+        for (w, w_name) in names.iter().enumerate() {
+            for (v, v_name) in names.iter().enumerate() {
+                let pair = format!("{w_name}_{v_name}");
+                for (target, label) in [(Target::Error, "error"), (Target::Reconstruction, "reconstruction")]
+                {
+                    put(format!("beta_{label}_{pair}"), self.scaling.beta(target, feature, w, v));
+                    if w != v {
+                        let nu = self.scaling.nu(target, feature, w, v);
+                        put(format!("nu_{label}_{pair}"), nu.map(|nu| nu.value));
+                        put(format!("nu_{label}_se_{pair}"), nu.map(|nu| nu.standard_error));
+                    }
+                }
+            }
+        }
+        cells
+    }
+
+    fn peaks(&self, features: usize) -> Peaks<'_> {
+        Peaks::new(&self.codes, &self.places, &self.metas, features)
+    }
+}
