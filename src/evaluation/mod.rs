@@ -1,6 +1,6 @@
 //! Sample, verify, and tabulate with honest error bars.
 //!
-//! 1. `evaluate` samples every problem of every suite several times, at temperature 1 by default, with
+//! 1. [`evaluate`] samples every problem of every suite several times, at temperature 1 by default, with
 //!    random numbers keyed by (problem, sample, position): two models answer under the same luck.
 //! 2. The suite scores each completion; one [`Outcome`] per prompt and sample, with its text.
 //! 3. [`summarise`] averages samples within problems, and problems within halves. The intervals are
@@ -8,10 +8,14 @@
 //!    agree): problems are the unit, samples of one problem are not independent (PROTOCOL 1).
 //! 4. How many completions were cut off stands beside every number.
 
+mod evaluate;
+mod log_odds;
 mod rows;
 mod settings;
 mod summarise;
 
+pub use evaluate::{evaluate, score};
+pub use log_odds::{first_token_log_odds, log_odds};
 pub use rows::{EvaluationRow, OutcomeRow};
 pub use settings::EvaluationSettings;
 pub use summarise::{Outcome, summarise};

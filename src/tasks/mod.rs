@@ -38,3 +38,4 @@ pub use curriculum::curriculum;
 pub use mixture::{DataArm, Mixture};
 pub use problem::{Document, Endpoint, Half, Problem, Score};
 pub use suite::{Suite, reward, training_problems};
+pub use vocabulary::tokenizer;

@@ -1,5 +1,8 @@
 //! The words of the microcosm, one token each: a token's id is its place in this list.
 
+use crate::error::Result;
+use crate::model::Tokenizer;
+
 /// Every number of the microcosm, intermediate results too, lies in `0..=LARGEST`.
 pub(super) const LARGEST: i64 = 63;
 /// Opens every document.
@@ -30,6 +33,16 @@ pub fn words() -> Vec<String> {
     numbers.chain(rest.chain(REQUEST_VERBS).chain(REQUEST_MARKS).map(str::to_owned)).collect()
 }
 
+/// The tokenizer of the microcosm.
+///
+/// # Errors
+/// Never for this list of words; the type is that of the general constructor.
+pub fn tokenizer() -> Result<Tokenizer> {
+    let words = words();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Tokenizer::word_level(&words, BOS, EOS, PAD)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,5 +54,19 @@ mod tests {
         assert_eq!(words.len(), 126);
         assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), words.len());
         assert!(words.iter().take(3).all(|word| !SPECIAL.contains(&word.as_str())));
+    }
+
+    #[test]
+    fn documents_survive_the_tokenizer_and_special_tokens_have_their_ids() {
+        let tokenizer = tokenizer().unwrap();
+        let (bos, eos, pad) = (tokenizer.bos(), tokenizer.eos(), tokenizer.pad());
+        assert_eq!((bos, eos, pad), (tokenizer.id(BOS), tokenizer.id(EOS), tokenizer.id(PAD)));
+        for document in crate::tasks::curriculum(1, 0, 500) {
+            let text = format!("{} {} {EOS}", document.prompt, document.response);
+            let ids = tokenizer.encode(&text).unwrap();
+            assert_eq!(ids.len(), text.split_whitespace().count());
+            assert_eq!((ids.first().copied(), ids.last().copied()), (bos, eos));
+            assert_eq!(tokenizer.decode(&ids), text);
+        }
     }
 }
