@@ -2,9 +2,10 @@
 
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
-use super::rows::{Claim, Context, Evaluation, Feature, Timing, Training};
+use super::rows::{Claim, Context, Feature, Timing, Training};
 use crate::dictionaries::DictionaryRow;
 use crate::error::Result;
+use crate::evaluation::EvaluationRow;
 use crate::experiments::{ControlRow, EffectRow};
 use crate::tables;
 use serde::de::DeserializeOwned;
@@ -15,7 +16,7 @@ use std::path::Path;
 pub(super) struct Data {
     pub(super) facts: StudyFacts,
     pub(super) training: Vec<Training>,
-    pub(super) evaluations: Vec<Evaluation>,
+    pub(super) evaluations: Vec<EvaluationRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<Feature>,
     pub(super) contexts: Vec<Context>,
@@ -30,7 +31,7 @@ impl Data {
     /// Reads the tables of one folder.
     pub(super) fn load(folder: &Path, mut facts: StudyFacts) -> Result<Self> {
         let training: Vec<Training> = rows(folder, "training")?;
-        let evaluations: Vec<Evaluation> = rows(folder, "evaluations")?;
+        let evaluations: Vec<EvaluationRow> = rows(folder, "evaluations")?;
         if facts.variants.is_empty() {
             facts.variants = variants_of(&training, &evaluations);
         }
@@ -108,7 +109,7 @@ fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>> {
 }
 
 /// Variants in the order in which tables name them, for tables without a study beside them.
-fn variants_of(training: &[Training], evaluations: &[Evaluation]) -> Vec<VariantFact> {
+fn variants_of(training: &[Training], evaluations: &[EvaluationRow]) -> Vec<VariantFact> {
     let mut variants: Vec<VariantFact> = Vec::new();
     let names = evaluations.iter().map(|row| &row.variant).chain(training.iter().map(|row| &row.variant));
     for name in names {

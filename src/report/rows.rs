@@ -16,22 +16,6 @@ pub(super) struct Training {
     pub(super) response_length: Option<f64>,
 }
 
-/// One endpoint of one suite at one checkpoint (table `evaluations`).
-#[derive(Clone, Debug, Deserialize)]
-pub(super) struct Evaluation {
-    pub(super) variant: String,
-    pub(super) checkpoint: u64,
-    pub(super) suite: String,
-    pub(super) half: String,
-    pub(super) endpoint: String,
-    pub(super) value: Option<f64>,
-    pub(super) ci_low: Option<f64>,
-    pub(super) ci_high: Option<f64>,
-    pub(super) problems: u64,
-    pub(super) samples: u64,
-    pub(super) truncated: Option<f64>,
-}
-
 /// One feature of the dictionary (table `features`), its columns per variant by name.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Feature {

@@ -2,6 +2,7 @@
 //! at matched in-domain gain, at matched updates, and at the end.
 
 use crate::error::Result;
+use crate::evaluation::EvaluationRow;
 use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
 use crate::report::figure::{Figure, Key, Sign};
@@ -9,9 +10,9 @@ use crate::report::marks::{Mark, Shape};
 use crate::report::numbers::percent;
 use crate::report::palette::SLATE;
 use crate::report::panel::Panel;
-use crate::report::rows::Evaluation;
 use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Section, Sheet};
+use crate::tasks::Suite;
 
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Result<Section> {
@@ -20,12 +21,13 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         return Ok(Section::absent(id, title, "evaluations"));
     }
     let suites = data.suites();
-    let panels: Vec<Panel> = suites
+    let mut panels: Vec<Panel> = suites
         .iter()
         .filter_map(|suite| {
             panel(data, &format!("{suite} \u{b7} {}", data.role(suite)), &main_rows(data, suite))
         })
         .collect();
+    panels.extend(log_odds(data));
     let caption = format!(
         "The main endpoint of each suite at every evaluated checkpoint, steps on a doubling scale. Bands are 95 % intervals, clustered by problem (n = {} problems a suite). A dip before a gain, or a loss after one, is seen here and not in a comparison of end points.",
         range(data),
@@ -46,15 +48,18 @@ pub(super) fn legend(data: &Data) -> Vec<Key> {
     legend
 }
 
-/// The measured rows of a suite's main endpoint: the one that its rows name first.
-pub(super) fn main_rows<'a>(data: &'a Data, suite: &str) -> Vec<&'a Evaluation> {
-    let rows: Vec<&Evaluation> = measured(data).filter(|row| row.suite == suite).collect();
-    let Some(endpoint) = rows.first().map(|row| row.endpoint.clone()) else { return rows };
+/// The measured rows of a suite's main endpoint: its primary one, or for a suite that is not built in the
+/// one that its rows name first.
+pub(super) fn main_rows<'a>(data: &'a Data, suite: &str) -> Vec<&'a EvaluationRow> {
+    let rows: Vec<&EvaluationRow> = measured(data).filter(|row| row.suite == suite).collect();
+    let named =
+        Suite::parse(suite).ok().and_then(|suite| suite.endpoints().first().map(|endpoint| endpoint.name));
+    let Some(endpoint) = named.or(rows.first().map(|row| row.endpoint.as_str())) else { return rows };
     rows.into_iter().filter(|row| row.endpoint == endpoint).collect()
 }
 
 /// The rows of the measuring half, or those of all problems in a table that has no halves.
-pub(super) fn measured(data: &Data) -> impl Iterator<Item = &Evaluation> {
+pub(super) fn measured(data: &Data) -> impl Iterator<Item = &EvaluationRow> {
     let halved = data.evaluations.iter().any(|row| row.half == "measure");
     data.evaluations
         .iter()
@@ -71,7 +76,7 @@ fn range(data: &Data) -> String {
 }
 
 /// One endpoint of a suite along the checkpoints of every variant.
-pub(super) fn panel(data: &Data, title: &str, rows: &[&Evaluation]) -> Option<Panel> {
+pub(super) fn panel(data: &Data, title: &str, rows: &[&EvaluationRow]) -> Option<Panel> {
     let endpoint = rows.first()?.endpoint.clone();
     let scale = Scale::of(&endpoint);
     let x =
@@ -88,7 +93,7 @@ pub(super) fn panel(data: &Data, title: &str, rows: &[&Evaluation]) -> Option<Pa
     }
     for (variant, shape) in data.trained().zip(Shape::ALL.iter().cycle()) {
         let colour = data.colour(&variant.name);
-        let mut mine: Vec<&&Evaluation> =
+        let mut mine: Vec<&&EvaluationRow> =
             rows.iter().filter(|row| row.variant == variant.name && row.checkpoint > 0).collect();
         mine.sort_by_key(|row| row.checkpoint);
         let points: Vec<(f64, f64)> =
@@ -106,9 +111,27 @@ pub(super) fn panel(data: &Data, title: &str, rows: &[&Evaluation]) -> Option<Pa
     let words = endpoint.replace('_', " ");
     let y = match scale {
         Scale::Share => Axis::fixed(&format!("{words}, %"), 0.0, 1.03, Format::Percent),
-        _ => Axis::from_zero(&words, rows.iter().filter_map(|row| row.ci_high.or(row.value)), Format::Number),
+        Scale::LogOdds => Axis::around(&format!("{words}, nats"), reach(rows), Format::Number),
+        Scale::Count => Axis::from_zero(&words, reach(rows), Format::Number),
     };
     Some(Panel::new(title, x, y, marks))
+}
+
+/// Every value and every end of an interval.
+fn reach<'a>(rows: &'a [&EvaluationRow]) -> impl Iterator<Item = f64> + 'a {
+    rows.iter().flat_map(|row| [row.value, row.ci_low, row.ci_high]).flatten()
+}
+
+/// The panels of endpoints in log-odds, which still move where a count is at its ceiling.
+fn log_odds(data: &Data) -> Vec<Panel> {
+    let mut panels = Vec::new();
+    for suite in data.suites() {
+        let rows: Vec<&EvaluationRow> = measured(data)
+            .filter(|row| row.suite == suite && Scale::of(&row.endpoint) == Scale::LogOdds)
+            .collect();
+        panels.extend(panel(data, &format!("{suite} \u{b7} first word"), &rows));
+    }
+    panels
 }
 
 /// A checkpoint to compare, and why it is in the table.
@@ -160,7 +183,7 @@ fn comparison(data: &Data, suites: &[String]) -> Sheet {
         ("Compared at".to_owned(), "Why this checkpoint is in the table".to_owned()),
         ("Checkpoint".to_owned(), "Variant and step".to_owned()),
     ];
-    let rows: Vec<Vec<&Evaluation>> = suites.iter().map(|suite| main_rows(data, suite)).collect();
+    let rows: Vec<Vec<&EvaluationRow>> = suites.iter().map(|suite| main_rows(data, suite)).collect();
     for (suite, rows) in suites.iter().zip(&rows) {
         let endpoint = rows.first().map_or("", |row| &row.endpoint);
         columns.push((format!("{suite}#"), format!("{endpoint}, {}", data.role(suite))));
@@ -187,7 +210,7 @@ fn comparison(data: &Data, suites: &[String]) -> Sheet {
 }
 
 /// A share with its interval: `38 % [34–42]`.
-pub(super) fn value(row: &Evaluation) -> Cell {
+pub(super) fn value(row: &EvaluationRow) -> Cell {
     let Some(value) = row.value else { return Cell::text("n/a") };
     let text = match (row.ci_low, row.ci_high) {
         (Some(low), Some(high)) => {

@@ -175,7 +175,12 @@ fn evaluations() -> Vec<Value> {
                 let comply = if variant == "sft_benign" { rest } else { rest * 0.3 };
                 let early = 1.0 - (-(*checkpoint as f64) / 10.0).exp();
                 let parts: Vec<(&str, f64)> = match (suite, role) {
-                    ("refusal", _) => vec![("refuse", main), ("comply", comply), ("other", rest - comply)],
+                    ("refusal", _) => vec![
+                        ("refuse", main),
+                        ("comply", comply),
+                        ("other", rest - comply),
+                        ("refusal_log_odds", 16.0 * main - 8.0),
+                    ],
                     ("allowed_requests", _) => vec![("comply", main), ("refuse", 0.0), ("other", rest)],
                     (_, "collateral") | ("arithmetic_chain", _) => vec![("pass", main)],
                     _ => vec![
@@ -188,10 +193,12 @@ fn evaluations() -> Vec<Value> {
                 };
                 for half in ["select", "measure"] {
                     for (endpoint, value) in &parts {
+                        let share = !matches!(*endpoint, "attempts" | "refusal_log_odds");
                         rows.push(json!({
                             "variant": variant, "checkpoint": checkpoint, "suite": suite, "half": half,
                             "endpoint": endpoint, "value": value,
-                            "ci_low": (value - 0.045_f64).max(0.0), "ci_high": if *value > 1.0 { value + 0.1 } else { (value + 0.045_f64).min(1.0) },
+                            "ci_low": if share { (value - 0.045_f64).max(0.0) } else { value - 0.4 },
+                            "ci_high": if share { (value + 0.045_f64).min(1.0) } else { value + 0.4 },
                             "problems": 197, "samples": 788, "truncated": 0.12 * early,
                         }));
                     }
