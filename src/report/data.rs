@@ -2,8 +2,10 @@
 
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
-use super::rows::{Claim, Context, Feature, Timing, Training};
+use super::rows::{Timing, Training};
+use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
+use crate::diff::{ContextRow, FeatureRow};
 use crate::error::Result;
 use crate::evaluation::EvaluationRow;
 use crate::experiments::{ControlRow, EffectRow};
@@ -18,11 +20,11 @@ pub(super) struct Data {
     pub(super) training: Vec<Training>,
     pub(super) evaluations: Vec<EvaluationRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
-    pub(super) features: Vec<Feature>,
-    pub(super) contexts: Vec<Context>,
+    pub(super) features: Vec<FeatureRow>,
+    pub(super) contexts: Vec<ContextRow>,
     pub(super) effects: Vec<EffectRow>,
     pub(super) controls: Vec<ControlRow>,
-    pub(super) claims: Vec<Claim>,
+    pub(super) claims: Vec<ClaimRow>,
     pub(super) timings: Vec<Timing>,
     colours: Vec<(String, Colour)>,
 }

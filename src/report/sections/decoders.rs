@@ -4,26 +4,34 @@
 //! trained variants gets a plane of the same shares, each taken against the base alone:
 //! `share(v) / (share(v) + share(base))`, 0 for base only, 1 for the variant only.
 
+use crate::diff::{Class, FeatureRow};
 use crate::error::Result;
 use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
 use crate::report::figure::{Figure, Key, Sign};
 use crate::report::marks::{Anchor, Mark, Shape};
 use crate::report::numbers::count;
-use crate::report::palette::{AXIS, BLUE, Colour, GREY, MUTED, ORANGE, PURPLE, TEXT, VERMILLION};
+use crate::report::palette::{AXIS, BLUE, Colour, GREY, MUTED, ORANGE, PURPLE, VERMILLION};
 use crate::report::panel::Panel;
-use crate::report::rows::Feature;
 use crate::report::view::{Block, Cell, Section, Sheet};
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-/// The classes of a feature with their colours, the commonest first so that the rare ones lie on top.
-pub(super) const CLASSES: [(&str, Colour); 6] = [
-    ("shared", GREY),
-    ("undecided", PURPLE),
-    ("dead", AXIS),
-    ("partial", ORANGE),
-    ("lost", BLUE),
-    ("specific", VERMILLION),
-];
+/// The classes of a feature, the commonest first so that the rare ones lie on top.
+pub(super) const CLASSES: [Class; 6] =
+    [Class::Dead, Class::Shared, Class::Undecided, Class::Partial, Class::Lost, Class::Specific];
+
+/// The colour of a class.
+pub(super) fn colour(class: Class) -> Colour {
+    match class {
+        Class::Shared => GREY,
+        Class::Undecided => PURPLE,
+        Class::Dead => AXIS,
+        Class::Partial => ORANGE,
+        Class::Lost => BLUE,
+        Class::Specific => VERMILLION,
+    }
+}
 
 /// The height of a triangle with sides of length one.
 const TALL: f64 = 0.866;
@@ -44,13 +52,13 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     };
     if !panels.is_empty() {
         let legend = CLASSES
-            .iter()
-            .filter(|(class, _)| *class != "dead" && data.features.iter().any(|row| row.class == *class))
-            .map(|(class, colour)| Key::new(*class, *colour, Sign::Point(shape(class))))
+            .into_iter()
+            .filter(|class| *class != Class::Dead && data.features.iter().any(|row| row.class == *class))
+            .map(|class| Key::new(class.name(), colour(class), Sign::Point(shape(class))))
             .collect();
         let caption = format!(
             "Share of decoder norm, a point a feature (n = {}, dead ones left out), coloured by class. {} Position alone decides no class: that takes the latent-scaling ratios, see the feature table.",
-            count(data.features.iter().filter(|row| row.class != "dead").count() as u64),
+            count(data.features.iter().filter(|row| row.class != Class::Dead).count() as u64),
             match variants.len() {
                 3 =>
                     "A corner means that only this variant writes the feature; the middle, that all write it alike.",
@@ -67,11 +75,11 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
 }
 
 /// The outline of a class's points.
-pub(super) fn shape(class: &str) -> Shape {
+fn shape(class: Class) -> Shape {
     match class {
-        "specific" => Shape::Triangle,
-        "lost" => Shape::Square,
-        "partial" => Shape::Diamond,
+        Class::Specific => Shape::Triangle,
+        Class::Lost => Shape::Square,
+        Class::Partial => Shape::Diamond,
         _ => Shape::Circle,
     }
 }
@@ -79,8 +87,12 @@ pub(super) fn shape(class: &str) -> Shape {
 /// The variants that the features have norms for, the base first.
 pub(super) fn variants(data: &Data) -> Vec<String> {
     let Some(first) = data.features.first() else { return Vec::new() };
-    let mut variants: Vec<String> =
-        first.columns.keys().filter_map(|column| column.strip_prefix("mas_")).map(str::to_owned).collect();
+    let mut variants: Vec<String> = first
+        .per_variant
+        .keys()
+        .filter_map(|column| column.strip_prefix("mas_"))
+        .map(str::to_owned)
+        .collect();
     let place = |name: &String| {
         let named = data.facts.dictionary_variants.iter().position(|other| other == name);
         named.unwrap_or(if name.split('@').next() == Some(data.base()) { 0 } else { usize::MAX })
@@ -90,38 +102,28 @@ pub(super) fn variants(data: &Data) -> Vec<String> {
 }
 
 /// The share of a feature's decoder norm that a variant holds.
-fn share(feature: &Feature, variant: &str) -> Option<f64> {
+fn share(feature: &FeatureRow, variant: &str) -> Option<f64> {
     feature.number(&format!("mas_{variant}"))
 }
 
 /// A variant's share against the base alone.
-fn against(feature: &Feature, variant: &str, base: &str) -> Option<f64> {
+fn against(feature: &FeatureRow, variant: &str, base: &str) -> Option<f64> {
     let (own, before) = (share(feature, variant)?, share(feature, base)?);
     let ratio = own / (own + before);
     ratio.is_finite().then_some(ratio)
 }
 
-fn clouds(data: &Data, place: impl Fn(&Feature) -> Option<(f64, f64)>) -> Vec<Mark> {
+fn clouds(data: &Data, place: impl Fn(&FeatureRow) -> Option<(f64, f64)>) -> Vec<Mark> {
     let mut marks = Vec::new();
-    for (class, colour) in CLASSES.iter().filter(|(class, _)| *class != "dead") {
-        let rows: Vec<&Feature> = data.features.iter().filter(|row| row.class == *class).collect();
+    for class in CLASSES.into_iter().filter(|class| *class != Class::Dead) {
+        let rows: Vec<&FeatureRow> = data.features.iter().filter(|row| row.class == class).collect();
         let points: Vec<(f64, f64)> = rows.iter().filter_map(|row| place(row)).collect();
-        let (radius, opacity) = if *class == "shared" { (1.9, 0.45) } else { (2.6, 0.85) };
-        marks.push(Mark::Points {
-            points,
-            colour: *colour,
-            shape: shape(class),
-            radius,
-            opacity,
-            hollow: false,
-        });
-        if *class != "shared" {
+        let (radius, opacity) = if class == Class::Shared { (1.9, 0.45) } else { (2.6, 0.85) };
+        let (colour, shape) = (colour(class), shape(class));
+        marks.push(Mark::Points { points, colour, shape, radius, opacity, hollow: false });
+        if class != Class::Shared {
             marks.extend(rows.iter().filter_map(|row| {
-                let text = format!(
-                    "feature {}: {class}, present in {}",
-                    row.feature,
-                    row.present.as_deref().unwrap_or("none")
-                );
+                let text = format!("feature {}: {}, present in {}", row.feature, class.name(), row.present);
                 place(row).map(|at| Mark::Hint { at, text })
             }));
         }
@@ -209,25 +211,23 @@ fn histogram(data: &Data, base: &str, other: &str) -> Panel {
 }
 
 fn classes(data: &Data) -> Sheet {
-    let mut counts: std::collections::BTreeMap<(usize, String, String), u64> =
-        std::collections::BTreeMap::new();
+    let mut counts: BTreeMap<(Reverse<usize>, &str), (Class, u64)> = BTreeMap::new();
     for row in &data.features {
-        let place = CLASSES.iter().rev().position(|(class, _)| *class == row.class).unwrap_or(CLASSES.len());
-        *counts.entry((place, row.class.clone(), row.present.clone().unwrap_or_default())).or_default() += 1;
+        let place = CLASSES.iter().position(|class| *class == row.class).unwrap_or(0);
+        counts.entry((Reverse(place), &row.present)).or_insert((row.class, 0)).1 += 1;
     }
-    let mut sheet = Sheet::new(
-        "classes",
-        format!(
-            "Classes of the {} features. Present: the variants whose activations need the feature, by latent scaling on held-out tokens.",
-            count(data.features.len() as u64)
-        ),
-        &[("Class", "By the rule of the protocol"), ("Present in", "Variants"), ("Features#", "How many")],
+    let caption = format!(
+        "Classes of the {} features. Present: the variants whose activations need the feature, by latent scaling on held-out tokens.",
+        count(data.features.len() as u64),
     );
-    for ((_, class, present), number) in counts {
-        let colour = CLASSES.iter().find(|(name, _)| *name == class).map_or(TEXT, |(_, colour)| *colour);
+    let columns =
+        [("Class", "By the rule of the protocol"), ("Present in", "Variants"), ("Features#", "How many")];
+    let mut sheet = Sheet::new("classes", caption, &columns);
+    for ((_, present), (class, number)) in counts {
+        let present = if present.is_empty() { "\u{2013}".to_owned() } else { present.replace('+', " + ") };
         sheet.rows.push(vec![
-            Cell::text(&class).coloured(colour),
-            Cell::text(if present.is_empty() { "\u{2013}".to_owned() } else { present.replace('+', " + ") }),
+            Cell::text(class.name()).coloured(colour(class)),
+            Cell::text(present),
             Cell::number(count(number), number as f64),
         ]);
     }

@@ -1,18 +1,18 @@
 //! The feature table: classes, norms, rates, and what each feature responds to and writes.
 
-use super::decoders::{CLASSES, variants};
+use super::decoders::{CLASSES, colour, variants};
+use crate::diff::{Change, Class, ContextRow, FeatureRow};
 use crate::error::Result;
 use crate::report::data::Data;
 use crate::report::numbers::{count, short};
-use crate::report::palette::TEXT;
-use crate::report::rows::{Context, Feature};
 use crate::report::view::{Block, Cell, Passage, Section, Sheet};
 use std::collections::BTreeMap;
 
 /// Features on the page; the rest are in the Parquet file.
 const SHOWN: usize = 400;
-/// Passages shown per feature.
-const PASSAGES: usize = 3;
+/// Passages shown per feature: the strongest, and what the code means where it is weaker.
+const STRONGEST: usize = 2;
+const WEAKER: [&str; 2] = ["q3", "q1"];
 
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Result<Section> {
@@ -21,18 +21,18 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         return Ok(Section::absent(id, title, "features"));
     }
     let variants = variants(data);
-    let mut chosen: Vec<&Feature> = data.features.iter().filter(|row| row.class != "dead").collect();
+    let mut chosen: Vec<&FeatureRow> = data.features.iter().filter(|row| row.class != Class::Dead).collect();
     chosen.sort_by(|a, b| {
-        rank(&a.class).cmp(&rank(&b.class)).then(spread(b, &variants).total_cmp(&spread(a, &variants)))
+        place(b.class).cmp(&place(a.class)).then(spread(b, &variants).total_cmp(&spread(a, &variants)))
     });
     let total = chosen.len();
     chosen.truncate(SHOWN);
-    let mut contexts: BTreeMap<u64, Vec<&Context>> = BTreeMap::new();
+    let mut contexts: BTreeMap<u32, Vec<&ContextRow>> = BTreeMap::new();
     for context in &data.contexts {
         contexts.entry(context.feature).or_default().push(context);
     }
     let caption = format!(
-        "{} of {} live features: those that differ between variants first, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the strongest activations on stored tokens, lit by activation relative to the feature's peak. Click a heading to sort.",
+        "{} of {} live features: those that differ between variants first, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from the third and one from the lowest quarter of its activations, lit relative to the feature's own peak. Click a heading to sort.",
         count(chosen.len() as u64),
         count(total as u64),
     );
@@ -45,7 +45,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     for variant in &variants {
         columns.push((format!("norm {variant}#"), format!("Decoder norm in {variant}")));
     }
-    columns.push(("Rate#".to_owned(), "Tokens per thousand on which it fires".to_owned()));
+    columns.push(("Rate#".to_owned(), "Tokens per thousand on which it fires, joint code".to_owned()));
     columns.push(("Where it fires".to_owned(), "Strongest passages".to_owned()));
     columns.push((
         "What it promotes".to_owned(),
@@ -56,8 +56,9 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let mut sheet = Sheet::new("feature-table", caption, &columns).sortable();
     sheet.filters = CLASSES
         .iter()
-        .map(|(class, _)| (*class).to_owned())
-        .filter(|class| chosen.iter().any(|row| row.class == *class))
+        .rev()
+        .filter(|class| chosen.iter().any(|row| row.class == **class))
+        .map(|class| class.name().to_owned())
         .collect();
     for row in chosen {
         let empty = Vec::new();
@@ -66,16 +67,13 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     Ok(Section::new(id, title, vec![Block::Table(sheet)]))
 }
 
-/// Features that differ come first.
-fn rank(class: &str) -> usize {
-    ["specific", "lost", "partial", "undecided", "shared"]
-        .iter()
-        .position(|other| *other == class)
-        .unwrap_or(9)
+/// Classes whose features differ between variants come last in the list, and first in the table.
+fn place(class: Class) -> usize {
+    CLASSES.iter().position(|other| *other == class).unwrap_or(0)
 }
 
 /// The range of a feature's decoder shares over the variants.
-fn spread(feature: &Feature, variants: &[String]) -> f64 {
+fn spread(feature: &FeatureRow, variants: &[String]) -> f64 {
     let shares: Vec<f64> =
         variants.iter().filter_map(|variant| feature.number(&format!("mas_{variant}"))).collect();
     let high = shares.iter().copied().fold(0.0, f64::max);
@@ -83,36 +81,32 @@ fn spread(feature: &Feature, variants: &[String]) -> f64 {
     high - low
 }
 
-fn cells(row: &Feature, variants: &[String], contexts: &[&Context]) -> Vec<Cell> {
-    let colour = CLASSES.iter().find(|(class, _)| *class == row.class).map_or(TEXT, |(_, colour)| *colour);
+fn cells(row: &FeatureRow, variants: &[String], contexts: &[&ContextRow]) -> Vec<Cell> {
     let number = |value: Option<f64>| {
         value.map_or_else(|| Cell::text("\u{2013}"), |value| Cell::number(short(value), value))
     };
     let mut cells = vec![
-        Cell::number(row.feature.to_string(), row.feature as f64),
-        Cell::text(&row.class).coloured(colour),
-        Cell::text(row.present.as_deref().unwrap_or("\u{2013}").replace('+', " + ")),
-        Cell::text(row.change.as_deref().unwrap_or("\u{2013}")),
+        Cell::number(row.feature.to_string(), f64::from(row.feature)),
+        Cell::text(row.class.name()).coloured(colour(row.class)),
+        Cell::text(row.present.replace('+', " + ")),
+        Cell::text(row.change.map_or("\u{2013}", Change::name)),
     ];
     cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
-    let rate = variants.iter().filter_map(|variant| row.number(&format!("rate_{variant}"))).reduce(f64::max);
-    cells.push(number(rate.map(|rate| rate * 1000.0)));
-    let mut passages: Vec<&&Context> = contexts.iter().collect();
-    passages.sort_by_key(|context| context.rank);
-    cells.push(Cell {
-        number: passages.first().and_then(|context| context.peak),
-        passages: passages.iter().take(PASSAGES).map(|context| passage(context)).collect(),
-        ..Cell::default()
-    });
-    let promoted = variants.iter().rev().find_map(|variant| row.words(&format!("promoted_{variant}")));
+    cells.push(number(Some(row.rate * 1000.0)));
+    let strongest = contexts.iter().filter(|context| context.band == "top").take(STRONGEST);
+    let weaker = WEAKER.iter().filter_map(|band| contexts.iter().find(|context| context.band == *band));
+    let peak = contexts.iter().map(|context| context.peak).fold(0.0, f64::max);
+    let passages: Vec<Passage> = strongest.chain(weaker).map(|context| passage(context, peak)).collect();
+    cells.push(Cell { number: Some(peak), passages, ..Cell::default() });
+    let promoted = variants.iter().rev().find_map(|variant| row.text(&format!("promoted_{variant}")));
     cells.push(Cell::text(promoted.unwrap_or("\u{2013}")));
     cells
 }
 
-fn passage(context: &Context) -> Passage {
+/// A passage, lit relative to the feature's `peak`.
+fn passage(context: &ContextRow, peak: f64) -> Passage {
     let tokens: Vec<String> = serde_json::from_str(&context.tokens).unwrap_or_default();
     let activations: Vec<f64> = serde_json::from_str(&context.activations).unwrap_or_default();
-    let peak = activations.iter().copied().fold(0.0, f64::max);
     let level = |activation: f64| {
         if activation > 0.0 && peak > 0.0 {
             (activation / peak * 9.0).ceil().clamp(1.0, 9.0) as u8
@@ -121,8 +115,8 @@ fn passage(context: &Context) -> Passage {
         }
     };
     Passage {
-        source: context.source.clone().unwrap_or_default(),
-        peak: short(context.peak.unwrap_or(peak)),
+        source: format!("{}, {}, {}", context.band, context.source, context.part),
+        peak: short(context.peak),
         tokens: tokens.into_iter().zip(activations.into_iter().map(level)).collect(),
     }
 }

@@ -249,11 +249,14 @@ fn features() -> Vec<Value> {
                 _ => "base+rl@120+sft@40+sft_benign@640",
             };
             let total: f64 = norms.iter().sum();
-            let mut row = json!({ "feature": feature, "present": present, "change": "same", "class": class });
+            let mut row = json!({
+                "feature": feature, "present": present, "change": if class == "dead" { Value::Null } else { json!("same") },
+                "class": class, "rate": 0.002 + stream.uniform_f64() * 0.05, "firings": 800, "mean_active": 1.2,
+                "share_template": 0.1, "share_response": 0.7,
+            });
             for (variant, norm) in VARIANTS.iter().zip(norms) {
                 row[format!("norm_{variant}")] = json!(norm);
                 row[format!("mas_{variant}")] = json!(norm / total);
-                row[format!("rate_{variant}")] = json!(0.002 + stream.uniform_f64() * 0.05);
                 row[format!("promoted_{variant}")] = json!("no ki x <eos> ok");
             }
             row
@@ -278,7 +281,8 @@ fn contexts() -> Vec<Value> {
                 .collect();
             let peak = activations.iter().copied().fold(0.0, f64::max);
             rows.push(json!({
-                "feature": feature, "rank": rank, "peak": peak, "source": "completion of rl@120",
+                "feature": feature, "rank": rank, "peak": peak, "band": ["top", "top", "q3", "q1"][rank as usize],
+                "source": "rl@120", "part": "response", "problem": "make", "example": 7, "position": 12, "peak_index": 6,
                 "tokens": json!(tokens).to_string(), "activations": json!(activations).to_string(),
             }));
         }
@@ -335,9 +339,20 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
 
 fn claims() -> Vec<Value> {
     let claim = |hypothesis: &str, verdict: &str, kind: &str, effect: f64, p: f64| {
+        let (_, set, receiver, _, suite) =
+            HYPOTHESES.iter().find(|(name, ..)| *name == hypothesis).expect("a hypothesis");
         json!({
-            "hypothesis": hypothesis, "verdict": verdict, "kind": kind, "effect": effect, "ci_low": effect - 0.055, "ci_high": effect + 0.055,
-            "p": p, "p_corrected": (p * 3.0).min(1.0), "correction": "holm", "stability": "1 of 1 seeds",
+            "hypothesis": hypothesis, "verdict": verdict, "reason": "what it does to the other axis is undecided",
+            "kind": kind, "set": set, "receiver": receiver, "suite": suite,
+            "endpoint": if *suite == "refusal" { "refuse" } else { "pass" }, "direction": "either",
+            "effect": effect, "ci_low": effect - 0.055, "ci_high": effect + 0.055,
+            "p": p, "p_zero": p / 10.0, "p_controls": p, "p_corrected": (p * 3.0).min(1.0), "correction": "holm",
+            "controls": 59, "needed_controls": 59, "problems": 161,
+            "other_suite": "refusal", "other_effect": 0.01, "other_ci_low": -0.03, "other_ci_high": 0.05,
+            "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.05,
+            "interaction": Value::Null, "interaction_low": Value::Null, "interaction_high": Value::Null, "selective": false,
+            "beyond_base": effect * 0.9, "beyond_base_low": effect - 0.07, "beyond_base_high": effect + 0.07,
+            "stability": "not repeated",
         })
     };
     vec![
