@@ -264,6 +264,8 @@ fn features() -> Vec<Value> {
         .collect()
 }
 
+const BANDS: [&str; 4] = ["top", "top", "q3", "q1"];
+
 fn contexts() -> Vec<Value> {
     let mut stream = Stream::new(4, "contexts", &[]);
     let words: Vec<&str> =
@@ -281,7 +283,7 @@ fn contexts() -> Vec<Value> {
                 .collect();
             let peak = activations.iter().copied().fold(0.0, f64::max);
             rows.push(json!({
-                "feature": feature, "rank": rank, "peak": peak, "band": ["top", "top", "q3", "q1"][rank as usize],
+                "feature": feature, "rank": rank, "peak": peak, "band": BANDS[rank as usize],
                 "source": "rl@120", "part": "response", "problem": "make", "example": 7, "position": 12, "peak_index": 6,
                 "tokens": json!(tokens).to_string(), "activations": json!(activations).to_string(),
             }));
