@@ -1,3 +1,34 @@
 //! Post-training: supervised fine-tuning and policy gradient, with exact resume.
+//!
+//! Every method is a step that the loop in `run` repeats:
+//!
+//! 1. `examples`: documents and rollouts become token rows, padded in parts of similar length.
+//! 2. The method ([`train_sft`], [`rl::train_rl`]) turns log-probabilities of response tokens into a weight
+//!    per token; the gradient is that of `sum(weight * log_probability)`, part by part.
+//! 3. [`AdamW`] makes one update at the rate of the [`Schedule`].
+//! 4. `run` adds a row to the tables, `watch` warns of what goes wrong, checkpoints are HF repositories, and
+//!    `checkpoint` saves what a resume needs.
+//!
+//! A run that is stopped or killed at any moment and started again gives the same bytes as one that is not:
+//! random numbers are keyed by (seed, step), and everything else is in the checkpoint.
 
+mod checkpoint;
+mod divergence;
+mod examples;
+mod optimiser;
 pub mod rl;
+mod rows;
+mod run;
+mod schedule;
+mod scoring;
+mod settings;
+mod sft;
+mod watch;
+
+pub use optimiser::AdamW;
+pub use rl::{RlSettings, train_rl};
+pub use rows::{TimingRow, TrainingRow};
+pub use run::TrainingRun;
+pub use schedule::Schedule;
+pub use settings::{OptimiserSettings, SftSettings, TokenWeighting};
+pub use sft::{Documents, train_sft};

@@ -61,8 +61,12 @@ pub struct Objective {
     /// How token losses become one number.
     pub aggregation: Aggregation,
     /// The KL term added to the loss, if any.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub kl: Option<KlPenalty>,
+    /// What a nat of entropy is worth. Its gradient is estimated from the sampled tokens: the slope of a
+    /// token is `bonus * log p`, whose mean over samples is that of `-bonus * entropy`.
+    #[serde(default)]
+    pub entropy_bonus: f64,
 }
 
 /// The loss of a batch, its gradient, and what is watched.
@@ -143,6 +147,11 @@ struct TokenLosses {
 }
 
 impl Objective {
+    /// Whether every token has a KL term in its loss.
+    pub fn kl_in_loss(&self) -> bool {
+        self.kl.as_ref().is_some_and(|penalty| !penalty.in_reward)
+    }
+
     /// The loss and its gradient.
     ///
     /// `advantages` has one number per token, `[rows * width]`; `reference` the log-probabilities of the
@@ -174,6 +183,12 @@ impl Objective {
                 let term = penalty.estimator.term(batch.new[index], reference);
                 tokens.losses[index] += penalty.coefficient * term.value;
                 tokens.slopes[index] += penalty.coefficient * term.slope;
+            }
+        }
+        if self.entropy_bonus > 0.0 {
+            for (index, &new) in batch.new.iter().enumerate() {
+                tokens.losses[index] += self.entropy_bonus * new;
+                tokens.slopes[index] += self.entropy_bonus * new;
             }
         }
         let coefficients = self.aggregation.coefficients(batch, totals);
@@ -218,7 +233,7 @@ mod tests {
         let advantages = [1.0, 1.0, 1.0, -0.5, -0.5, -0.5];
         let reference = [-0.7, -0.8, -2.0, -0.9, 0.0, 0.0];
         for (loss, aggregation, kl) in objectives {
-            let objective = Objective { loss, aggregation, kl };
+            let objective = Objective { loss, aggregation, kl, entropy_bonus: 0.0 };
             let value = |batch: &Responses| {
                 objective.evaluate(batch, &advantages, Some(&reference), &Totals::of(batch)).unwrap()
             };
@@ -240,6 +255,7 @@ mod tests {
             loss: PolicyLoss::Fipo(Fipo::default()),
             aggregation: Aggregation::TokenMean,
             kl: None,
+            entropy_bonus: 0.0,
         };
         let whole = batch();
         let totals = Totals::of(&whole);

@@ -1,0 +1,131 @@
+//! Documents become token rows, and rows become padded parts of similar length.
+
+use crate::error::{At, Error, Result};
+use crate::model::{TokenBatch, Tokenizer};
+use crate::tasks::Document;
+use std::ops::Range;
+
+/// One row of training: a prompt and the response that is learned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Example {
+    pub(super) tokens: Vec<u32>,
+    /// The number of prompt tokens, at least one.
+    pub(super) prompt: usize,
+    /// Whether the end was cut off.
+    pub(super) truncated: bool,
+}
+
+impl Example {
+    /// A document as tokens, with the end token after the response. Truncated to `max_tokens`.
+    pub(super) fn encode(tokenizer: &Tokenizer, document: &Document, max_tokens: usize) -> Result<Self> {
+        let end = tokenizer.eos().ok_or_else(|| {
+            Error::request("the tokenizer has no end token, so a response cannot be closed")
+                .hint("set `eos_token` in tokenizer_config.json")
+        })?;
+        let mut tokens = tokenizer.encode(&document.prompt)?;
+        let prompt = tokens.len();
+        if prompt == 0 || prompt >= max_tokens {
+            return Err(Error::request(format!(
+                "expected a prompt of 1 to {} tokens, found {prompt}",
+                max_tokens - 1
+            ))
+            .hint("raise `max_tokens`"))
+            .at(format!("document `{}`", document.prompt.chars().take(60).collect::<String>()));
+        }
+        tokens.extend(tokenizer.encode(&document.response)?);
+        tokens.push(end);
+        let truncated = tokens.len() > max_tokens;
+        tokens.truncate(max_tokens);
+        Ok(Self { tokens, prompt, truncated })
+    }
+
+    /// The response's tokens, the end token included.
+    pub(super) fn response(&self) -> &[u32] {
+        self.tokens.get(self.prompt..).unwrap_or_default()
+    }
+
+    /// The positions whose next token is one of the response.
+    fn predicting(&self) -> Range<usize> {
+        self.prompt - 1..self.tokens.len() - 1
+    }
+}
+
+/// Rows that go through the model together.
+pub(super) struct Part {
+    /// Which examples, by index.
+    pub(super) rows: Vec<usize>,
+    pub(super) tokens: TokenBatch,
+    /// (row, position) of every prediction of a response token, row by row.
+    pub(super) at: Vec<(usize, usize)>,
+    /// The response tokens, in the same order.
+    pub(super) targets: Vec<u32>,
+}
+
+/// A part may waste this share of its places on padding before a new one is begun.
+const PADDING: f64 = 0.2;
+/// Fewer rows than this are not worth a part of their own.
+const LEAST_ROWS: usize = 8;
+
+/// Sorts `examples` by length and cuts them into parts of at most `limit` places each (but at least one
+/// row), so that little is padding.
+pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|index| examples[*index].tokens.len());
+    let mut parts = Vec::new();
+    let mut rows: Vec<usize> = Vec::new();
+    let mut real = 0;
+    for index in order {
+        let width = examples[index].tokens.len();
+        let places = (rows.len() + 1) * width;
+        let wasteful = places - real - width > (PADDING * places as f64) as usize;
+        if !rows.is_empty() && (places > limit || (wasteful && rows.len() >= LEAST_ROWS)) {
+            parts.push(part(examples, std::mem::take(&mut rows))?);
+            real = 0;
+        }
+        rows.push(index);
+        real += width;
+    }
+    if !rows.is_empty() {
+        parts.push(part(examples, rows)?);
+    }
+    Ok(parts)
+}
+
+fn part(examples: &[Example], rows: Vec<usize>) -> Result<Part> {
+    let chosen = || rows.iter().map(|row| &examples[*row]);
+    let tokens = TokenBatch::new(&chosen().map(|example| example.tokens.clone()).collect::<Vec<_>>())?;
+    let at = chosen()
+        .enumerate()
+        .flat_map(|(row, example)| example.predicting().map(move |position| (row, position)))
+        .collect();
+    let targets = chosen().flat_map(|example| example.response().iter().copied()).collect();
+    Ok(Part { rows, tokens, at, targets })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example(length: usize) -> Example {
+        Example { tokens: (0..length as u32).collect(), prompt: 2, truncated: false }
+    }
+
+    #[test]
+    fn parts_hold_every_row_once_and_waste_little() {
+        let examples: Vec<Example> = (0..100).map(|index| example(5 + index * 37 % 50)).collect();
+        let parts = parts(&examples, 1000).unwrap();
+        let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..100).collect::<Vec<_>>());
+        for part in &parts {
+            assert!(part.tokens.rows() * part.tokens.width() <= 1000);
+            assert_eq!(part.at.len(), part.targets.len());
+            for (&(row, position), &target) in part.at.iter().zip(&part.targets) {
+                assert_eq!(part.tokens.row(row)[position + 1], target);
+            }
+        }
+        let places: usize = parts.iter().map(|part| part.tokens.rows() * part.tokens.width()).sum();
+        let real: usize = examples.iter().map(|example| example.tokens.len()).sum();
+        assert!((places as f64) < 1.25 * real as f64, "{places} {real}");
+    }
+}

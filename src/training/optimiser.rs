@@ -1,0 +1,217 @@
+//! AdamW (arXiv 1711.05101) on f32 masters, as PyTorch computes it, in one pass over the weights.
+//!
+//! 1. The norm of the whole gradient is summed in f64 over fixed chunks; above the clip, every gradient
+//!    is scaled by `clip / norm`. A norm that is not finite stops the run and names the tensor.
+//! 2. `w -= rate * decay * w` for matrices; norms and biases (tensors of one dimension) do not decay.
+//! 3. `m = b1 m + (1 - b1) g`, `v = b2 v + (1 - b2) g^2`,
+//!    `w -= rate / (1 - b1^t) * m / (sqrt(v / (1 - b2^t)) + epsilon)`.
+//!
+//! The state is held under the parameters' names; a frozen parameter has none.
+
+use super::settings::OptimiserSettings;
+use crate::error::{Error, Result};
+use crate::model::Parameter;
+use candle_core::{Device, Tensor};
+use rayon::prelude::*;
+use std::collections::BTreeMap;
+
+/// Numbers per chunk of parallel work. Fixed, so that sums do not depend on the number of threads.
+const CHUNK: usize = 1 << 14;
+
+/// The optimiser of a run.
+#[derive(Clone, Debug)]
+pub struct AdamW {
+    settings: OptimiserSettings,
+    updates: u64,
+    moments: BTreeMap<String, Moments>,
+}
+
+/// The running mean of a parameter's gradient, and of its square.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Moments {
+    pub(super) mean: Vec<f32>,
+    pub(super) square: Vec<f32>,
+}
+
+impl AdamW {
+    /// An optimiser that has not made an update.
+    pub fn new(settings: OptimiserSettings) -> Self {
+        Self { settings, updates: 0, moments: BTreeMap::new() }
+    }
+
+    /// The number of updates made.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    pub(super) fn moments(&self) -> &BTreeMap<String, Moments> {
+        &self.moments
+    }
+
+    pub(super) fn restore(&mut self, updates: u64, moments: BTreeMap<String, Moments>) {
+        self.updates = updates;
+        self.moments = moments;
+    }
+
+    /// One update with the gradients that backward passes have added up, times `scale`. Returns the norm
+    /// of the scaled gradient before clipping, and forgets the gradients.
+    ///
+    /// # Errors
+    /// If a trainable parameter has no gradient, or a gradient is not finite. No weight is changed then.
+    pub fn update(&mut self, parameters: &[Parameter], rate: f64, scale: f64) -> Result<f64> {
+        let trainable: Vec<&Parameter> =
+            parameters.iter().filter(|parameter| parameter.trainable()).collect();
+        let norm = gradient_norm(&trainable)? * scale.abs();
+        self.updates += 1;
+        let factor = if norm > self.settings.clip { scale * self.settings.clip / norm } else { scale };
+        let correction = |beta: f64| 1.0 - beta.powf(self.updates as f64);
+        let mut step = Step {
+            gradient_factor: factor as f32,
+            keep: 1.0,
+            beta1: self.settings.beta1 as f32,
+            beta2: self.settings.beta2 as f32,
+            rate: (rate / correction(self.settings.beta1)) as f32,
+            square_correction: (1.0 / correction(self.settings.beta2)) as f32,
+            epsilon: self.settings.epsilon as f32,
+        };
+        for parameter in trainable {
+            let decays = parameter.dims().len() > 1;
+            step.keep = if decays { (1.0 - rate * self.settings.weight_decay) as f32 } else { 1.0 };
+            let elements = parameter.elements();
+            let moments = self
+                .moments
+                .entry(parameter.name().to_owned())
+                .or_insert_with(|| Moments { mean: vec![0.0; elements], square: vec![0.0; elements] });
+            apply(parameter, moments, &step)?;
+            parameter.zero_gradient();
+        }
+        Ok(norm)
+    }
+}
+
+/// The numbers of one update that all parameters share, except `keep`.
+struct Step {
+    gradient_factor: f32,
+    keep: f32,
+    beta1: f32,
+    beta2: f32,
+    rate: f32,
+    square_correction: f32,
+    epsilon: f32,
+}
+
+impl Step {
+    fn run(&self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
+        weights
+            .par_chunks_mut(CHUNK)
+            .zip(gradient.par_chunks(CHUNK))
+            .zip(moments.mean.par_chunks_mut(CHUNK).zip(moments.square.par_chunks_mut(CHUNK)))
+            .for_each(|((weights, gradient), (mean, square))| {
+                let moments = mean.iter_mut().zip(square);
+                for ((weight, gradient), (mean, square)) in weights.iter_mut().zip(gradient).zip(moments) {
+                    let gradient = gradient * self.gradient_factor;
+                    *mean += (1.0 - self.beta1) * (gradient - *mean);
+                    *square = self.beta2 * *square + (1.0 - self.beta2) * gradient * gradient;
+                    let root = (*square * self.square_correction).sqrt() + self.epsilon;
+                    *weight = *weight * self.keep - self.rate * *mean / root;
+                }
+            });
+    }
+}
+
+fn apply(parameter: &Parameter, moments: &mut Moments, step: &Step) -> Result<()> {
+    if parameter.value().device().is_cpu() {
+        parameter.update(|weights, gradient| step.run(weights, gradient, moments))?;
+        return Ok(());
+    }
+    let value = parameter.value();
+    let mut weights = value.flatten_all()?.to_vec1::<f32>()?;
+    parameter.with_gradient(|gradient| step.run(&mut weights, gradient, moments));
+    parameter.set_value(&Tensor::from_vec(weights, value.dims(), &Device::Cpu)?)
+}
+
+fn gradient_norm(parameters: &[&Parameter]) -> Result<f64> {
+    let mut total = 0.0;
+    for parameter in parameters {
+        let squares = parameter.with_gradient(|gradient| {
+            let chunks: Vec<f64> = gradient
+                .par_chunks(CHUNK)
+                .map(|chunk| chunk.iter().map(|value| f64::from(*value) * f64::from(*value)).sum())
+                .collect();
+            chunks.iter().sum::<f64>()
+        });
+        let Some(squares) = squares else {
+            return Err(Error::work(format!("parameter `{}` got no gradient", parameter.name()))
+                .hint("freeze it, or find the operation that dropped the gradient"));
+        };
+        if !squares.is_finite() {
+            return Err(Error::work(format!("the gradient of `{}` is not finite", parameter.name()))
+                .hint("lower the learning rate; the last checkpoint is sound"));
+        }
+        total += squares;
+    }
+    Ok(total.sqrt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameter(name: &str, values: &[f32], dims: &[usize]) -> Parameter {
+        Parameter::new(name, &Tensor::from_slice(values, dims, &Device::Cpu).unwrap()).unwrap()
+    }
+
+    fn set_gradient(parameter: &Parameter, gradient: &[f32]) {
+        parameter.zero_gradient();
+        parameter.accumulate(|buffer, _| buffer.copy_from_slice(gradient));
+    }
+
+    /// The formula of PyTorch's documentation, one number at a time in f64.
+    #[test]
+    fn three_updates_are_those_of_the_formula() {
+        let settings = OptimiserSettings { weight_decay: 0.1, clip: 1.0, ..OptimiserSettings::default() };
+        let matrix = parameter("w", &[1.0, -2.0], &[1, 2]);
+        let bias = parameter("b", &[0.5], &[1]);
+        let mut optimiser = AdamW::new(settings.clone());
+        let mut expected = [1.0, -2.0, 0.5];
+        let (mut mean, mut square) = ([0.0; 3], [0.0; 3]);
+        for update in 1..=3 {
+            let gradient = [0.3 * f64::from(update), -2.0, 0.7];
+            set_gradient(&matrix, &[gradient[0] as f32, gradient[1] as f32]);
+            set_gradient(&bias, &[gradient[2] as f32]);
+            let norm = optimiser.update(&[matrix.clone(), bias.clone()], 0.01, 0.5).unwrap();
+            let exact = 0.5 * gradient.iter().map(|value| value * value).sum::<f64>().sqrt();
+            assert!((norm - exact).abs() < 1e-6);
+            for index in 0..3 {
+                let value = 0.5 * gradient[index] * (1.0 / exact).min(1.0);
+                mean[index] = 0.9 * mean[index] + 0.1 * value;
+                square[index] = 0.98 * square[index] + 0.02 * value * value;
+                let decay = if index < 2 { 0.1 } else { 0.0 };
+                expected[index] -= 0.01 * decay * expected[index];
+                let (m, v) =
+                    (mean[index] / (1.0 - 0.9f64.powi(update)), square[index] / (1.0 - 0.98f64.powi(update)));
+                expected[index] -= 0.01 * m / (v.sqrt() + 1e-8);
+            }
+        }
+        let mut found = matrix.value().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        found.extend(bias.value().to_vec1::<f32>().unwrap());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} {expected}");
+        }
+    }
+
+    #[test]
+    fn a_missing_or_broken_gradient_stops_the_run_and_changes_nothing() {
+        let (one, two) = (parameter("one", &[1.0], &[1]), parameter("two", &[1.0], &[1]));
+        let mut optimiser = AdamW::new(OptimiserSettings::default());
+        set_gradient(&one, &[1.0]);
+        let error = optimiser.update(&[one.clone(), two.clone()], 0.1, 1.0).unwrap_err().to_string();
+        assert!(error.contains("`two` got no gradient"), "{error}");
+        set_gradient(&two, &[f32::NAN]);
+        let error = optimiser.update(&[one.clone(), two.clone()], 0.1, 1.0).unwrap_err().to_string();
+        assert!(error.contains("`two` is not finite"), "{error}");
+        assert_eq!(one.value().to_vec1::<f32>().unwrap(), [1.0]);
+        two.set_trainable(false);
+        optimiser.update(&[one, two], 0.1, 1.0).unwrap();
+    }
+}

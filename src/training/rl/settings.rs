@@ -1,0 +1,234 @@
+//! Policy gradient in a study: every difference between the methods is a field, and a method is a name
+//! for settings.
+
+use super::advantages::Advantage;
+use super::objectives::{Aggregation, Clip, Fipo, Objective, PolicyLoss};
+use crate::error::{Error, Result, nearest};
+use crate::training::schedule::Schedule;
+use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, field, positive};
+use serde::{Deserialize, Serialize};
+
+/// The methods by name, in the order the documentation lists them.
+pub const METHODS: [&str; 8] = ["grpo", "dr_grpo", "rloo", "dapo", "gspo", "fipo", "ppo", "reinforce"];
+
+/// A policy-gradient run. The default is `grpo`, by the microcosm's recipe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RlSettings {
+    /// Rollouts; each is followed by `passes * minibatches` updates.
+    pub steps: usize,
+    /// Prompts per step.
+    pub prompts: usize,
+    /// Responses per prompt.
+    pub samples: usize,
+    /// The sampler's temperature.
+    pub temperature: f64,
+    /// The token budget of a response. A response that exceeds it is cut off.
+    pub max_new_tokens: usize,
+    /// Updates per pass over a rollout. FIPO, GSPO and the clips only act from the second on.
+    pub minibatches: usize,
+    /// Passes over a rollout.
+    pub passes: usize,
+    /// The peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// The shape of the learning rate after the warm-up.
+    pub schedule: Schedule,
+    /// The fraction of the peak at which the schedule ends.
+    pub floor: f64,
+    /// How rewards become advantages.
+    pub advantage: Advantage,
+    /// The loss, its average, and its KL term.
+    pub objective: Objective,
+    /// Leave groups whose rewards are all equal out of the loss and its averages.
+    pub drop_equal_groups: bool,
+    /// How many times more prompts may be drawn until `prompts` groups have unequal rewards (DAPO's
+    /// dynamic sampling); 0 for never.
+    pub resample: usize,
+    /// Length of the last part of the token budget over which a penalty grows to 1 (DAPO); 0 for none.
+    pub overlong_buffer: usize,
+    /// Settings of the value head, which `advantage = "gae"` needs.
+    pub value_head: ValueHeadSettings,
+    /// Tokens, padding included, that one forward pass may hold; more are accumulated.
+    pub part_tokens: usize,
+    /// Rows that are sampled together.
+    pub batch_rows: usize,
+    /// Steps between two measurements of the KL to base; 0 for none.
+    pub kl_every: usize,
+    /// AdamW's constants.
+    pub optimiser: OptimiserSettings,
+}
+
+/// PPO's critic: a linear head on the policy's last hidden state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ValueHeadSettings {
+    /// Discount of later rewards.
+    pub gamma: f64,
+    /// Decay of later temporal differences in the generalised advantage estimate.
+    pub lambda: f64,
+    /// What the value loss is multiplied by.
+    pub coefficient: f64,
+    /// The value may move this far from the rollout's before its loss is clipped.
+    pub clip: f64,
+}
+
+impl Default for ValueHeadSettings {
+    fn default() -> Self {
+        Self { gamma: 1.0, lambda: 0.95, coefficient: 0.5, clip: 0.5 }
+    }
+}
+
+impl Default for RlSettings {
+    fn default() -> Self {
+        Self {
+            steps: 120,
+            prompts: 32,
+            samples: 8,
+            temperature: 1.0,
+            max_new_tokens: 64,
+            minibatches: 2,
+            passes: 1,
+            learning_rate: 1e-4,
+            warmup: 5,
+            schedule: Schedule::Constant,
+            floor: 0.0,
+            advantage: Advantage::Grpo,
+            objective: Objective {
+                loss: PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: None }),
+                aggregation: Aggregation::TokenMean,
+                kl: None,
+                entropy_bonus: 0.0,
+            },
+            drop_equal_groups: true,
+            resample: 0,
+            overlong_buffer: 0,
+            value_head: ValueHeadSettings::default(),
+            part_tokens: 4096,
+            batch_rows: 256,
+            kl_every: 1,
+            optimiser: OptimiserSettings::default(),
+        }
+    }
+}
+
+impl RlSettings {
+    /// The settings of the method called `name`: its paper's advantage, loss, average and sampling, with
+    /// the sizes of the microcosm.
+    ///
+    /// # Errors
+    /// If there is no such method.
+    pub fn named(name: &str) -> Result<Self> {
+        let symmetric = PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.2, dual: None });
+        let of = |advantage, loss, aggregation| Self {
+            advantage,
+            objective: Objective { loss, aggregation, kl: None, entropy_bonus: 0.0 },
+            drop_equal_groups: false,
+            ..Self::default()
+        };
+        Ok(match name {
+            "grpo" => Self::default(),
+            "dr_grpo" => of(Advantage::DrGrpo, symmetric, Aggregation::SequenceMeanTokenSumBudget),
+            "rloo" => of(Advantage::Rloo, symmetric, Aggregation::SequenceMeanTokenSum),
+            "dapo" => {
+                let loss = PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: Some(10.0) });
+                Self::dynamic(of(Advantage::Grpo, loss, Aggregation::TokenMean))
+            }
+            "gspo" => {
+                let loss = PolicyLoss::Gspo(Clip { low: 3e-4, high: 4e-4, dual: None });
+                of(Advantage::Grpo, loss, Aggregation::SequenceMeanTokenMean)
+            }
+            "fipo" => {
+                let loss = PolicyLoss::Fipo(Fipo::default());
+                Self::dynamic(of(Advantage::Grpo, loss, Aggregation::TokenMean))
+            }
+            "ppo" => of(Advantage::Gae, PolicyLoss::PpoClip(Clip::default()), Aggregation::TokenMean),
+            "reinforce" => Self {
+                minibatches: 1,
+                ..of(Advantage::Reinforce, PolicyLoss::Reinforce, Aggregation::TokenMean)
+            },
+            _ => {
+                let error = Error::request(format!("unknown policy-gradient method `{name}`"));
+                return Err(match nearest(name, METHODS) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("use one of {}", METHODS.join(", "))),
+                });
+            }
+        })
+    }
+
+    /// DAPO's sampling: unequal groups only, and a penalty for nearly running out of tokens.
+    fn dynamic(settings: Self) -> Self {
+        Self { drop_equal_groups: true, resample: 3, overlong_buffer: settings.max_new_tokens / 4, ..settings }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("steps", self.steps),
+            ("prompts", self.prompts),
+            ("samples", self.samples),
+            ("max_new_tokens", self.max_new_tokens),
+            ("minibatches", self.minibatches),
+            ("passes", self.passes),
+            ("part_tokens", self.part_tokens),
+            ("batch_rows", self.batch_rows),
+        ] {
+            at_least_one(name, value)?;
+        }
+        let compares = !matches!(self.advantage, Advantage::Reinforce | Advantage::Gae);
+        if compares && self.samples < 2 {
+            return Err(field("samples", "at least 2, for a response is compared with its group", self.samples));
+        }
+        if self.resample > 0 && !self.drop_equal_groups {
+            return Err(field("resample", "0, because `drop_equal_groups` is off", self.resample));
+        }
+        if self.overlong_buffer > self.max_new_tokens {
+            return Err(field("overlong_buffer", "at most `max_new_tokens`", self.overlong_buffer));
+        }
+        let bonus = self.objective.entropy_bonus;
+        if !(bonus >= 0.0) {
+            return Err(field("objective.entropy_bonus", "a number that is not negative", bonus));
+        }
+        for (name, value) in [("gamma", self.value_head.gamma), ("lambda", self.value_head.lambda)] {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(field(&format!("value_head.{name}"), "a number from 0 to 1", value));
+            }
+        }
+        positive("value_head.coefficient", self.value_head.coefficient)?;
+        positive("value_head.clip", self.value_head.clip)?;
+        positive("temperature", self.temperature)?;
+        check_rate(self.learning_rate, self.floor)?;
+        self.objective.loss.check()?;
+        self.optimiser.check()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_method_has_sound_settings_and_a_slip_is_mended() {
+        for name in METHODS {
+            RlSettings::named(name).unwrap().check().unwrap();
+        }
+        let error = RlSettings::named("grppo").unwrap_err().to_string();
+        assert!(error.contains("did you mean `grpo`?"), "{error}");
+        let wrong = RlSettings { samples: 1, ..RlSettings::default() };
+        assert!(wrong.check().unwrap_err().to_string().contains("`samples`"));
+    }
+
+    #[test]
+    fn settings_survive_json() {
+        for name in METHODS {
+            let settings = RlSettings::named(name).unwrap();
+            let text = serde_json::to_string(&settings).unwrap();
+            assert_eq!(serde_json::from_str::<RlSettings>(&text).unwrap(), settings);
+        }
+    }
+}

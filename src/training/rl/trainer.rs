@@ -1,0 +1,361 @@
+//! The policy-gradient trainer. A step:
+//!
+//! 1. Roll out: `samples` responses to each of `prompts` training problems, verified ([`super::rollout`]).
+//! 2. Rewards, less the KL penalty where it stands in the reward, become advantages; groups of equal
+//!    reward are dropped where the method says so ([`super::advantages`], [`super::critic`]).
+//! 3. Per pass, the groups are shuffled and cut into minibatches. Per minibatch, the log-probabilities of
+//!    the sampled tokens are computed part by part, [`super::objectives`] turns them into a weight per
+//!    token, `sum(weight * log_probability)` is run backward, and AdamW makes one update.
+//!
+//! The old log-probabilities are the sampler's own; they equal the trainer's, which a test checks.
+
+use super::advantages::Advantage;
+use super::critic::{Critic, Targets};
+use super::objectives::{Evaluation, KlPenalty, Responses, Totals, Watched};
+use super::rollout::{Rollout, roll_out};
+use super::settings::RlSettings;
+use crate::error::Result;
+use crate::model::{Gradients, Model, Parameter};
+use crate::rng::Stream;
+use crate::tasks::Suite;
+use crate::training::divergence;
+use crate::training::examples::{Example, Part, parts};
+use crate::training::optimiser::AdamW;
+use crate::training::rows::TrainingRow;
+use crate::training::run::{Method, StepReport, TrainingRun, drive};
+use crate::training::scoring;
+use candle_core::Tensor;
+use serde_json::json;
+use std::time::Instant;
+
+/// Groups of which one response each is used to measure the KL to base.
+const KL_GROUPS: usize = 16;
+
+/// Trains `model` in place on problems of `suite`, with its verifier as the reward.
+///
+/// Goes on from the checkpoint in `run.scratch`, if there is one; the weights are then those of an
+/// uninterrupted run, byte for byte.
+///
+/// # Errors
+/// If a setting is wrong, a gradient is not finite, or a signal asked to stop (after saving).
+pub fn train_rl(model: &Model, suite: &Suite, settings: &RlSettings, run: &TrainingRun) -> Result<()> {
+    settings.check()?;
+    let start = model.weights_hash()?;
+    let critic = match settings.advantage {
+        Advantage::Gae => Some(Critic::new(model, &settings.value_head)?),
+        _ => None,
+    };
+    let needs_base = settings.kl_every > 0 || settings.objective.kl.is_some();
+    let base = if needs_base { Some(model.copy()?) } else { None };
+    let optimiser = AdamW::new(settings.optimiser.clone());
+    let mut method =
+        PolicyGradient { model: model.clone(), base, suite, settings, seed: run.seed, optimiser, critic };
+    let identity = json!({ "method": "policy gradient", "suite": suite.name(), "values": settings });
+    drive(run, model, &mut method, settings.steps, identity, start)
+}
+
+struct PolicyGradient<'a> {
+    model: Model,
+    base: Option<Model>,
+    suite: &'a Suite,
+    settings: &'a RlSettings,
+    seed: u64,
+    optimiser: AdamW,
+    critic: Option<Critic>,
+}
+
+/// A response ready to be learned from. All numbers are per response token.
+struct Lesson {
+    example: Example,
+    old: Vec<f64>,
+    advantages: Vec<f64>,
+    reference: Option<Vec<f64>>,
+    targets: Option<Targets>,
+}
+
+/// What a step's updates add up.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    updates: usize,
+    largest_norm: f64,
+    entropy: f64,
+    tokens_trained: usize,
+    watched: Watched,
+}
+
+impl Method for PolicyGradient<'_> {
+    fn step(&mut self, step: usize) -> Result<StepReport> {
+        let settings = self.settings;
+        let started = Instant::now();
+        let rollout = roll_out(&self.model, self.suite, settings, self.seed, step)?;
+        let sampling = started.elapsed().as_secs_f64();
+        let kl_to_base = self.kl_to_base(&rollout, step)?;
+        let mut row = describe(&rollout);
+        let sampled = row.tokens_sampled;
+        let factor = settings.schedule.factor(step, settings.steps, settings.warmup, settings.floor);
+        let rate = settings.learning_rate * factor;
+        let groups = self.lessons(rollout)?;
+        let mut sums = Sums::default();
+        for pass in 0..settings.passes {
+            let mut order: Vec<usize> = (0..groups.len()).collect();
+            Stream::new(self.seed, "training/minibatches", &[step as u64, pass as u64]).shuffle(&mut order);
+            for chosen in order.chunks(groups.len().div_ceil(settings.minibatches).max(1)) {
+                let lessons = chosen.iter().flat_map(|group| &groups[*group]).collect();
+                self.update(lessons, rate, &mut sums)?;
+            }
+        }
+        sums.fill(&mut row);
+        row.kl_to_base = kl_to_base;
+        row.learning_rate = Some(rate);
+        Ok(StepReport { row, parts: vec![("sample", sampling, sampled)] })
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let critic = self.critic.iter().flat_map(Critic::parameters);
+        self.model.parameters().iter().cloned().chain(critic).collect()
+    }
+
+    fn optimiser(&mut self) -> &mut AdamW {
+        &mut self.optimiser
+    }
+}
+
+impl PolicyGradient<'_> {
+    fn kl_to_base(&self, rollout: &Rollout, step: usize) -> Result<Option<f64>> {
+        let Some(base) = self.base.as_ref().filter(|_| self.settings.kl_every > 0) else { return Ok(None) };
+        if !step.is_multiple_of(self.settings.kl_every) {
+            return Ok(None);
+        }
+        let groups = rollout.groups.iter().take(KL_GROUPS);
+        let examples: Vec<Example> =
+            groups.filter_map(|group| Some(group.responses.first()?.example.clone())).collect();
+        divergence::to_base(&self.model, base, &examples, self.settings.part_tokens)
+    }
+
+    /// Turns rewards into advantages, and leaves out what the method drops.
+    fn lessons(&self, mut rollout: Rollout) -> Result<Vec<Vec<Lesson>>> {
+        let settings = self.settings;
+        if settings.drop_equal_groups {
+            rollout.groups.retain(|group| !group.equal());
+        }
+        let examples: Vec<Example> = rollout.responses().map(|response| response.example.clone()).collect();
+        let mut references = match (&settings.objective.kl, &self.base) {
+            (Some(_), Some(base)) => {
+                scoring::log_probabilities(base, &examples, settings.part_tokens)?.into_iter().map(Some).collect()
+            }
+            _ => vec![None; examples.len()],
+        };
+        let in_reward = settings.objective.kl.as_ref().filter(|penalty| penalty.in_reward);
+        let penalties: Vec<Vec<f64>> = rollout
+            .responses()
+            .zip(&references)
+            .map(|(response, reference)| penalty(in_reward, &response.old, reference.as_deref()))
+            .collect();
+        let (advantages, mut targets) = match &self.critic {
+            Some(critic) => {
+                let rewards: Vec<f64> = rollout.responses().map(|response| response.shaped).collect();
+                let (advantages, targets) =
+                    critic.judge(&self.model, &examples, &rewards, &penalties, settings.part_tokens)?;
+                (advantages, targets.into_iter().map(Some).collect())
+            }
+            None => (per_response(settings.advantage, &rollout, &penalties)?, vec![None; examples.len()]),
+        };
+        let mut advantages = advantages.into_iter();
+        let (mut references, mut targets) = (references.drain(..), targets.drain(..));
+        let lesson = |response: super::rollout::Response| Lesson {
+            example: response.example,
+            old: response.old,
+            advantages: advantages.next().unwrap_or_default(),
+            reference: references.next().flatten(),
+            targets: targets.next().flatten(),
+        };
+        let mut lesson = lesson;
+        Ok(rollout
+            .groups
+            .into_iter()
+            .map(|group| group.responses.into_iter().map(&mut lesson).collect())
+            .collect())
+    }
+
+    /// One update on the responses of one minibatch.
+    fn update(&mut self, lessons: Vec<&Lesson>, rate: f64, sums: &mut Sums) -> Result<()> {
+        let totals = Totals {
+            rows: lessons.len(),
+            tokens: lessons.iter().map(|lesson| lesson.old.len()).sum(),
+            width: self.settings.max_new_tokens,
+        };
+        let lessons: Vec<&Lesson> = lessons.into_iter().filter(|lesson| self.teaches(lesson)).collect();
+        if lessons.is_empty() {
+            return Ok(());
+        }
+        let examples: Vec<Example> = lessons.iter().map(|lesson| lesson.example.clone()).collect();
+        let (mut loss, mut watched) = (0.0, Watched::default());
+        for part in parts(&examples, self.settings.part_tokens)? {
+            let chosen: Vec<&Lesson> = part.rows.iter().map(|row| lessons[*row]).collect();
+            let evaluation = self.part(&part, &chosen, &totals, sums)?;
+            loss += evaluation.loss;
+            watched.merge(&evaluation.watched);
+        }
+        let scale = watched.rescale(self.settings.objective.aggregation);
+        let norm = self.optimiser.update(&self.parameters(), rate, scale)?;
+        sums.loss += loss * scale;
+        sums.updates += 1;
+        sums.largest_norm = sums.largest_norm.max(norm);
+        sums.watched.merge(&watched);
+        sums.tokens_trained += examples.iter().map(|example| example.tokens.len()).sum::<usize>();
+        Ok(())
+    }
+
+    /// Whether a response has any gradient. One that has none is spared the forward pass, but counts in
+    /// the averages.
+    fn teaches(&self, lesson: &Lesson) -> bool {
+        let objective = &self.settings.objective;
+        let always = lesson.targets.is_some() || objective.entropy_bonus > 0.0 || objective.kl_in_loss();
+        always || lesson.advantages.iter().any(|advantage| *advantage != 0.0)
+    }
+
+    /// Adds the gradient of one part of a minibatch.
+    fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals, sums: &mut Sums) -> Result<Evaluation> {
+        let hidden = scoring::hidden(&self.model, &part.tokens, Gradients::On)?;
+        let output = self.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+        sums.entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
+        let new = output.log_probabilities.to_vec1::<f32>()?;
+        let width = lessons.iter().map(|lesson| lesson.old.len()).max().unwrap_or(0);
+        let grid = Grid { width, lessons };
+        let new: Vec<f64> = new.into_iter().map(f64::from).collect();
+        let batch = Responses::new(lessons.len(), width, grid.mask(), grid.spread(|lesson| &lesson.old), grid.fill(&new))?;
+        let advantages = grid.spread(|lesson| &lesson.advantages);
+        let reference = lessons
+            .iter()
+            .all(|lesson| lesson.reference.is_some())
+            .then(|| grid.spread(|lesson| lesson.reference.as_deref().unwrap_or_default()));
+        let evaluation =
+            self.settings.objective.evaluate(&batch, &advantages, reference.as_deref(), totals)?;
+        let weights = grid.gather(&evaluation.weights);
+        let weights = Tensor::from_vec(weights, new.len(), hidden.device())?;
+        let mut loss = output.log_probabilities.mul(&weights)?.sum_all()?;
+        if let Some(critic) = &self.critic {
+            let targets = lessons.iter().filter_map(|lesson| lesson.targets.as_ref());
+            loss = (loss + critic.loss(&hidden, part, targets, totals)?)?;
+        }
+        loss.backward()?;
+        Ok(evaluation)
+    }
+}
+
+/// Moves numbers between response tokens in a row and the padded `[responses, width]` of the objectives.
+struct Grid<'a> {
+    width: usize,
+    lessons: &'a [&'a Lesson],
+}
+
+impl Grid<'_> {
+    fn mask(&self) -> Vec<bool> {
+        let row = |lesson: &&Lesson| {
+            let length = lesson.old.len();
+            (0..self.width).map(move |index| index < length).collect::<Vec<_>>()
+        };
+        self.lessons.iter().flat_map(row).collect()
+    }
+
+    fn spread<'b>(&'b self, values: impl Fn(&'b Lesson) -> &'b [f64]) -> Vec<f64> {
+        let mut all = Vec::with_capacity(self.lessons.len() * self.width);
+        for lesson in self.lessons {
+            all.extend_from_slice(values(lesson));
+            all.resize(all.len().next_multiple_of(self.width), 0.0);
+        }
+        all
+    }
+
+    /// As [`Self::spread`], from the numbers of all responses one after another.
+    fn fill(&self, values: &[f64]) -> Vec<f64> {
+        let mut all = Vec::with_capacity(self.lessons.len() * self.width);
+        let mut rest = values;
+        for lesson in self.lessons {
+            let (row, after) = rest.split_at(lesson.old.len().min(rest.len()));
+            all.extend_from_slice(row);
+            all.resize(all.len().next_multiple_of(self.width), 0.0);
+            rest = after;
+        }
+        all
+    }
+
+    /// The other way.
+    fn gather(&self, values: &[f64]) -> Vec<f32> {
+        let rows = values.chunks(self.width.max(1)).zip(self.lessons);
+        rows.flat_map(|(row, lesson)| row.iter().take(lesson.old.len()).map(|value| *value as f32)).collect()
+    }
+}
+
+/// The KL penalty of each token where it is taken from the reward, else zeros.
+fn penalty(penalty: Option<&KlPenalty>, old: &[f64], reference: Option<&[f64]>) -> Vec<f64> {
+    match (penalty, reference) {
+        (Some(penalty), Some(reference)) => {
+            let terms = old.iter().zip(reference);
+            terms
+                .map(|(old, reference)| penalty.coefficient * penalty.estimator.term(*old, *reference).value)
+                .collect()
+        }
+        _ => vec![0.0; old.len()],
+    }
+}
+
+/// Advantages of groups, the same for every token of a response.
+fn per_response(kind: Advantage, rollout: &Rollout, penalties: &[Vec<f64>]) -> Result<Vec<Vec<f64>>> {
+    let mut penalties = penalties.iter();
+    let mut all = Vec::with_capacity(penalties.len());
+    for group in &rollout.groups {
+        let rewards: Vec<f64> = group
+            .responses
+            .iter()
+            .map(|response| response.shaped - penalties.next().map_or(0.0, |penalty| penalty.iter().sum()))
+            .collect();
+        let advantages = kind.of(&rewards, rewards.len())?;
+        let lengths = group.responses.iter().map(|response| response.old.len());
+        all.extend(advantages.into_iter().zip(lengths).map(|(advantage, length)| vec![advantage; length]));
+    }
+    Ok(all)
+}
+
+/// What the rollout itself tells.
+fn describe(rollout: &Rollout) -> TrainingRow {
+    let count = rollout.responses().count().max(1) as f64;
+    let groups = rollout.groups.len().max(1) as f64;
+    let mean = |value: &dyn Fn(&super::rollout::Response) -> f64| rollout.responses().map(value).sum::<f64>() / count;
+    let share = |of: &dyn Fn(&super::rollout::Group) -> bool| {
+        rollout.groups.iter().filter(|group| of(group)).count() as f64 / groups
+    };
+    let full = |response: &super::rollout::Response| response.reward >= 1.0;
+    TrainingRow {
+        reward: Some(mean(&|response| response.reward)),
+        pass_at_1: Some(mean(&|response| f64::from(full(response)))),
+        pass_at_k: Some(share(&|group| group.responses.iter().any(full))),
+        equal_groups: Some(share(&super::rollout::Group::equal)),
+        response_length: Some(mean(&|response| response.old.len() as f64)),
+        truncated: Some(mean(&|response| f64::from(response.example.truncated))),
+        tokens_sampled: rollout.responses().map(|response| response.old.len()).sum(),
+        ..TrainingRow::default()
+    }
+}
+
+impl Sums {
+    fn fill(&self, row: &mut TrainingRow) {
+        if self.updates == 0 {
+            return;
+        }
+        let watched = &self.watched;
+        let per_token = |value: f64| Some(value / watched.tokens.max(1) as f64);
+        row.loss = Some(self.loss / self.updates as f64);
+        row.gradient_norm = Some(self.largest_norm);
+        row.entropy = per_token(self.entropy);
+        row.clipped_high = per_token(watched.clipped_high as f64);
+        row.clipped_low = per_token(watched.clipped_low as f64);
+        row.clipped_dual = per_token(watched.clipped_dual as f64);
+        row.moved = per_token(watched.moved);
+        row.influence_mean = watched.influence.and_then(|influence| per_token(influence.sum));
+        row.influence_min = watched.influence.map(|influence| influence.min);
+        row.influence_max = watched.influence.map(|influence| influence.max);
+        row.tokens_trained = self.tokens_trained;
+    }
+}

@@ -1,0 +1,68 @@
+//! What is watched, a row per step: the tables `training` and `timings`.
+
+use serde::{Deserialize, Serialize};
+
+/// One step of a training run. Rates are means over the step's responses or response tokens.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingRow {
+    /// The variant that is trained.
+    pub variant: String,
+    /// The step, from 1: the number of steps done.
+    pub step: usize,
+    /// The loss that was minimised; for policy gradient it is no measure of progress.
+    pub loss: Option<f64>,
+    /// Mean reward of the step's responses; null outside policy gradient.
+    pub reward: Option<f64>,
+    /// Share of responses with full reward.
+    pub pass_at_1: Option<f64>,
+    /// Share of prompts with at least one response of full reward.
+    pub pass_at_k: Option<f64>,
+    /// Share of groups whose rewards are all equal, from which nothing is learned.
+    pub equal_groups: Option<f64>,
+    /// KL(variant || base) in nats per token, over the whole vocabulary, at response positions of a few of
+    /// the step's sequences; null on steps where it was not measured.
+    pub kl_to_base: Option<f64>,
+    /// Norm of the whole gradient before clipping; the largest of the step's updates.
+    pub gradient_norm: Option<f64>,
+    /// Mean entropy of the next-token distribution in nats.
+    pub entropy: Option<f64>,
+    /// Mean length of a response in tokens.
+    pub response_length: Option<f64>,
+    /// Share of responses that were cut off.
+    pub truncated: Option<f64>,
+    /// The learning rate.
+    pub learning_rate: Option<f64>,
+    /// Share of tokens whose ratio met the upper bound.
+    pub clipped_high: Option<f64>,
+    /// Share of tokens whose ratio met the lower bound.
+    pub clipped_low: Option<f64>,
+    /// Share of tokens that the dual clip cut.
+    pub clipped_dual: Option<f64>,
+    /// Mean (old - new) log-probability since the rollout, in nats per token.
+    pub moved: Option<f64>,
+    /// Mean influence weight of FIPO.
+    pub influence_mean: Option<f64>,
+    /// Smallest influence weight of FIPO.
+    pub influence_min: Option<f64>,
+    /// Largest influence weight of FIPO.
+    pub influence_max: Option<f64>,
+    /// Tokens of prompts and responses that were trained on, since the start, padding excluded.
+    pub tokens_trained: usize,
+    /// Tokens sampled since the start.
+    pub tokens_sampled: usize,
+}
+
+/// How long a step took. The only table that may differ between two runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TimingRow {
+    /// What was timed: `train`, and its parts `sample`.
+    pub stage: String,
+    /// The variant.
+    pub variant: String,
+    /// The step, from 1.
+    pub step: usize,
+    /// Wall time.
+    pub seconds: f64,
+    /// Tokens handled.
+    pub tokens: usize,
+}

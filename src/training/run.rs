@@ -1,0 +1,164 @@
+//! The loop that every method shares: resume, step, watch, save, stop when asked.
+//!
+//! 1. Restore the checkpoint in `scratch`, if there is one, and refuse it if it is another run's.
+//! 2. Per step: let the method make it, add its row, save the model where a checkpoint was asked for.
+//! 3. Every `save_every` steps, at the end, and when a signal asked to stop: save what a resume needs.
+//! 4. At the end: the tables `training` and `timings`.
+
+use super::checkpoint::{self, Progress};
+use super::optimiser::AdamW;
+use super::rows::{TimingRow, TrainingRow};
+use super::watch::Watch;
+use crate::error::{At, Result, io};
+use crate::model::{Model, Parameter};
+use crate::progress::Observer;
+use crate::tables::{self, catalogue};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where a run writes, and what it is.
+#[derive(Clone, Debug)]
+pub struct TrainingRun {
+    /// The variant's name, for the tables and the progress bar.
+    pub variant: String,
+    /// Decides, with the settings, every random number.
+    pub seed: u64,
+    /// Receives `checkpoints/<step>/` (HF repositories), `training.parquet` and `timings.parquet`.
+    pub folder: PathBuf,
+    /// Holds what a resume needs, and nothing that anybody else needs.
+    pub scratch: PathBuf,
+    /// The steps whose model is kept. The last step always is.
+    pub checkpoints: Vec<usize>,
+    /// Steps between two saves for a resume: at most this much work is lost to a kill.
+    pub save_every: usize,
+    /// Names the data and whatever else the settings do not say, so that a checkpoint of another run is
+    /// refused; an artifact id, for example.
+    pub origin: String,
+    /// Receives progress and may ask the run to stop.
+    pub observer: Observer,
+}
+
+impl TrainingRun {
+    /// The folder of the model after `step` steps.
+    pub fn checkpoint(&self, step: usize) -> PathBuf {
+        self.folder.join("checkpoints").join(step.to_string())
+    }
+}
+
+/// What one step has to tell.
+pub(super) struct StepReport {
+    /// `variant`, `step` and the running totals are filled in by the loop.
+    pub(super) row: TrainingRow,
+    /// Seconds and tokens of the step's parts, by name.
+    pub(super) parts: Vec<(&'static str, f64, usize)>,
+}
+
+/// One way of training, a step at a time.
+pub(super) trait Method {
+    /// Makes step `step`, counted from 0.
+    fn step(&mut self, step: usize) -> Result<StepReport>;
+    /// Everything that training changes.
+    fn parameters(&self) -> Vec<Parameter>;
+    fn optimiser(&mut self) -> &mut AdamW;
+    /// What must survive from step to step beside parameters and optimiser.
+    fn memory(&self) -> Value {
+        Value::Null
+    }
+    fn remember(&mut self, _memory: Value) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs `method` for `steps` steps. `settings` and `start` (the hash of the first weights) identify it.
+pub(super) fn drive(
+    run: &TrainingRun,
+    model: &Model,
+    method: &mut dyn Method,
+    steps: usize,
+    settings: Value,
+    start: String,
+) -> Result<()> {
+    let identity = json!({ "origin": run.origin, "seed": run.seed, "settings": settings, "start": start });
+    let parameters = method.parameters();
+    let restored = checkpoint::restore(&run.scratch, &identity, &parameters, method.optimiser())?;
+    let mut progress = restored.unwrap_or(Progress { identity, ..Progress::default() });
+    if progress.steps > 0 {
+        tracing::info!("{}: going on after step {} of {steps}", run.variant, progress.steps);
+        method.remember(std::mem::take(&mut progress.memory))?;
+    }
+    let mut watch = Watch::default();
+    let mut bar = run.observer.bar(&run.variant, steps as u64, "steps");
+    bar.advance(progress.steps as u64);
+    while progress.steps < steps {
+        let started = Instant::now();
+        let step = progress.steps;
+        let report = method.step(step).at(format!("step {}", step + 1)).at(&run.variant)?;
+        progress.steps += 1;
+        add(run, &mut progress, report, started.elapsed().as_secs_f64());
+        if let Some(row) = progress.rows.last() {
+            bar.note(&note(row));
+        }
+        for warning in watch.look(&progress.rows) {
+            tracing::warn!("{}: {warning}", run.variant);
+        }
+        bar.advance(1);
+        if progress.steps == steps || run.checkpoints.contains(&progress.steps) {
+            keep(model, &run.checkpoint(progress.steps))?;
+        }
+        let stopping = run.observer.stop_requested().is_some();
+        if stopping || progress.steps == steps || progress.steps.is_multiple_of(run.save_every.max(1)) {
+            progress.memory = method.memory();
+            checkpoint::save(&run.scratch, &mut progress, &parameters, method.optimiser())?;
+        }
+        run.observer.check()?;
+    }
+    tables::write(&run.folder.join("training.parquet"), &catalogue::TRAINING, &progress.rows)?;
+    tables::write(&run.folder.join("timings.parquet"), &catalogue::TIMINGS, &progress.timings)
+}
+
+fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, seconds: f64) {
+    let mut row = report.row;
+    let tokens = row.tokens_trained;
+    row.variant.clone_from(&run.variant);
+    row.step = progress.steps;
+    if let Some(previous) = progress.rows.last() {
+        row.tokens_trained += previous.tokens_trained;
+        row.tokens_sampled += previous.tokens_sampled;
+    }
+    let timed = |stage: &str, seconds, tokens| TimingRow {
+        stage: stage.into(),
+        variant: run.variant.clone(),
+        step: row.step,
+        seconds,
+        tokens,
+    };
+    progress.timings.push(timed("train", seconds, tokens));
+    progress.timings.extend(report.parts.iter().map(|(part, seconds, tokens)| timed(part, *seconds, *tokens)));
+    progress.rows.push(row);
+}
+
+fn note(row: &TrainingRow) -> String {
+    let length = row.response_length.unwrap_or_default();
+    match (row.reward, row.loss) {
+        (Some(reward), _) => format!("reward {reward:.2}, length {length:.0}"),
+        (None, Some(loss)) => format!("loss {loss:.3}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// Saves the model beside its place and renames it there.
+fn keep(model: &Model, folder: &Path) -> Result<()> {
+    let partial = folder.with_extension("partial");
+    for stale in [partial.as_path(), folder] {
+        match std::fs::remove_dir_all(stale) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(io("remove", stale, error));
+            }
+            _ => {}
+        }
+    }
+    std::fs::create_dir_all(&partial).map_err(|error| io("create", &partial, error))?;
+    model.save(&partial)?;
+    std::fs::rename(&partial, folder).map_err(|error| io("rename", &partial, error))
+}

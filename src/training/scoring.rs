@@ -1,0 +1,28 @@
+//! Log-probabilities of given responses: what the trainer, a reference policy and a test agree on.
+
+use super::examples::{Example, parts};
+use crate::error::{Error, Result};
+use crate::model::{Gradients, Hooks, Model, TokenBatch};
+use candle_core::Tensor;
+
+/// The hidden states after the final norm, [rows, width, d_model], of an unedited forward pass.
+pub(super) fn hidden(model: &Model, tokens: &TokenBatch, gradients: Gradients) -> Result<Tensor> {
+    let hidden = model.forward(tokens, None, &mut Hooks::none(), gradients)?;
+    hidden.ok_or_else(|| Error::work("the forward pass stopped before its end"))
+}
+
+/// The log-probability of every response token, per example. At most `limit` places go through at once.
+pub(super) fn log_probabilities(model: &Model, examples: &[Example], limit: usize) -> Result<Vec<Vec<f64>>> {
+    let mut all: Vec<Vec<f64>> = vec![Vec::new(); examples.len()];
+    for part in parts(examples, limit)? {
+        let hidden = hidden(model, &part.tokens, Gradients::Off)?;
+        let output = model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+        let values = output.log_probabilities.to_vec1::<f32>()?;
+        for (&(row, _), value) in part.at.iter().zip(values) {
+            if let Some(example) = part.rows.get(row).and_then(|row| all.get_mut(*row)) {
+                example.push(f64::from(value));
+            }
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,189 @@
+//! What a study says about a training run, and the recipes behind the defaults.
+
+use super::schedule::Schedule;
+use crate::error::{Error, Result};
+use serde::{Deserialize, Serialize};
+
+/// AdamW's constants and the clip of the gradient.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimiserSettings {
+    /// Decay of the gradient's mean.
+    pub beta1: f64,
+    /// Decay of the gradient's square.
+    pub beta2: f64,
+    /// Added to the root of the gradient's square.
+    pub epsilon: f64,
+    /// Decoupled weight decay of matrices; norms and biases have none.
+    pub weight_decay: f64,
+    /// The gradient of all parameters together is scaled down to this norm.
+    pub clip: f64,
+}
+
+impl Default for OptimiserSettings {
+    fn default() -> Self {
+        Self { beta1: 0.9, beta2: 0.98, epsilon: 1e-8, weight_decay: 0.0, clip: 1.0 }
+    }
+}
+
+impl OptimiserSettings {
+    pub(super) fn check(&self) -> Result<()> {
+        for (name, value) in [("beta1", self.beta1), ("beta2", self.beta2)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(field(&format!("optimiser.{name}"), "at least 0 and under 1", value));
+            }
+        }
+        positive("optimiser.epsilon", self.epsilon)?;
+        positive("optimiser.clip", self.clip)?;
+        match self.weight_decay >= 0.0 && self.weight_decay.is_finite() {
+            true => Ok(()),
+            false => Err(field("optimiser.weight_decay", "a number that is not negative", self.weight_decay)),
+        }
+    }
+}
+
+/// How much a token of the response counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenWeighting {
+    /// `-log p`: every token the same.
+    #[default]
+    Plain,
+    /// `-sg(p) log p`: dynamic fine-tuning (DFT, arXiv 2508.05629), which keeps rare tokens from dominating.
+    Dft,
+}
+
+/// Supervised fine-tuning; also how a base is trained. The default is the microcosm's SFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SftSettings {
+    /// Optimiser updates.
+    pub steps: usize,
+    /// Documents per update.
+    pub batch: usize,
+    /// The peak learning rate.
+    pub learning_rate: f64,
+    /// Steps of linear warm-up.
+    pub warmup: usize,
+    /// The shape of the learning rate after the warm-up.
+    pub schedule: Schedule,
+    /// The fraction of the peak at which the schedule ends.
+    pub floor: f64,
+    /// How much a token counts.
+    pub weighting: TokenWeighting,
+    /// Longer documents lose their end, which is counted in the column `truncated`.
+    pub max_tokens: usize,
+    /// Tokens, padding included, that one forward pass may hold; more are accumulated.
+    pub part_tokens: usize,
+    /// Steps between two measurements of the KL to base; 0 for none.
+    pub kl_every: usize,
+    /// AdamW's constants.
+    pub optimiser: OptimiserSettings,
+}
+
+impl Default for SftSettings {
+    fn default() -> Self {
+        Self {
+            steps: 640,
+            batch: 32,
+            learning_rate: 3e-4,
+            warmup: 10,
+            schedule: Schedule::Constant,
+            floor: 0.0,
+            weighting: TokenWeighting::Plain,
+            max_tokens: 4096,
+            part_tokens: 4096,
+            kl_every: 10,
+            optimiser: OptimiserSettings::default(),
+        }
+    }
+}
+
+impl SftSettings {
+    /// How the microcosm's base is trained from scratch on the curriculum.
+    pub fn base() -> Self {
+        Self {
+            steps: 900,
+            batch: 128,
+            learning_rate: 3e-3,
+            warmup: 50,
+            schedule: Schedule::Linear,
+            floor: 0.05,
+            kl_every: 0,
+            optimiser: OptimiserSettings { weight_decay: 0.01, ..OptimiserSettings::default() },
+            ..Self::default()
+        }
+    }
+
+    /// The main schedule of Ren et al. (arXiv 2604.06628): 640 updates of 256, cosine to zero with 10 %
+    /// warm-up.
+    pub fn ren() -> Self {
+        Self {
+            steps: 640,
+            batch: 256,
+            learning_rate: 5e-5,
+            warmup: 64,
+            schedule: Schedule::Cosine,
+            max_tokens: 20_000,
+            optimiser: OptimiserSettings { beta2: 0.999, weight_decay: 0.01, ..OptimiserSettings::default() },
+            ..Self::default()
+        }
+    }
+
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self) -> Result<()> {
+        at_least_one("steps", self.steps)?;
+        at_least_one("batch", self.batch)?;
+        at_least_one("part_tokens", self.part_tokens)?;
+        if self.max_tokens < 2 {
+            return Err(field("max_tokens", "at least 2", self.max_tokens));
+        }
+        check_rate(self.learning_rate, self.floor)?;
+        self.optimiser.check()
+    }
+}
+
+pub(super) fn check_rate(learning_rate: f64, floor: f64) -> Result<()> {
+    positive("learning_rate", learning_rate)?;
+    match (0.0..=1.0).contains(&floor) {
+        true => Ok(()),
+        false => Err(field("floor", "a fraction from 0 to 1", floor)),
+    }
+}
+
+pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {
+    if value == 0 { Err(field(name, "at least 1", value)) } else { Ok(()) }
+}
+
+pub(super) fn positive(name: &str, value: f64) -> Result<()> {
+    match value > 0.0 && value.is_finite() {
+        true => Ok(()),
+        false => Err(field(name, "a positive number", value)),
+    }
+}
+
+pub(super) fn field(name: &str, expected: &str, found: impl std::fmt::Display) -> Error {
+    Error::request(format!("`{name}`: expected {expected}, found {found}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_recipes_are_sound_and_a_wrong_field_is_named() {
+        for settings in [SftSettings::default(), SftSettings::base(), SftSettings::ren()] {
+            settings.check().unwrap();
+        }
+        let wrong = SftSettings { learning_rate: f64::NAN, ..SftSettings::default() };
+        assert!(wrong.check().unwrap_err().to_string().contains("`learning_rate`"));
+        let wrong = SftSettings {
+            optimiser: OptimiserSettings { beta2: 1.0, ..OptimiserSettings::default() },
+            ..SftSettings::default()
+        };
+        assert!(wrong.check().unwrap_err().to_string().contains("`optimiser.beta2`"));
+    }
+}
