@@ -8,7 +8,7 @@
 use super::optimiser::{AdamW, Moments};
 use super::rows::{TimingRow, TrainingRow};
 use crate::error::{At, Error, Result, io};
-use crate::model::Parameter;
+use crate::ops::Parameter;
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
@@ -171,9 +171,8 @@ fn difference(place: &str, theirs: &Value, ours: &Value) -> Option<String> {
             let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
             keys.into_iter().find_map(|key| {
                 let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                let side = |object: &serde_json::Map<String, Value>| {
-                    object.get(key).cloned().unwrap_or(Value::Null)
-                };
+                let side =
+                    |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or(Value::Null);
                 difference(&place, &side(theirs), &side(ours))
             })
         }

@@ -6,11 +6,19 @@ use crate::error::Result;
 use crate::model::{Gradients, Model};
 use candle_core::{D, Tensor};
 
+/// How many sequences are enough to follow the KL of a run.
+pub(super) const DOCUMENTS: usize = 8;
+
 /// Mean over the response positions of `examples` of KL(model || base), in nats per token.
 ///
 /// On a model's own samples this is the KL of the policies with the sum over the next token done exactly;
 /// on given documents it is the KL on their prefixes. `None` without examples.
-pub(super) fn to_base(model: &Model, base: &Model, examples: &[Example], limit: usize) -> Result<Option<f64>> {
+pub(super) fn to_base(
+    model: &Model,
+    base: &Model,
+    examples: &[Example],
+    limit: usize,
+) -> Result<Option<f64>> {
     let (mut total, mut count) = (0.0, 0usize);
     for part in parts(examples, limit)? {
         let log_probabilities = |model: &Model| -> Result<Tensor> {

@@ -3,10 +3,11 @@
 use crate::error::{At, Error, Result};
 use crate::model::{TokenBatch, Tokenizer};
 use crate::tasks::Document;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// One row of training: a prompt and the response that is learned.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Example {
     pub(super) tokens: Vec<u32>,
     /// The number of prompt tokens, at least one.

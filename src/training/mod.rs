@@ -14,8 +14,11 @@
 
 mod checkpoint;
 mod divergence;
+mod dpo;
 mod examples;
+mod fit;
 mod optimiser;
+mod rft;
 pub mod rl;
 mod rows;
 mod run;
@@ -25,10 +28,12 @@ mod settings;
 mod sft;
 mod watch;
 
+pub use dpo::{Pair, Pairs, train_dpo};
 pub use optimiser::AdamW;
+pub use rft::train_rft;
 pub use rl::{RlSettings, train_rl};
 pub use rows::{TimingRow, TrainingRow};
 pub use run::TrainingRun;
 pub use schedule::Schedule;
-pub use settings::{OptimiserSettings, SftSettings, TokenWeighting};
+pub use settings::{DpoSettings, OptimiserSettings, RftSettings, SftSettings, TokenWeighting};
 pub use sft::{Documents, train_sft};

@@ -10,7 +10,7 @@
 
 use super::settings::OptimiserSettings;
 use crate::error::{Error, Result};
-use crate::model::Parameter;
+use crate::ops::Parameter;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use std::collections::BTreeMap;

@@ -46,6 +46,10 @@ pub struct TrainingRow {
     pub influence_min: Option<f64>,
     /// Largest influence weight of FIPO.
     pub influence_max: Option<f64>,
+    /// Share of pairs in which the chosen response gained more than the rejected one (DPO).
+    pub accuracy: Option<f64>,
+    /// Mean difference of the implicit rewards of chosen and rejected (DPO).
+    pub margin: Option<f64>,
     /// Tokens of prompts and responses that were trained on, since the start, padding excluded.
     pub tokens_trained: usize,
     /// Tokens sampled since the start.

@@ -10,7 +10,8 @@ use super::optimiser::AdamW;
 use super::rows::{TimingRow, TrainingRow};
 use super::watch::Watch;
 use crate::error::{At, Result, io};
-use crate::model::{Model, Parameter};
+use crate::model::Model;
+use crate::ops::Parameter;
 use crate::progress::Observer;
 use crate::tables::{self, catalogue};
 use serde_json::{Value, json};
@@ -134,7 +135,9 @@ fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, seconds: 
         tokens,
     };
     progress.timings.push(timed("train", seconds, tokens));
-    progress.timings.extend(report.parts.iter().map(|(part, seconds, tokens)| timed(part, *seconds, *tokens)));
+    progress
+        .timings
+        .extend(report.parts.iter().map(|(part, seconds, tokens)| timed(part, *seconds, *tokens)));
     progress.rows.push(row);
 }
 

@@ -146,6 +146,87 @@ impl SftSettings {
     }
 }
 
+/// Direct preference optimisation: SFT's settings (`batch` counts pairs) and the strength of the
+/// reference.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DpoSettings {
+    /// How much a nat of log-probability over the reference is worth; small values let the model move far.
+    pub beta: f64,
+    /// Steps, rates and sizes.
+    pub sft: SftSettings,
+}
+
+impl Default for DpoSettings {
+    fn default() -> Self {
+        Self { beta: 0.1, sft: SftSettings { learning_rate: 1e-5, ..SftSettings::default() } }
+    }
+}
+
+/// Rejection-sampling fine-tuning: how responses are drawn and kept, and SFT's settings for the fit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RftSettings {
+    /// Steps between two samplings.
+    pub refresh: usize,
+    /// Problems per sampling.
+    pub prompts: usize,
+    /// Responses per problem.
+    pub samples: usize,
+    /// The sampler's temperature.
+    pub temperature: f64,
+    /// The token budget of a response.
+    pub max_new_tokens: usize,
+    /// Rows that are sampled together.
+    pub batch_rows: usize,
+    /// Different verified responses kept of one problem.
+    pub per_problem: usize,
+    /// Keep only responses to problems that the model sometimes solves and sometimes does not.
+    pub boundary: bool,
+    /// Steps, rates and sizes of the fit.
+    pub sft: SftSettings,
+}
+
+impl Default for RftSettings {
+    fn default() -> Self {
+        Self {
+            refresh: 40,
+            prompts: 256,
+            samples: 8,
+            temperature: 1.0,
+            max_new_tokens: 64,
+            batch_rows: 256,
+            per_problem: 4,
+            boundary: true,
+            sft: SftSettings::default(),
+        }
+    }
+}
+
+impl RftSettings {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self) -> Result<()> {
+        for (name, value) in [
+            ("refresh", self.refresh),
+            ("prompts", self.prompts),
+            ("samples", self.samples),
+            ("max_new_tokens", self.max_new_tokens),
+            ("batch_rows", self.batch_rows),
+            ("per_problem", self.per_problem),
+        ] {
+            at_least_one(name, value)?;
+        }
+        if self.boundary && self.samples < 2 {
+            return Err(field("samples", "at least 2, because `boundary` is on", self.samples));
+        }
+        positive("temperature", self.temperature)?;
+        self.sft.check()
+    }
+}
+
 pub(super) fn check_rate(learning_rate: f64, floor: f64) -> Result<()> {
     positive("learning_rate", learning_rate)?;
     match (0.0..=1.0).contains(&floor) {

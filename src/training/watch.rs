@@ -53,8 +53,9 @@ fn no_reward(rows: &[TrainingRow]) -> Option<String> {
 fn collapse(rows: &[TrainingRow]) -> Option<String> {
     let best = rows.windows(WINDOW).filter_map(|rows| mean(rows, |row| row.reward)).reduce(f64::max)?;
     let now = mean(last(rows), |row| row.reward)?;
-    (best > 0.1 && now < 0.5 * best)
-        .then(|| format!("the reward has collapsed: {now:.2} over the last {WINDOW} steps, {best:.2} at its best"))
+    (best > 0.1 && now < 0.5 * best).then(|| {
+        format!("the reward has collapsed: {now:.2} over the last {WINDOW} steps, {best:.2} at its best")
+    })
 }
 
 fn entropy(rows: &[TrainingRow]) -> Option<String> {

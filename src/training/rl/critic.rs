@@ -8,7 +8,8 @@ use super::gae;
 use super::objectives::Totals;
 use super::settings::ValueHeadSettings;
 use crate::error::Result;
-use crate::model::{Gradients, Model, Parameter};
+use crate::model::{Gradients, Model};
+use crate::ops::Parameter;
 use crate::training::examples::{Example, Part, parts};
 use crate::training::scoring;
 use candle_core::{DType, Tensor};
@@ -112,10 +113,16 @@ impl Critic {
             .collect();
         let count = slopes.len();
         let slopes = Tensor::from_vec(slopes, count, hidden.device())?;
-        let of_weight = chosen.detach().t()?.matmul(&slopes.unsqueeze(1)?)?.flatten_all()?.to_vec1::<f32>()?;
+        let of_weight =
+            chosen.detach().t()?.matmul(&slopes.unsqueeze(1)?)?.flatten_all()?.to_vec1::<f32>()?;
         let of_bias = slopes.sum_all()?.to_scalar::<f32>()?;
-        self.weight.add_gradient(&of_weight);
-        self.bias.add_gradient(&[of_bias]);
+        add(&self.weight, &of_weight);
+        add(&self.bias, &[of_bias]);
         Ok(values.mul(&slopes)?.sum_all()?)
     }
+}
+
+fn add(parameter: &Parameter, gradient: &[f32]) {
+    parameter
+        .accumulate_part(|total| total.iter_mut().zip(gradient).for_each(|(total, part)| *total += part));
 }

@@ -215,8 +215,12 @@ fn recompute_loss(
     compare: &mut impl FnMut(String, Option<f64>),
 ) -> Result<()> {
     let case: LossCase = parse(value.clone())?;
-    let objective =
-        Objective { loss: case.config.loss(&case.name)?, aggregation: case.aggregation, kl: None, entropy_bonus: 0.0 };
+    let objective = Objective {
+        loss: case.config.loss(&case.name)?,
+        aggregation: case.aggregation,
+        kl: None,
+        entropy_bonus: 0.0,
+    };
     let per_response = case.advantage.of(&inputs.reward, inputs.group_size)?;
     let advantages: Vec<f64> =
         per_response.iter().flat_map(|advantage| std::iter::repeat_n(*advantage, batch.width)).collect();

@@ -12,7 +12,7 @@ mod critic;
 mod gae;
 pub mod golden;
 pub mod objectives;
-mod rollout;
+pub(super) mod rollout;
 pub mod settings;
 mod trainer;
 

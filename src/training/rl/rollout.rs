@@ -1,70 +1,103 @@
 //! Rollouts: sample responses to training problems, have them verified, and shape the reward.
 
-use super::settings::RlSettings;
 use crate::error::{Error, Result};
 use crate::model::{Completion, Finish, Model, Prompt, SampleSettings, sample_model};
 use crate::progress::Observer;
 use crate::rng::Stream;
 use crate::tasks::{self, Problem, Suite};
 use crate::training::examples::Example;
+use crate::training::rows::TrainingRow;
 
 /// One sampled response with what is known of it.
-pub(super) struct Response {
-    pub(super) example: Example,
+pub(in crate::training) struct Response {
+    pub(in crate::training) example: Example,
     /// Log-probability of each response token when it was sampled.
-    pub(super) old: Vec<f64>,
+    pub(in crate::training) old: Vec<f64>,
     /// What the verifier gave.
-    pub(super) reward: f64,
+    pub(in crate::training) reward: f64,
     /// `reward` less the penalty for nearly running out of tokens.
-    pub(super) shaped: f64,
+    pub(in crate::training) shaped: f64,
 }
 
 /// The responses to one prompt.
-pub(super) struct Group {
-    pub(super) responses: Vec<Response>,
+pub(in crate::training) struct Group {
+    pub(in crate::training) responses: Vec<Response>,
 }
 
 impl Group {
     /// Whether nothing can be learned by comparing its responses.
-    pub(super) fn equal(&self) -> bool {
+    pub(in crate::training) fn equal(&self) -> bool {
         self.responses.windows(2).all(|pair| pair[0].shaped == pair[1].shaped)
     }
 }
 
 /// Everything sampled in one step.
-pub(super) struct Rollout {
+pub(in crate::training) struct Rollout {
     /// In the order of the prompts drawn.
-    pub(super) groups: Vec<Group>,
+    pub(in crate::training) groups: Vec<Group>,
 }
 
 impl Rollout {
-    pub(super) fn responses(&self) -> impl Iterator<Item = &Response> + Clone {
+    pub(in crate::training) fn responses(&self) -> impl Iterator<Item = &Response> + Clone {
         self.groups.iter().flat_map(|group| &group.responses)
     }
+
+    /// What the rollout itself tells: rewards, lengths, tokens sampled.
+    pub(in crate::training) fn describe(&self) -> TrainingRow {
+        let count = self.responses().count().max(1) as f64;
+        let groups = self.groups.len().max(1) as f64;
+        let mean = |value: &dyn Fn(&Response) -> f64| self.responses().map(value).sum::<f64>() / count;
+        let share = |of: &dyn Fn(&Group) -> bool| {
+            self.groups.iter().filter(|group| of(group)).count() as f64 / groups
+        };
+        let full = |response: &Response| response.reward >= 1.0;
+        TrainingRow {
+            reward: Some(mean(&|response| response.reward)),
+            pass_at_1: Some(mean(&|response| f64::from(full(response)))),
+            pass_at_k: Some(share(&|group| group.responses.iter().any(full))),
+            equal_groups: Some(share(&Group::equal)),
+            response_length: Some(mean(&|response| response.old.len() as f64)),
+            truncated: Some(mean(&|response| f64::from(response.example.truncated))),
+            tokens_sampled: self.responses().map(|response| response.old.len()).sum(),
+            ..TrainingRow::default()
+        }
+    }
+}
+
+/// How responses are drawn.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::training) struct Sampling {
+    pub(in crate::training) samples: usize,
+    pub(in crate::training) temperature: f64,
+    pub(in crate::training) max_new_tokens: usize,
+    pub(in crate::training) batch_rows: usize,
+    /// See [`overlong`].
+    pub(in crate::training) overlong_buffer: usize,
 }
 
 /// Further draws of prompts within a step are numbered from here, beyond every real step.
 const REDRAW: u64 = 1 << 40;
 
-/// Samples the prompts of `step`, and further ones while too few groups are unequal and the settings
-/// allow it. The random numbers depend on (seed, step, draw, prompt, sample, position).
-pub(super) fn roll_out(
+/// Samples `prompts` problems for `step`, and up to `resample` times as many further ones while too few
+/// groups are unequal. The random numbers depend on (seed, step, draw, prompt, sample, position).
+pub(in crate::training) fn roll_out(
     model: &Model,
     suite: &Suite,
-    settings: &RlSettings,
+    sampling: &Sampling,
+    (prompts, resample): (usize, usize),
     seed: u64,
     step: usize,
 ) -> Result<Rollout> {
     let mut groups = Vec::new();
-    for draw in 0..=settings.resample as u64 {
+    for draw in 0..=resample as u64 {
         let unequal = groups.iter().filter(|group: &&Group| !group.equal()).count();
-        if draw > 0 && unequal >= settings.prompts {
+        if draw > 0 && unequal >= prompts {
             break;
         }
         let number = step as u64 + draw * REDRAW;
-        let problems = tasks::training_problems(suite, seed, number, settings.prompts);
-        let sampling = Stream::new(seed, "training/rollout", &[number]).bits();
-        groups.extend(sample_groups(model, suite, settings, &problems, sampling)?);
+        let problems = tasks::training_problems(suite, seed, number, prompts);
+        let seed = Stream::new(seed, "training/rollout", &[number]).bits();
+        groups.extend(sample_groups(model, suite, sampling, &problems, seed)?);
     }
     Ok(Rollout { groups })
 }
@@ -72,7 +105,7 @@ pub(super) fn roll_out(
 fn sample_groups(
     model: &Model,
     suite: &Suite,
-    settings: &RlSettings,
+    sampling: &Sampling,
     problems: &[Problem],
     seed: u64,
 ) -> Result<Vec<Group>> {
@@ -81,20 +114,18 @@ fn sample_groups(
     let prompts = problems
         .iter()
         .enumerate()
-        .map(|(index, problem)| {
-            Ok(Prompt { tokens: tokenizer.encode(&problem.prompt)?, key: index as u64 })
-        })
+        .map(|(index, problem)| Ok(Prompt { tokens: tokenizer.encode(&problem.prompt)?, key: index as u64 }))
         .collect::<Result<Vec<_>>>()?;
-    let sampling = SampleSettings {
-        samples: settings.samples,
-        max_new_tokens: settings.max_new_tokens,
-        temperature: settings.temperature as f32,
+    let settings = SampleSettings {
+        samples: sampling.samples,
+        max_new_tokens: sampling.max_new_tokens,
+        temperature: sampling.temperature as f32,
         top_p: 1.0,
         seed,
         stop: vec![end],
-        batch_rows: settings.batch_rows,
+        batch_rows: sampling.batch_rows,
     };
-    let mut completions = sample_model(model, &prompts, &sampling, &Observer::silent())?;
+    let mut completions = sample_model(model, &prompts, &settings, &Observer::silent())?;
     completions.sort_by_key(|completion| (completion.prompt, completion.sample));
     let mut groups: Vec<Group> = problems.iter().map(|_| Group { responses: Vec::new() }).collect();
     for completion in completions {
@@ -107,13 +138,13 @@ fn sample_groups(
         let text = tokenizer.decode(&completion.tokens);
         let truncated = completion.finish == Finish::Length;
         let reward = tasks::reward(suite, problem, &text, truncated);
-        group.responses.push(response(&prompt.tokens, completion, reward, settings));
+        group.responses.push(response(&prompt.tokens, completion, reward, sampling));
     }
     Ok(groups)
 }
 
-fn response(prompt: &[u32], completion: Completion, reward: f64, settings: &RlSettings) -> Response {
-    let shaped = reward - overlong(completion.tokens.len(), settings);
+fn response(prompt: &[u32], completion: Completion, reward: f64, sampling: &Sampling) -> Response {
+    let shaped = reward - overlong(completion.tokens.len(), sampling);
     let truncated = completion.finish == Finish::Length;
     let tokens = prompt.iter().chain(&completion.tokens).copied().collect();
     let old = completion.log_probabilities.iter().map(|value| f64::from(*value)).collect();
@@ -121,11 +152,11 @@ fn response(prompt: &[u32], completion: Completion, reward: f64, settings: &RlSe
 }
 
 /// DAPO's soft penalty: from 0 where the buffer begins to 1 at the end of the budget.
-fn overlong(length: usize, settings: &RlSettings) -> f64 {
-    let begin = settings.max_new_tokens - settings.overlong_buffer;
+fn overlong(length: usize, sampling: &Sampling) -> f64 {
+    let begin = sampling.max_new_tokens - sampling.overlong_buffer;
     match length.saturating_sub(begin) {
         0 => 0.0,
-        over => over as f64 / settings.overlong_buffer.max(1) as f64,
+        over => over as f64 / sampling.overlong_buffer.max(1) as f64,
     }
 }
 
@@ -135,9 +166,11 @@ mod tests {
 
     #[test]
     fn the_penalty_grows_over_the_buffer() {
-        let settings = RlSettings { max_new_tokens: 64, overlong_buffer: 16, ..RlSettings::default() };
-        let penalties = [10, 48, 56, 64].map(|length| overlong(length, &settings));
+        let mut sampling =
+            Sampling { samples: 1, temperature: 1.0, max_new_tokens: 64, batch_rows: 1, overlong_buffer: 16 };
+        let penalties = [10, 48, 56, 64].map(|length| overlong(length, &sampling));
         assert_eq!(penalties, [0.0, 0.0, 0.5, 1.0]);
-        assert_eq!(overlong(64, &RlSettings::default()), 0.0);
+        sampling.overlong_buffer = 0;
+        assert_eq!(overlong(64, &sampling), 0.0);
     }
 }

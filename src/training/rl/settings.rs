@@ -3,6 +3,7 @@
 
 use super::advantages::Advantage;
 use super::objectives::{Aggregation, Clip, Fipo, Objective, PolicyLoss};
+use super::rollout::Sampling;
 use crate::error::{Error, Result, nearest};
 use crate::training::schedule::Schedule;
 use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, field, positive};
@@ -158,9 +159,24 @@ impl RlSettings {
         })
     }
 
+    pub(super) fn sampling(&self) -> Sampling {
+        Sampling {
+            samples: self.samples,
+            temperature: self.temperature,
+            max_new_tokens: self.max_new_tokens,
+            batch_rows: self.batch_rows,
+            overlong_buffer: self.overlong_buffer,
+        }
+    }
+
     /// DAPO's sampling: unequal groups only, and a penalty for nearly running out of tokens.
     fn dynamic(settings: Self) -> Self {
-        Self { drop_equal_groups: true, resample: 3, overlong_buffer: settings.max_new_tokens / 4, ..settings }
+        Self {
+            drop_equal_groups: true,
+            resample: 3,
+            overlong_buffer: settings.max_new_tokens / 4,
+            ..settings
+        }
     }
 
     /// Checks every field.
@@ -182,7 +198,11 @@ impl RlSettings {
         }
         let compares = !matches!(self.advantage, Advantage::Reinforce | Advantage::Gae);
         if compares && self.samples < 2 {
-            return Err(field("samples", "at least 2, for a response is compared with its group", self.samples));
+            return Err(field(
+                "samples",
+                "at least 2, for a response is compared with its group",
+                self.samples,
+            ));
         }
         if self.resample > 0 && !self.drop_equal_groups {
             return Err(field("resample", "0, because `drop_equal_groups` is off", self.resample));

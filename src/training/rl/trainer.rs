@@ -15,7 +15,8 @@ use super::objectives::{Evaluation, KlPenalty, Responses, Totals, Watched};
 use super::rollout::{Rollout, roll_out};
 use super::settings::RlSettings;
 use crate::error::Result;
-use crate::model::{Gradients, Model, Parameter};
+use crate::model::{Gradients, Model};
+use crate::ops::Parameter;
 use crate::rng::Stream;
 use crate::tasks::Suite;
 use crate::training::divergence;
@@ -88,10 +89,17 @@ impl Method for PolicyGradient<'_> {
     fn step(&mut self, step: usize) -> Result<StepReport> {
         let settings = self.settings;
         let started = Instant::now();
-        let rollout = roll_out(&self.model, self.suite, settings, self.seed, step)?;
+        let rollout = roll_out(
+            &self.model,
+            self.suite,
+            &settings.sampling(),
+            (settings.prompts, settings.resample),
+            self.seed,
+            step,
+        )?;
         let sampling = started.elapsed().as_secs_f64();
         let kl_to_base = self.kl_to_base(&rollout, step)?;
-        let mut row = describe(&rollout);
+        let mut row = rollout.describe();
         let sampled = row.tokens_sampled;
         let factor = settings.schedule.factor(step, settings.steps, settings.warmup, settings.floor);
         let rate = settings.learning_rate * factor;
@@ -141,9 +149,10 @@ impl PolicyGradient<'_> {
         }
         let examples: Vec<Example> = rollout.responses().map(|response| response.example.clone()).collect();
         let mut references = match (&settings.objective.kl, &self.base) {
-            (Some(_), Some(base)) => {
-                scoring::log_probabilities(base, &examples, settings.part_tokens)?.into_iter().map(Some).collect()
-            }
+            (Some(_), Some(base)) => scoring::log_probabilities(base, &examples, settings.part_tokens)?
+                .into_iter()
+                .map(Some)
+                .collect(),
             _ => vec![None; examples.len()],
         };
         let in_reward = settings.objective.kl.as_ref().filter(|penalty| penalty.in_reward);
@@ -224,7 +233,13 @@ impl PolicyGradient<'_> {
         let width = lessons.iter().map(|lesson| lesson.old.len()).max().unwrap_or(0);
         let grid = Grid { width, lessons };
         let new: Vec<f64> = new.into_iter().map(f64::from).collect();
-        let batch = Responses::new(lessons.len(), width, grid.mask(), grid.spread(|lesson| &lesson.old), grid.fill(&new))?;
+        let batch = Responses::new(
+            lessons.len(),
+            width,
+            grid.mask(),
+            grid.spread(|lesson| &lesson.old),
+            grid.fill(&new),
+        )?;
         let advantages = grid.spread(|lesson| &lesson.advantages);
         let reference = lessons
             .iter()
@@ -316,27 +331,6 @@ fn per_response(kind: Advantage, rollout: &Rollout, penalties: &[Vec<f64>]) -> R
         all.extend(advantages.into_iter().zip(lengths).map(|(advantage, length)| vec![advantage; length]));
     }
     Ok(all)
-}
-
-/// What the rollout itself tells.
-fn describe(rollout: &Rollout) -> TrainingRow {
-    let count = rollout.responses().count().max(1) as f64;
-    let groups = rollout.groups.len().max(1) as f64;
-    let mean = |value: &dyn Fn(&super::rollout::Response) -> f64| rollout.responses().map(value).sum::<f64>() / count;
-    let share = |of: &dyn Fn(&super::rollout::Group) -> bool| {
-        rollout.groups.iter().filter(|group| of(group)).count() as f64 / groups
-    };
-    let full = |response: &super::rollout::Response| response.reward >= 1.0;
-    TrainingRow {
-        reward: Some(mean(&|response| response.reward)),
-        pass_at_1: Some(mean(&|response| f64::from(full(response)))),
-        pass_at_k: Some(share(&|group| group.responses.iter().any(full))),
-        equal_groups: Some(share(&super::rollout::Group::equal)),
-        response_length: Some(mean(&|response| response.old.len() as f64)),
-        truncated: Some(mean(&|response| f64::from(response.example.truncated))),
-        tokens_sampled: rollout.responses().map(|response| response.old.len()).sum(),
-        ..TrainingRow::default()
-    }
 }
 
 impl Sums {

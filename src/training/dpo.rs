@@ -1,0 +1,150 @@
+//! Direct preference optimisation (arXiv 2305.18290).
+//!
+//! With `r = beta * (log p - log p_ref)` summed over a response, the loss of a pair is
+//! `-log sigmoid(r_chosen - r_rejected)`. Its slope by each token's log-probability is
+//! `-beta * sigmoid(-(r_chosen - r_rejected))` on the chosen response and the opposite on the rejected
+//! one. The reference is a real copy of the model as it was at the start.
+
+use super::examples::{Example, parts};
+use super::optimiser::AdamW;
+use super::rows::TrainingRow;
+use super::run::{Method, StepReport, TrainingRun, drive};
+use super::settings::{DpoSettings, positive};
+use super::{divergence, scoring};
+use crate::error::{Error, Result};
+use crate::model::{Gradients, Model};
+use crate::ops::Parameter;
+use crate::tasks::Document;
+use candle_core::Tensor;
+use serde_json::json;
+
+/// Two responses to one prompt, one of which is preferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The preferred one.
+    pub chosen: Document,
+    /// The other.
+    pub rejected: Document,
+}
+
+/// Where pairs come from: `count` of them from number `first` on. Equal numbers, equal pairs.
+pub type Pairs<'a> = &'a dyn Fn(u64, usize) -> Result<Vec<Pair>>;
+
+/// Trains `model` in place on preferences; step t uses pairs `t * batch ..`.
+///
+/// # Errors
+/// If a setting or pair is wrong, a gradient is not finite, or a signal asked to stop (after saving).
+pub fn train_dpo(model: &Model, pairs: Pairs<'_>, settings: &DpoSettings, run: &TrainingRun) -> Result<()> {
+    settings.sft.check()?;
+    positive("beta", settings.beta)?;
+    let start = model.weights_hash()?;
+    let reference = model.copy()?;
+    let optimiser = AdamW::new(settings.sft.optimiser.clone());
+    let mut method = Dpo { model: model.clone(), reference, pairs, settings, optimiser };
+    let identity = json!({ "method": "dpo", "values": settings });
+    drive(run, model, &mut method, settings.sft.steps, identity, start)
+}
+
+struct Dpo<'a> {
+    model: Model,
+    reference: Model,
+    pairs: Pairs<'a>,
+    settings: &'a DpoSettings,
+    optimiser: AdamW,
+}
+
+impl Method for Dpo<'_> {
+    fn step(&mut self, step: usize) -> Result<StepReport> {
+        let settings = &self.settings.sft;
+        let pairs = (self.pairs)((step * settings.batch) as u64, settings.batch)?;
+        if pairs.is_empty() {
+            return Err(Error::request("there is no pair to learn from"));
+        }
+        let tokenizer = self.model.tokenizer()?;
+        let encode = |document| Example::encode(tokenizer, document, settings.max_tokens);
+        let count = pairs.len();
+        // The chosen responses, then the rejected ones.
+        let documents = pairs.iter().map(|pair| &pair.chosen).chain(pairs.iter().map(|pair| &pair.rejected));
+        let examples = documents.map(encode).collect::<Result<Vec<_>>>()?;
+        let rewards = self.rewards(&examples)?;
+        let margins: Vec<f64> = (0..count).map(|pair| rewards[pair] - rewards[pair + count]).collect();
+        let slopes: Vec<f64> = (0..2 * count)
+            .map(|row| {
+                let slope = -self.settings.beta * sigmoid(-margins[row % count]) / count as f64;
+                if row < count { slope } else { -slope }
+            })
+            .collect();
+        let factor = settings.schedule.factor(step, settings.steps, settings.warmup, settings.floor);
+        let rate = settings.learning_rate * factor;
+        let measure = settings.kl_every > 0 && step.is_multiple_of(settings.kl_every);
+        let kl_to_base = match measure {
+            true => divergence::to_base(
+                &self.model,
+                &self.reference,
+                &examples[..count.min(divergence::DOCUMENTS)],
+                settings.part_tokens,
+            )?,
+            false => None,
+        };
+        let entropy = self.backward(&examples, &slopes)?;
+        let gradient_norm = self.optimiser.update(&self.parameters(), rate, 1.0)?;
+        let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count as f64;
+        let truncated = examples.iter().filter(|example| example.truncated).count();
+        let responses: usize = examples.iter().map(|example| example.response().len()).sum();
+        let row = TrainingRow {
+            loss: Some(mean(&mut margins.iter().map(|margin| -sigmoid(*margin).ln()))),
+            accuracy: Some(mean(&mut margins.iter().map(|margin| f64::from(*margin > 0.0)))),
+            margin: Some(mean(&mut margins.iter().copied())),
+            kl_to_base,
+            gradient_norm: Some(gradient_norm),
+            entropy: Some(entropy / responses.max(1) as f64),
+            response_length: Some(responses as f64 / examples.len() as f64),
+            truncated: Some(truncated as f64 / examples.len() as f64),
+            learning_rate: Some(rate),
+            tokens_trained: examples.iter().map(|example| example.tokens.len()).sum(),
+            ..TrainingRow::default()
+        };
+        Ok(StepReport { row, parts: Vec::new() })
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.model.parameters().iter().cloned().collect()
+    }
+
+    fn optimiser(&mut self) -> &mut AdamW {
+        &mut self.optimiser
+    }
+}
+
+impl Dpo<'_> {
+    /// The implicit reward of each response.
+    fn rewards(&self, examples: &[Example]) -> Result<Vec<f64>> {
+        let limit = self.settings.sft.part_tokens;
+        let policy = scoring::log_probabilities(&self.model, examples, limit)?;
+        let reference = scoring::log_probabilities(&self.reference, examples, limit)?;
+        let pairs = policy.iter().zip(&reference);
+        Ok(pairs
+            .map(|(policy, reference)| {
+                self.settings.beta * (policy.iter().sum::<f64>() - reference.iter().sum::<f64>())
+            })
+            .collect())
+    }
+
+    /// Adds the gradient of `sum(slope * log-probability of the response)`; returns the summed entropy.
+    fn backward(&self, examples: &[Example], slopes: &[f64]) -> Result<f64> {
+        let mut entropy = 0.0;
+        for part in parts(examples, self.settings.sft.part_tokens)? {
+            let hidden = scoring::hidden(&self.model, &part.tokens, Gradients::On)?;
+            let output = self.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+            entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
+            let weights: Vec<f32> = part.at.iter().map(|(row, _)| slopes[part.rows[*row]] as f32).collect();
+            let weights = Tensor::from_vec(weights, part.at.len(), hidden.device())?;
+            output.log_probabilities.mul(&weights)?.sum_all()?.backward()?;
+        }
+        Ok(entropy)
+    }
+}
+
+fn sigmoid(value: f64) -> f64 {
+    1.0 / (1.0 + (-value).exp())
+}

@@ -1,0 +1,140 @@
+//! Rejection-sampling fine-tuning (RFT, arXiv 2308.01825; STaR, arXiv 2203.14465).
+//!
+//! Every `refresh` steps: sample responses to fresh training problems from the model as it is, keep the
+//! verified ones of problems at the boundary of its ability (some responses right, some wrong), at most
+//! `per_problem` different ones each. Between, fit the kept responses as SFT does, in keyed random order.
+
+use super::examples::Example;
+use super::fit::Fit;
+use super::optimiser::AdamW;
+use super::rl::rollout::{Group, Sampling, roll_out};
+use super::rows::TrainingRow;
+use super::run::{Method, StepReport, TrainingRun, drive};
+use super::settings::RftSettings;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::ops::Parameter;
+use crate::rng::Stream;
+use crate::tasks::Suite;
+use serde_json::{Value, json};
+use std::time::Instant;
+
+/// Trains `model` in place on its own verified responses to problems of `suite`.
+///
+/// # Errors
+/// If a setting is wrong, no response is worth keeping, a gradient is not finite, or a signal asked to stop
+/// (after saving).
+pub fn train_rft(model: &Model, suite: &Suite, settings: &RftSettings, run: &TrainingRun) -> Result<()> {
+    settings.check()?;
+    let start = model.weights_hash()?;
+    let fit = Fit::new(model, &settings.sft)?;
+    let mut method = Rft { fit, suite, settings, seed: run.seed, kept: Vec::new() };
+    let identity = json!({ "method": "rft", "suite": suite.name(), "values": settings });
+    drive(run, model, &mut method, settings.sft.steps, identity, start)
+}
+
+struct Rft<'a> {
+    fit: Fit<'a>,
+    suite: &'a Suite,
+    settings: &'a RftSettings,
+    seed: u64,
+    kept: Vec<Example>,
+}
+
+impl Method for Rft<'_> {
+    fn step(&mut self, step: usize) -> Result<StepReport> {
+        let mut sampled = TrainingRow::default();
+        let mut parts = Vec::new();
+        if step.is_multiple_of(self.settings.refresh) {
+            let started = Instant::now();
+            sampled = self.sample(step)?;
+            parts.push(("sample", started.elapsed().as_secs_f64(), sampled.tokens_sampled));
+        }
+        let row = self.fit.step(step, &self.batch(step))?;
+        let row = TrainingRow {
+            reward: sampled.reward,
+            pass_at_1: sampled.pass_at_1,
+            pass_at_k: sampled.pass_at_k,
+            equal_groups: sampled.equal_groups,
+            tokens_sampled: sampled.tokens_sampled,
+            ..row
+        };
+        Ok(StepReport { row, parts })
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        self.fit.parameters()
+    }
+
+    fn optimiser(&mut self) -> &mut AdamW {
+        &mut self.fit.optimiser
+    }
+
+    fn memory(&self) -> Value {
+        json!(self.kept)
+    }
+
+    fn remember(&mut self, memory: Value) -> Result<()> {
+        self.kept = serde_json::from_value(memory)
+            .map_err(|error| Error::work(format!("the checkpoint's kept responses are damaged: {error}")))?;
+        Ok(())
+    }
+}
+
+impl Rft<'_> {
+    fn sample(&mut self, step: usize) -> Result<TrainingRow> {
+        let settings = self.settings;
+        let sampling = Sampling {
+            samples: settings.samples,
+            temperature: settings.temperature,
+            max_new_tokens: settings.max_new_tokens,
+            batch_rows: settings.batch_rows,
+            overlong_buffer: 0,
+        };
+        let rollout =
+            roll_out(&self.fit.model, self.suite, &sampling, (settings.prompts, 0), self.seed, step)?;
+        self.kept = rollout.groups.iter().flat_map(|group| keep(group, settings)).collect();
+        if self.kept.is_empty() {
+            return Err(Error::work(format!(
+                "none of {} responses is verified and at the boundary of the model's ability",
+                settings.prompts * settings.samples
+            ))
+            .hint("raise `prompts`, `samples` or `max_new_tokens`, or set `boundary = false`"));
+        }
+        Ok(rollout.describe())
+    }
+
+    /// The step's share of the kept responses, which are gone through in an order keyed by the pass.
+    fn batch(&self, step: usize) -> Vec<Example> {
+        let (kept, batch) = (self.kept.len(), self.settings.sft.batch);
+        let round = step / self.settings.refresh;
+        let first = step % self.settings.refresh * batch;
+        let mut order: Vec<usize> = Vec::new();
+        let mut current = None;
+        (first..first + batch)
+            .filter_map(|number| {
+                let pass = number / kept;
+                if current != Some(pass) {
+                    current = Some(pass);
+                    order = (0..kept).collect();
+                    Stream::new(self.seed, "training/rft", &[round as u64, pass as u64]).shuffle(&mut order);
+                }
+                self.kept.get(*order.get(number % kept)?).cloned()
+            })
+            .collect()
+    }
+}
+
+/// The different verified responses of a group, if the group is worth learning from.
+fn keep(group: &Group, settings: &RftSettings) -> Vec<Example> {
+    if settings.boundary && group.equal() {
+        return Vec::new();
+    }
+    let mut kept: Vec<Example> = Vec::new();
+    for response in group.responses.iter().filter(|response| response.reward >= 1.0) {
+        if kept.len() < settings.per_problem && !kept.contains(&response.example) {
+            kept.push(response.example.clone());
+        }
+    }
+    kept
+}
