@@ -23,6 +23,7 @@ mod printer;
 mod progress;
 mod report;
 mod signals;
+mod train;
 
 pub(crate) use context::Context;
 
@@ -43,6 +44,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Post-train one model by one method.
+    Train(train::TrainArguments),
     /// Verify one thing and say how well it holds.
     Check(check::CheckArguments),
     /// Draw the page of a study again from its tables.
@@ -51,6 +54,7 @@ enum Command {
 
 fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
+        Command::Train(arguments) => train::train(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),
         Command::Report(arguments) => report::report(arguments, context),
     }

@@ -27,7 +27,7 @@ pub(super) struct Progress {
     pub(super) timings: Vec<TimingRow>,
     /// What a method remembers between steps beside its parameters.
     pub(super) memory: Value,
-    checksum: String,
+    pub(super) checksum: String,
 }
 
 const FILE: &str = "state.safetensors";

@@ -6,6 +6,7 @@
 //! one. The reference is a real copy of the model as it was at the start.
 
 use super::examples::{Example, parts};
+use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
 use super::run::{Method, StepReport, TrainingRun, drive};
@@ -13,7 +14,6 @@ use super::settings::{DpoSettings, positive};
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Model};
-use crate::ops::Parameter;
 use crate::tasks::Document;
 use candle_core::Tensor;
 use serde_json::json;
@@ -28,7 +28,7 @@ pub struct Pair {
 }
 
 /// Where pairs come from: `count` of them from number `first` on. Equal numbers, equal pairs.
-pub type Pairs<'a> = &'a dyn Fn(u64, usize) -> Result<Vec<Pair>>;
+pub type Pairs<'a> = &'a dyn Fn(u64, usize) -> Vec<Pair>;
 
 /// Trains `model` in place on preferences; step t uses pairs `t * batch ..`.
 ///
@@ -39,14 +39,15 @@ pub fn train_dpo(model: &Model, pairs: Pairs<'_>, settings: &DpoSettings, run: &
     positive("beta", settings.beta)?;
     let start = model.weights_hash()?;
     let reference = model.copy()?;
+    let weights = Weights::new(model, settings.sft.lora.as_ref(), run.seed)?;
     let optimiser = AdamW::new(settings.sft.optimiser.clone());
-    let mut method = Dpo { model: model.clone(), reference, pairs, settings, optimiser };
+    let mut method = Dpo { weights, reference, pairs, settings, optimiser };
     let identity = json!({ "method": "dpo", "values": settings });
-    drive(run, model, &mut method, settings.sft.steps, identity, start)
+    drive(run, &mut method, settings.sft.steps, identity, start)
 }
 
 struct Dpo<'a> {
-    model: Model,
+    weights: Weights,
     reference: Model,
     pairs: Pairs<'a>,
     settings: &'a DpoSettings,
@@ -56,11 +57,11 @@ struct Dpo<'a> {
 impl Method for Dpo<'_> {
     fn step(&mut self, step: usize) -> Result<StepReport> {
         let settings = &self.settings.sft;
-        let pairs = (self.pairs)((step * settings.batch) as u64, settings.batch)?;
+        let pairs = (self.pairs)((step * settings.batch) as u64, settings.batch);
         if pairs.is_empty() {
             return Err(Error::request("there is no pair to learn from"));
         }
-        let tokenizer = self.model.tokenizer()?;
+        let tokenizer = self.weights.model.tokenizer()?;
         let encode = |document| Example::encode(tokenizer, document, settings.max_tokens);
         let count = pairs.len();
         // The chosen responses, then the rejected ones.
@@ -79,7 +80,7 @@ impl Method for Dpo<'_> {
         let measure = settings.kl_every > 0 && step.is_multiple_of(settings.kl_every);
         let kl_to_base = match measure {
             true => divergence::to_base(
-                &self.model,
+                &self.weights.model,
                 &self.reference,
                 &examples[..count.min(divergence::DOCUMENTS)],
                 settings.part_tokens,
@@ -87,7 +88,7 @@ impl Method for Dpo<'_> {
             false => None,
         };
         let entropy = self.backward(&examples, &slopes)?;
-        let gradient_norm = self.optimiser.update(&self.parameters(), rate, 1.0)?;
+        let gradient_norm = self.weights.update(&mut self.optimiser, &[], rate, 1.0)?;
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count as f64;
         let truncated = examples.iter().filter(|example| example.truncated).count();
         let responses: usize = examples.iter().map(|example| example.response().len()).sum();
@@ -107,8 +108,8 @@ impl Method for Dpo<'_> {
         Ok(StepReport { row, parts: Vec::new() })
     }
 
-    fn parameters(&self) -> Vec<Parameter> {
-        self.model.parameters().iter().cloned().collect()
+    fn weights(&self) -> &Weights {
+        &self.weights
     }
 
     fn optimiser(&mut self) -> &mut AdamW {
@@ -120,7 +121,7 @@ impl Dpo<'_> {
     /// The implicit reward of each response.
     fn rewards(&self, examples: &[Example]) -> Result<Vec<f64>> {
         let limit = self.settings.sft.part_tokens;
-        let policy = scoring::log_probabilities(&self.model, examples, limit)?;
+        let policy = scoring::log_probabilities(&self.weights.model, examples, limit)?;
         let reference = scoring::log_probabilities(&self.reference, examples, limit)?;
         let pairs = policy.iter().zip(&reference);
         Ok(pairs
@@ -134,8 +135,8 @@ impl Dpo<'_> {
     fn backward(&self, examples: &[Example], slopes: &[f64]) -> Result<f64> {
         let mut entropy = 0.0;
         for part in parts(examples, self.settings.sft.part_tokens)? {
-            let hidden = scoring::hidden(&self.model, &part.tokens, Gradients::On)?;
-            let output = self.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+            let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
+            let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
             entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
             let weights: Vec<f32> = part.at.iter().map(|(row, _)| slopes[part.rows[*row]] as f32).collect();
             let weights = Tensor::from_vec(weights, part.at.len(), hidden.device())?;

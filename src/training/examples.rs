@@ -1,4 +1,4 @@
-//! Documents become token rows, and rows become padded parts of similar length.
+//! Documents become token rows, and rows become parts of similar length.
 
 use crate::error::{At, Error, Result};
 use crate::model::{TokenBatch, Tokenizer};
@@ -62,29 +62,17 @@ pub(super) struct Part {
     pub(super) targets: Vec<u32>,
 }
 
-/// A part may waste this share of its places on padding before a new one is begun.
-const PADDING: f64 = 0.2;
-/// Fewer rows than this are not worth a part of their own.
-const LEAST_ROWS: usize = 8;
-
-/// Sorts `examples` by length and cuts them into parts of at most `limit` places each (but at least one
-/// row), so that little is padding.
+/// Cuts `examples`, shortest first, into parts of at most `limit` places each (but at least one row).
 pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|index| examples[*index].tokens.len());
     let mut parts = Vec::new();
     let mut rows: Vec<usize> = Vec::new();
-    let mut real = 0;
     for index in order {
-        let width = examples[index].tokens.len();
-        let places = (rows.len() + 1) * width;
-        let wasteful = places - real - width > (PADDING * places as f64) as usize;
-        if !rows.is_empty() && (places > limit || (wasteful && rows.len() >= LEAST_ROWS)) {
+        if !rows.is_empty() && (rows.len() + 1) * examples[index].tokens.len() > limit {
             parts.push(part(examples, std::mem::take(&mut rows))?);
-            real = 0;
         }
         rows.push(index);
-        real += width;
     }
     if !rows.is_empty() {
         parts.push(part(examples, rows)?);
@@ -112,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_hold_every_row_once_and_waste_little() {
+    fn parts_hold_every_row_once_within_the_limit() {
         let examples: Vec<Example> = (0..100).map(|index| example(5 + index * 37 % 50)).collect();
         let parts = parts(&examples, 1000).unwrap();
         let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
@@ -125,8 +113,5 @@ mod tests {
                 assert_eq!(part.tokens.row(row)[position + 1], target);
             }
         }
-        let places: usize = parts.iter().map(|part| part.tokens.rows() * part.tokens.width()).sum();
-        let real: usize = examples.iter().map(|example| example.tokens.len()).sum();
-        assert!((places as f64) < 1.25 * real as f64, "{places} {real}");
     }
 }

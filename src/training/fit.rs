@@ -1,18 +1,18 @@
 //! One update of supervised fine-tuning on given rows: what SFT and rejection sampling share.
 
 use super::examples::{Example, Part, parts};
+use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
 use super::settings::{SftSettings, TokenWeighting};
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Model};
-use crate::ops::Parameter;
 use candle_core::Tensor;
 
-/// A model, its optimiser, and a copy of what it began as.
+/// Weights, their optimiser, and a copy of what it began as.
 pub(super) struct Fit<'a> {
-    pub(super) model: Model,
+    pub(super) weights: Weights,
     pub(super) base: Option<Model>,
     pub(super) settings: &'a SftSettings,
     pub(super) optimiser: AdamW,
@@ -26,13 +26,10 @@ struct Sums {
 }
 
 impl<'a> Fit<'a> {
-    pub(super) fn new(model: &Model, settings: &'a SftSettings) -> Result<Self> {
+    pub(super) fn new(model: &Model, settings: &'a SftSettings, seed: u64) -> Result<Self> {
         let base = if settings.kl_every > 0 { Some(model.copy()?) } else { None };
-        Ok(Self { model: model.clone(), base, settings, optimiser: AdamW::new(settings.optimiser.clone()) })
-    }
-
-    pub(super) fn parameters(&self) -> Vec<Parameter> {
-        self.model.parameters().iter().cloned().collect()
+        let weights = Weights::new(model, settings.lora.as_ref(), seed)?;
+        Ok(Self { weights, base, settings, optimiser: AdamW::new(settings.optimiser.clone()) })
     }
 
     /// Makes step `step` (from 0) on `examples`.
@@ -47,7 +44,7 @@ impl<'a> Fit<'a> {
         let kl_to_base = match &self.base {
             Some(base) if step.is_multiple_of(settings.kl_every) => {
                 let few = &examples[..examples.len().min(divergence::DOCUMENTS)];
-                divergence::to_base(&self.model, base, few, settings.part_tokens)?
+                divergence::to_base(&self.weights.model, base, few, settings.part_tokens)?
             }
             _ => None,
         };
@@ -55,7 +52,7 @@ impl<'a> Fit<'a> {
         for part in parts(examples, settings.part_tokens)? {
             self.part(&part, responses, &mut sums)?;
         }
-        let gradient_norm = self.optimiser.update(&self.parameters(), rate, 1.0)?;
+        let gradient_norm = self.weights.update(&mut self.optimiser, &[], rate, 1.0)?;
         let (count, rows) = (responses as f64, examples.len() as f64);
         let truncated = examples.iter().filter(|example| example.truncated).count();
         Ok(TrainingRow {
@@ -73,8 +70,8 @@ impl<'a> Fit<'a> {
 
     /// Adds one part's share of the gradient.
     fn part(&self, part: &Part, responses: usize, sums: &mut Sums) -> Result<()> {
-        let hidden = scoring::hidden(&self.model, &part.tokens, Gradients::On)?;
-        let output = self.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+        let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
+        let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         let values = output.log_probabilities.to_vec1::<f32>()?;
         let weight = |value: f32| match self.settings.weighting {
             TokenWeighting::Plain => 1.0,

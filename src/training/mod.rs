@@ -2,7 +2,7 @@
 //!
 //! Every method is a step that the loop in `run` repeats:
 //!
-//! 1. `examples`: documents and rollouts become token rows, padded in parts of similar length.
+//! 1. `examples`: documents and rollouts become token rows, in parts of similar length.
 //! 2. The method ([`train_sft`], [`rl::train_rl`]) turns log-probabilities of response tokens into a weight
 //!    per token; the gradient is that of `sum(weight * log_probability)`, part by part.
 //! 3. [`AdamW`] makes one update at the rate of the [`Schedule`].
@@ -13,10 +13,12 @@
 //! random numbers are keyed by (seed, step), and everything else is in the checkpoint.
 
 mod checkpoint;
+mod dataset;
 mod divergence;
 mod dpo;
 mod examples;
 mod fit;
+mod lora;
 mod optimiser;
 mod rft;
 pub mod rl;
@@ -26,9 +28,13 @@ mod schedule;
 mod scoring;
 mod settings;
 mod sft;
+#[cfg(test)]
+mod tests;
 mod watch;
 
+pub use dataset::Dataset;
 pub use dpo::{Pair, Pairs, train_dpo};
+pub use lora::LoraSettings;
 pub use optimiser::AdamW;
 pub use rft::train_rft;
 pub use rl::{RlSettings, train_rl};

@@ -6,6 +6,7 @@
 
 use super::examples::Example;
 use super::fit::Fit;
+use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rl::rollout::{Group, Sampling, roll_out};
 use super::rows::TrainingRow;
@@ -13,7 +14,6 @@ use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::RftSettings;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::ops::Parameter;
 use crate::rng::Stream;
 use crate::tasks::Suite;
 use serde_json::{Value, json};
@@ -27,10 +27,10 @@ use std::time::Instant;
 pub fn train_rft(model: &Model, suite: &Suite, settings: &RftSettings, run: &TrainingRun) -> Result<()> {
     settings.check()?;
     let start = model.weights_hash()?;
-    let fit = Fit::new(model, &settings.sft)?;
+    let fit = Fit::new(model, &settings.sft, run.seed)?;
     let mut method = Rft { fit, suite, settings, seed: run.seed, kept: Vec::new() };
     let identity = json!({ "method": "rft", "suite": suite.name(), "values": settings });
-    drive(run, model, &mut method, settings.sft.steps, identity, start)
+    drive(run, &mut method, settings.sft.steps, identity, start)
 }
 
 struct Rft<'a> {
@@ -62,8 +62,8 @@ impl Method for Rft<'_> {
         Ok(StepReport { row, parts })
     }
 
-    fn parameters(&self) -> Vec<Parameter> {
-        self.fit.parameters()
+    fn weights(&self) -> &Weights {
+        &self.fit.weights
     }
 
     fn optimiser(&mut self) -> &mut AdamW {
@@ -92,7 +92,7 @@ impl Rft<'_> {
             overlong_buffer: 0,
         };
         let rollout =
-            roll_out(&self.fit.model, self.suite, &sampling, (settings.prompts, 0), self.seed, step)?;
+            roll_out(&self.fit.weights.model, self.suite, &sampling, (settings.prompts, 0), self.seed, step)?;
         self.kept = rollout.groups.iter().flat_map(|group| keep(group, settings)).collect();
         if self.kept.is_empty() {
             return Err(Error::work(format!(

@@ -6,11 +6,11 @@
 //! 4. At the end: the tables `training` and `timings`.
 
 use super::checkpoint::{self, Progress};
+use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::{TimingRow, TrainingRow};
 use super::watch::Watch;
 use crate::error::{At, Result, io};
-use crate::model::Model;
 use crate::ops::Parameter;
 use crate::progress::Observer;
 use crate::tables::{self, catalogue};
@@ -59,8 +59,12 @@ pub(super) struct StepReport {
 pub(super) trait Method {
     /// Makes step `step`, counted from 0.
     fn step(&mut self, step: usize) -> Result<StepReport>;
-    /// Everything that training changes.
-    fn parameters(&self) -> Vec<Parameter>;
+    /// The model's weights, or adapters on them.
+    fn weights(&self) -> &Weights;
+    /// What else is trained.
+    fn others(&self) -> Vec<Parameter> {
+        Vec::new()
+    }
     fn optimiser(&mut self) -> &mut AdamW;
     /// What must survive from step to step beside parameters and optimiser.
     fn memory(&self) -> Value {
@@ -74,18 +78,18 @@ pub(super) trait Method {
 /// Runs `method` for `steps` steps. `settings` and `start` (the hash of the first weights) identify it.
 pub(super) fn drive(
     run: &TrainingRun,
-    model: &Model,
     method: &mut dyn Method,
     steps: usize,
     settings: Value,
     start: String,
 ) -> Result<()> {
     let identity = json!({ "origin": run.origin, "seed": run.seed, "settings": settings, "start": start });
-    let parameters = method.parameters();
+    let parameters = [method.weights().parameters(), method.others()].concat();
     let restored = checkpoint::restore(&run.scratch, &identity, &parameters, method.optimiser())?;
     let mut progress = restored.unwrap_or(Progress { identity, ..Progress::default() });
     if progress.steps > 0 {
         tracing::info!("{}: going on after step {} of {steps}", run.variant, progress.steps);
+        method.weights().merge()?;
         method.remember(std::mem::take(&mut progress.memory))?;
     }
     let mut watch = Watch::default();
@@ -105,7 +109,7 @@ pub(super) fn drive(
         }
         bar.advance(1);
         if progress.steps == steps || run.checkpoints.contains(&progress.steps) {
-            keep(model, &run.checkpoint(progress.steps))?;
+            keep(method.weights(), &run.checkpoint(progress.steps))?;
         }
         let stopping = run.observer.stop_requested().is_some();
         if stopping || progress.steps == steps || progress.steps.is_multiple_of(run.save_every.max(1)) {
@@ -150,8 +154,8 @@ fn note(row: &TrainingRow) -> String {
     }
 }
 
-/// Saves the model beside its place and renames it there.
-fn keep(model: &Model, folder: &Path) -> Result<()> {
+/// Saves the model (and its adapters, in a folder of their own) beside its place and renames it there.
+fn keep(weights: &Weights, folder: &Path) -> Result<()> {
     let partial = folder.with_extension("partial");
     for stale in [partial.as_path(), folder] {
         match std::fs::remove_dir_all(stale) {
@@ -162,6 +166,7 @@ fn keep(model: &Model, folder: &Path) -> Result<()> {
         }
     }
     std::fs::create_dir_all(&partial).map_err(|error| io("create", &partial, error))?;
-    model.save(&partial)?;
+    weights.model.save(&partial)?;
+    weights.save_adapter(&partial.join("adapter"))?;
     std::fs::rename(&partial, folder).map_err(|error| io("rename", &partial, error))
 }

@@ -1,5 +1,6 @@
 //! What a study says about a training run, and the recipes behind the defaults.
 
+use super::lora::LoraSettings;
 use super::schedule::Schedule;
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -73,10 +74,12 @@ pub struct SftSettings {
     pub weighting: TokenWeighting,
     /// Longer documents lose their end, which is counted in the column `truncated`.
     pub max_tokens: usize,
-    /// Tokens, padding included, that one forward pass may hold; more are accumulated.
+    /// Places, padding included, that one forward pass may hold; more are accumulated.
     pub part_tokens: usize,
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,
+    /// Train adapters instead of all weights.
+    pub lora: Option<LoraSettings>,
     /// AdamW's constants.
     pub optimiser: OptimiserSettings,
 }
@@ -94,6 +97,7 @@ impl Default for SftSettings {
             max_tokens: 4096,
             part_tokens: 4096,
             kl_every: 10,
+            lora: None,
             optimiser: OptimiserSettings::default(),
         }
     }
@@ -142,6 +146,9 @@ impl SftSettings {
             return Err(field("max_tokens", "at least 2", self.max_tokens));
         }
         check_rate(self.learning_rate, self.floor)?;
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+        }
         self.optimiser.check()
     }
 }

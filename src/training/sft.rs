@@ -1,18 +1,18 @@
 //! Supervised fine-tuning: cross-entropy on responses only. The base is trained by the same code.
 //!
-//! 1. The step's documents become rows, sorted by length and cut into padded parts.
+//! 1. The step's documents become rows, sorted by length and cut into parts.
 //! 2. The loss is the mean of `-w log p` over all response tokens of the step, the end token included; w is
 //!    1, or sg(p) for DFT. Each part adds its share of the gradient.
 //! 3. One update of AdamW.
 
 use super::examples::Example;
 use super::fit::Fit;
+use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::SftSettings;
 use crate::error::Result;
 use crate::model::Model;
-use crate::ops::Parameter;
 use crate::tasks::Document;
 use serde_json::json;
 
@@ -34,9 +34,9 @@ pub fn train_sft(
 ) -> Result<()> {
     settings.check()?;
     let start = model.weights_hash()?;
-    let mut method = Sft { fit: Fit::new(model, settings)?, documents };
+    let mut method = Sft { fit: Fit::new(model, settings, run.seed)?, documents };
     let identity = json!({ "method": "sft", "values": settings });
-    drive(run, model, &mut method, settings.steps, identity, start)
+    drive(run, &mut method, settings.steps, identity, start)
 }
 
 struct Sft<'a> {
@@ -47,7 +47,7 @@ struct Sft<'a> {
 impl Method for Sft<'_> {
     fn step(&mut self, step: usize) -> Result<StepReport> {
         let settings = self.fit.settings;
-        let tokenizer = self.fit.model.tokenizer()?;
+        let tokenizer = self.fit.weights.model.tokenizer()?;
         let examples = (self.documents)((step * settings.batch) as u64, settings.batch)
             .iter()
             .map(|document| Example::encode(tokenizer, document, settings.max_tokens))
@@ -55,8 +55,8 @@ impl Method for Sft<'_> {
         Ok(StepReport { row: self.fit.step(step, &examples)?, parts: Vec::new() })
     }
 
-    fn parameters(&self) -> Vec<Parameter> {
-        self.fit.parameters()
+    fn weights(&self) -> &Weights {
+        &self.fit.weights
     }
 
     fn optimiser(&mut self) -> &mut AdamW {

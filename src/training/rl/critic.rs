@@ -33,7 +33,7 @@ impl Critic {
         let zeros = |dims: &[usize]| Tensor::zeros(dims, DType::F32, model.device());
         Ok(Self {
             settings: settings.clone(),
-            weight: Parameter::new("value_head.weight", &zeros(&[model.config().d_model(), 1])?)?,
+            weight: Parameter::new("value_head.weight", &zeros(&[model.config().d_model, 1])?)?,
             bias: Parameter::new("value_head.bias", &zeros(&[1])?)?,
         })
     }

@@ -5,6 +5,7 @@ use super::advantages::Advantage;
 use super::objectives::{Aggregation, Clip, Fipo, Objective, PolicyLoss};
 use super::rollout::Sampling;
 use crate::error::{Error, Result, nearest};
+use crate::training::lora::LoraSettings;
 use crate::training::schedule::Schedule;
 use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, field, positive};
 use serde::{Deserialize, Serialize};
@@ -51,12 +52,14 @@ pub struct RlSettings {
     pub overlong_buffer: usize,
     /// Settings of the value head, which `advantage = "gae"` needs.
     pub value_head: ValueHeadSettings,
-    /// Tokens, padding included, that one forward pass may hold; more are accumulated.
+    /// Places, padding included, that one forward pass may hold; more are accumulated.
     pub part_tokens: usize,
     /// Rows that are sampled together.
     pub batch_rows: usize,
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,
+    /// Train adapters instead of all weights.
+    pub lora: Option<LoraSettings>,
     /// AdamW's constants.
     pub optimiser: OptimiserSettings,
 }
@@ -109,6 +112,7 @@ impl Default for RlSettings {
             part_tokens: 4096,
             batch_rows: 256,
             kl_every: 1,
+            lora: None,
             optimiser: OptimiserSettings::default(),
         }
     }
@@ -224,6 +228,9 @@ impl RlSettings {
         positive("temperature", self.temperature)?;
         check_rate(self.learning_rate, self.floor)?;
         self.objective.loss.check()?;
+        if let Some(lora) = &self.lora {
+            lora.check()?;
+        }
         self.optimiser.check()
     }
 }

@@ -21,6 +21,7 @@ use crate::rng::Stream;
 use crate::tasks::Suite;
 use crate::training::divergence;
 use crate::training::examples::{Example, Part, parts};
+use crate::training::lora::Weights;
 use crate::training::optimiser::AdamW;
 use crate::training::rows::TrainingRow;
 use crate::training::run::{Method, StepReport, TrainingRun, drive};
@@ -48,15 +49,15 @@ pub fn train_rl(model: &Model, suite: &Suite, settings: &RlSettings, run: &Train
     };
     let needs_base = settings.kl_every > 0 || settings.objective.kl.is_some();
     let base = if needs_base { Some(model.copy()?) } else { None };
+    let weights = Weights::new(model, settings.lora.as_ref(), run.seed)?;
     let optimiser = AdamW::new(settings.optimiser.clone());
-    let mut method =
-        PolicyGradient { model: model.clone(), base, suite, settings, seed: run.seed, optimiser, critic };
+    let mut method = PolicyGradient { weights, base, suite, settings, seed: run.seed, optimiser, critic };
     let identity = json!({ "method": "policy gradient", "suite": suite.name(), "values": settings });
-    drive(run, model, &mut method, settings.steps, identity, start)
+    drive(run, &mut method, settings.steps, identity, start)
 }
 
 struct PolicyGradient<'a> {
-    model: Model,
+    weights: Weights,
     base: Option<Model>,
     suite: &'a Suite,
     settings: &'a RlSettings,
@@ -90,7 +91,7 @@ impl Method for PolicyGradient<'_> {
         let settings = self.settings;
         let started = Instant::now();
         let rollout = roll_out(
-            &self.model,
+            &self.weights.model,
             self.suite,
             &settings.sampling(),
             (settings.prompts, settings.resample),
@@ -119,9 +120,12 @@ impl Method for PolicyGradient<'_> {
         Ok(StepReport { row, parts: vec![("sample", sampling, sampled)] })
     }
 
-    fn parameters(&self) -> Vec<Parameter> {
-        let critic = self.critic.iter().flat_map(Critic::parameters);
-        self.model.parameters().iter().cloned().chain(critic).collect()
+    fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    fn others(&self) -> Vec<Parameter> {
+        self.critic.iter().flat_map(Critic::parameters).collect()
     }
 
     fn optimiser(&mut self) -> &mut AdamW {
@@ -138,7 +142,7 @@ impl PolicyGradient<'_> {
         let groups = rollout.groups.iter().take(KL_GROUPS);
         let examples: Vec<Example> =
             groups.filter_map(|group| Some(group.responses.first()?.example.clone())).collect();
-        divergence::to_base(&self.model, base, &examples, self.settings.part_tokens)
+        divergence::to_base(&self.weights.model, base, &examples, self.settings.part_tokens)
     }
 
     /// Turns rewards into advantages, and leaves out what the method drops.
@@ -164,8 +168,13 @@ impl PolicyGradient<'_> {
         let (advantages, mut targets) = match &self.critic {
             Some(critic) => {
                 let rewards: Vec<f64> = rollout.responses().map(|response| response.shaped).collect();
-                let (advantages, targets) =
-                    critic.judge(&self.model, &examples, &rewards, &penalties, settings.part_tokens)?;
+                let (advantages, targets) = critic.judge(
+                    &self.weights.model,
+                    &examples,
+                    &rewards,
+                    &penalties,
+                    settings.part_tokens,
+                )?;
                 (advantages, targets.into_iter().map(Some).collect())
             }
             None => (per_response(settings.advantage, &rollout, &penalties)?, vec![None; examples.len()]),
@@ -207,7 +216,7 @@ impl PolicyGradient<'_> {
             watched.merge(&evaluation.watched);
         }
         let scale = watched.rescale(self.settings.objective.aggregation);
-        let norm = self.optimiser.update(&self.parameters(), rate, scale)?;
+        let norm = self.weights.update(&mut self.optimiser, &self.others(), rate, scale)?;
         sums.loss += loss * scale;
         sums.updates += 1;
         sums.largest_norm = sums.largest_norm.max(norm);
@@ -226,8 +235,8 @@ impl PolicyGradient<'_> {
 
     /// Adds the gradient of one part of a minibatch.
     fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals, sums: &mut Sums) -> Result<Evaluation> {
-        let hidden = scoring::hidden(&self.model, &part.tokens, Gradients::On)?;
-        let output = self.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
+        let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
+        let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         sums.entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
         let new = output.log_probabilities.to_vec1::<f32>()?;
         let width = lessons.iter().map(|lesson| lesson.old.len()).max().unwrap_or(0);
