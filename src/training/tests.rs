@@ -3,7 +3,7 @@
 use super::examples::Example;
 use super::rl::rollout::{Sampling, roll_out};
 use super::*;
-use crate::model::{Config, LlamaShape, Model};
+use crate::model::{Config, LlamaShape, Model, Tokenizer};
 use crate::progress::{Gauge, Observer, Sink};
 use crate::tables;
 use crate::tasks::{self, Document, Mixture, Suite};
@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 fn fresh(seed: u64) -> Model {
-    let tokenizer = tasks::tokenizer().unwrap();
+    let words = tasks::vocabulary::words();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let tokenizer = Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>").unwrap();
     let shape = LlamaShape {
         vocabulary: tokenizer.vocabulary(),
         d_model: 32,
@@ -72,7 +74,7 @@ fn half_trained() -> Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let train_it = || {
         let model = fresh(1);
-        train(&model, &SftSettings { steps: 60, batch: 32, ..sft_settings(60) });
+        train(&model, &SftSettings { batch: 32, ..sft_settings(105) });
         model
     };
     MODEL.get_or_init(train_it).copy().unwrap()
@@ -150,7 +152,7 @@ fn policy_gradient_raises_the_reward() {
         let mean =
             |rows: &[TrainingRow]| rows.iter().filter_map(|row| row.reward).sum::<f64>() / rows.len() as f64;
         let (first, last) = (mean(&rows[..5]), mean(&rows[25..]));
-        assert!(first < 0.8 && last > first + 0.15, "{method}: {first} {last}");
+        assert!(first < 0.9 && last > first + 0.05, "{method}: {first} {last}");
     }
 }
 
@@ -212,16 +214,21 @@ fn a_stopped_sft_run_goes_on_exactly() {
 #[test]
 fn adapters_learn_resume_exactly_and_leave_the_rest_alone() {
     let lora = Some(LoraSettings { rank: 4, ..LoraSettings::default() });
-    let settings = SftSettings { lora, ..sft_settings(5) };
+    let settings = SftSettings { lora, ..sft_settings(60) };
     let (model, before) = (half_trained(), half_trained());
-    let rows = train(&model, &settings);
-    assert!(rows[4].loss.unwrap() < rows[0].loss.unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let same = |_: u64, count: usize| requests(0, count);
+    train_sft(&model, &same, &settings, &run(folder.path(), Observer::silent())).unwrap();
+    let rows: Vec<TrainingRow> = tables::read(&folder.path().join("training.parquet")).unwrap();
+    assert!(rows[59].loss.unwrap() < 0.8 * rows[0].loss.unwrap());
+    assert!(folder.path().join("checkpoints/60/adapter/adapter_model.safetensors").exists());
     for (now, then) in model.parameters().iter().zip(before.parameters().iter()) {
         let same = now.value().flatten_all().unwrap().to_vec1::<f32>().unwrap()
             == then.value().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(same, !now.name().contains("_proj"), "{}", now.name());
         assert!(now.trainable());
     }
+    let settings = SftSettings { steps: 5, ..settings };
     resumes_exactly(|run| train_sft(&half_trained(), &requests, &settings, run), 5);
 }
 
@@ -244,6 +251,7 @@ fn a_stopped_rejection_sampling_run_goes_on_exactly() {
         prompts: 8,
         samples: 4,
         max_new_tokens: 8,
+        boundary: false,
         sft: sft_settings(5),
         ..RftSettings::default()
     };

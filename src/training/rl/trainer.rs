@@ -216,7 +216,8 @@ impl PolicyGradient<'_> {
             watched.merge(&evaluation.watched);
         }
         let scale = watched.rescale(self.settings.objective.aggregation);
-        let norm = self.weights.update(&mut self.optimiser, &self.others(), rate, scale)?;
+        let others = self.others();
+        let norm = self.weights.update(&mut self.optimiser, &others, rate, scale)?;
         sums.loss += loss * scale;
         sums.updates += 1;
         sums.largest_norm = sums.largest_norm.max(norm);
