@@ -4,25 +4,34 @@ use crate::error::{Error, Result};
 use crate::ops::attention::Memory;
 
 /// Per layer and row, keys and values. Rows may have different lengths.
+///
+/// A pass that stops early or starts late fills only the layers that it runs. Clones share nothing.
 #[derive(Clone)]
 pub struct KvCache {
     pub(super) layers: Vec<Vec<Memory>>,
+    /// Tokens of each row in the passes so far.
+    seen: Vec<usize>,
 }
 
 impl KvCache {
     /// Empty rows for `layers` layers with `width` numbers a token.
     pub(super) fn new(layers: usize, rows: usize, width: usize) -> Self {
-        Self { layers: vec![vec![Memory::new(width); rows]; layers] }
+        Self { layers: vec![vec![Memory::new(width); rows]; layers], seen: vec![0; rows] }
     }
 
     /// The number of rows.
     pub fn rows(&self) -> usize {
-        self.layers.first().map_or(0, Vec::len)
+        self.seen.len()
     }
 
     /// The number of tokens seen in each row.
     pub fn lengths(&self) -> Vec<usize> {
-        self.layers.first().map_or_else(Vec::new, |rows| rows.iter().map(Memory::tokens).collect())
+        self.seen.clone()
+    }
+
+    /// A pass has added these many tokens to the rows.
+    pub(super) fn advance(&mut self, lengths: &[usize]) {
+        self.seen.iter_mut().zip(lengths).for_each(|(seen, length)| *seen += length);
     }
 
     /// Keeps `rows` in this order. A row may be named several times (to share a prefix) or not at all.
@@ -34,6 +43,7 @@ impl KvCache {
         if let Some(row) = rows.iter().find(|row| **row >= count) {
             return Err(Error::work(format!("cache: expected a row below {count}, found {row}")));
         }
+        self.seen = rows.iter().map(|row| self.seen[*row]).collect();
         let mut uses = vec![0usize; count];
         rows.iter().for_each(|row| uses[*row] += 1);
         for layer in &mut self.layers {

@@ -172,6 +172,19 @@ impl Config {
         self.blocks.len()
     }
 
+    /// The same configuration with rotary frequencies rounded to bf16.
+    ///
+    /// PyTorch's `model.to(bfloat16)` rounds the frequencies together with the weights, and they stay
+    /// rounded after `.float()`; `from_pretrained` keeps them exact, and so does [`Config::load`]. Use this
+    /// to compare with tensors of a model that was cast in that way.
+    #[must_use]
+    pub fn with_rounded_rotary_frequencies(mut self) -> Self {
+        for block in &mut self.blocks {
+            block.rope = block.rope.as_ref().map(Rope::rounded);
+        }
+        self
+    }
+
     /// Writes `config.json`.
     ///
     /// # Errors

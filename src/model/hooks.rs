@@ -33,6 +33,7 @@ pub struct Hooks {
     edits: Vec<(HookPoint, Edit, usize)>,
     captures: BTreeMap<HookPoint, Option<Tensor>>,
     gradients: BTreeMap<HookPoint, (GradientSlot, bool)>,
+    start: Option<(usize, Tensor)>,
     stop: Option<HookPoint>,
 }
 
@@ -68,6 +69,14 @@ impl Hooks {
     #[must_use]
     pub fn stop_after(mut self, point: HookPoint) -> Self {
         self.stop = Some(point);
+        self
+    }
+
+    /// Begins the pass at `blocks.{layer}.hook_resid_pre` with this residual stream [rows, width, d_model];
+    /// embeddings and earlier blocks are not computed, and their layers of a cache are left alone.
+    #[must_use]
+    pub fn start_from(mut self, layer: usize, residual: Tensor) -> Self {
+        self.start = Some((layer, residual));
         self
     }
 

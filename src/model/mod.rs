@@ -79,7 +79,14 @@ impl Model {
     /// If a file is missing or malformed, a tensor is missing, has the wrong shape or is not known, or a
     /// setting is not supported.
     pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let config = Config::load(folder)?;
+        Self::load_as(Config::load(folder)?, folder, device)
+    }
+
+    /// As [`Model::load`], with `config` in place of the repository's own.
+    ///
+    /// # Errors
+    /// As [`Model::load`].
+    pub fn load_as(config: Config, folder: &Path, device: &Device) -> Result<Self> {
         let base = config.family.names().base;
         let mut source = Checkpoint { tensors: weights::load(folder, device)?, base };
         let model =
@@ -254,7 +261,11 @@ impl Model {
             hooks,
             cache,
         };
-        match pass.run(ids) {
+        let outcome = pass.run(ids);
+        if let (Some(cache), false) = (&mut pass.cache, matches!(outcome, Err(Halt::Failed(_)))) {
+            cache.advance(tokens.lengths());
+        }
+        match outcome {
             Ok(hidden) => Ok(Some(hidden)),
             Err(Halt::Stopped) => Ok(None),
             Err(Halt::Failed(error)) => Err(error),

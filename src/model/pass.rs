@@ -54,13 +54,31 @@ impl Pass<'_> {
     /// Runs the pass over packed token ids; the hidden states after the final norm.
     pub(super) fn run(&mut self, ids: Vec<usize>) -> Result<Tensor, Halt> {
         let decoder = self.decoder;
-        let mut x = self.embed(ids)?;
-        for (layer, block) in decoder.blocks.iter().enumerate() {
+        let (first, mut x) = match self.hooks.start() {
+            Some((layer, residual)) => (layer, self.begin(layer, &residual)?),
+            None => (0, self.embed(ids)?),
+        };
+        for (layer, block) in decoder.blocks.iter().enumerate().skip(first) {
             x = self.block(layer, block, x)?;
         }
         self.scale_hook(HookPoint::FinalScale, &decoder.final_norm, &x)?;
         let hidden = self.norm(&decoder.final_norm, &x, HookPoint::FinalNormalized)?;
         Ok(self.tape.export(&hidden, &self.frame(&[self.config.d_model]))?)
+    }
+
+    /// Takes in the residual stream that the caller brings.
+    fn begin(&mut self, layer: usize, residual: &Tensor) -> Result<Value, Halt> {
+        let expected = [self.layout.rows(), self.layout.width(), self.config.d_model];
+        if layer >= self.config.layers() || residual.dims() != expected {
+            return Err(Halt::Failed(Error::request(format!(
+                "start at block {layer}: expected one of {} blocks and a residual stream {expected:?}, \
+                 found {:?}",
+                self.config.layers(),
+                residual.dims()
+            ))));
+        }
+        let frame = self.frame(&[self.config.d_model]);
+        Ok(self.tape.import(residual, &frame, self.config.d_model)?)
     }
 
     fn embed(&mut self, ids: Vec<usize>) -> Result<Value, Halt> {

@@ -86,6 +86,14 @@ impl Rope {
     }
 }
 
+impl Rope {
+    /// The same rotation with frequencies rounded to bf16: what a model has that was cast as a whole.
+    pub(super) fn rounded(&self) -> Self {
+        let round = |rate: &f32| half::bf16::from_f32(*rate).to_f32();
+        Self { frequencies: self.frequencies.iter().map(round).collect(), factor: self.factor }
+    }
+}
+
 fn llama3(rate: f32, factor: f32, low: f32, high: f32, original: f32) -> f32 {
     let wavelength = 2.0 * PI / rate;
     if wavelength < original / high {
