@@ -119,6 +119,11 @@ impl Hooks {
         self.edits.is_empty() && self.captures.is_empty() && self.gradients.is_empty() && self.stop.is_none()
     }
 
+    /// The block and the residual stream that the pass begins with.
+    pub(super) fn start(&self) -> Option<(usize, Tensor)> {
+        self.start.clone()
+    }
+
     /// Whether the pass must show the value at `point`.
     pub(super) fn wants(&self, point: HookPoint) -> bool {
         !self.is_empty()
