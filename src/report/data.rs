@@ -3,6 +3,7 @@
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
 use super::rows::{Timing, Training};
+use super::sayings::{self, Saying};
 use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
 use crate::diff::{ContextRow, FeatureRow};
@@ -25,6 +26,7 @@ pub(super) struct Data {
     pub(super) effects: Vec<EffectRow>,
     pub(super) controls: Vec<ControlRow>,
     pub(super) claims: Vec<ClaimRow>,
+    pub(super) sayings: Vec<Saying>,
     pub(super) timings: Vec<Timing>,
     colours: Vec<(String, Colour)>,
 }
@@ -49,6 +51,7 @@ impl Data {
             effects: rows(folder, "effects")?,
             controls: rows(folder, "controls")?,
             claims: rows(folder, "claims")?,
+            sayings: sayings::load(folder)?,
             timings: rows(folder, "timings")?,
             facts,
             colours,

@@ -24,6 +24,7 @@ mod page;
 mod palette;
 mod panel;
 mod rows;
+mod sayings;
 mod scale;
 mod sections;
 mod view;

@@ -36,6 +36,7 @@ pub(super) fn sections(data: &Data) -> Result<Vec<Section>> {
         sections::training::section(data)?,
         sections::trajectories::section(data)?,
         sections::endpoints::section(data)?,
+        sections::words::section(data),
         sections::fitness::section(data)?,
         sections::decoders::section(data)?,
         sections::features::section(data)?,

@@ -49,7 +49,7 @@ impl Section {
     }
 }
 
-/// How a word is coloured: by what it says about the evidence.
+/// How a cell or a finding is set: by what it says about the evidence, or by who wrote it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Tone {
     /// Nothing to say.
@@ -59,6 +59,8 @@ pub(super) enum Tone {
     Shown,
     /// The evidence does not suffice.
     Open,
+    /// Written by a model or a person: shown in a fixed-width face.
+    Typed,
 }
 
 impl Tone {
@@ -68,6 +70,7 @@ impl Tone {
             Self::Plain => "",
             Self::Shown => "shown",
             Self::Open => "open",
+            Self::Typed => "typed",
         }
     }
 }

@@ -13,3 +13,4 @@ pub(super) mod reference;
 pub(super) mod run;
 pub(super) mod training;
 pub(super) mod trajectories;
+pub(super) mod words;

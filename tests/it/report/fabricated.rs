@@ -104,6 +104,7 @@ pub(super) fn facts() -> StudyFacts {
 pub(super) fn tables(folder: &Path) {
     write(folder, "training", &training());
     write(folder, "evaluations", &evaluations());
+    write(folder, "outcomes", &outcomes());
     write(folder, "dictionaries", &dictionaries());
     write(folder, "features", &features());
     write(folder, "contexts", &contexts());
@@ -203,6 +204,24 @@ fn evaluations() -> Vec<Value> {
                         }));
                     }
                 }
+            }
+        }
+    }
+    rows
+}
+
+fn outcomes() -> Vec<Value> {
+    let mut rows = Vec::new();
+    for (variant, checkpoint) in [("base", 0), ("sft", 40), ("sft", 640), ("rl", 120)] {
+        for (suite, _) in SUITES {
+            for problem in 0..3_u64 {
+                let completion =
+                    if variant == "rl" { HOSTILE } else { "10 - 4 = 6 + 8 = 14 x 10 - 8 = 2 + 4 = 6 x" };
+                rows.push(json!({
+                    "variant": variant, "checkpoint": checkpoint, "condition": "none", "suite": suite,
+                    "problem": problem.to_string(), "prompt": format!("make F10 K {problem} 8 to 24 :"), "half": "measure",
+                    "sample": 0, "completion": completion, "truncated": problem == 1,
+                }));
             }
         }
     }
