@@ -2,7 +2,6 @@
 
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
-use super::rows::{Timing, Training};
 use super::sayings::{self, Saying};
 use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
@@ -11,6 +10,7 @@ use crate::error::Result;
 use crate::evaluation::EvaluationRow;
 use crate::experiments::{ControlRow, EffectRow};
 use crate::tables;
+use crate::training::{TimingRow, TrainingRow};
 use serde::de::DeserializeOwned;
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use std::path::Path;
 #[derive(Clone, Debug)]
 pub(super) struct Data {
     pub(super) facts: StudyFacts,
-    pub(super) training: Vec<Training>,
+    pub(super) training: Vec<TrainingRow>,
     pub(super) evaluations: Vec<EvaluationRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<FeatureRow>,
@@ -27,14 +27,14 @@ pub(super) struct Data {
     pub(super) controls: Vec<ControlRow>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) sayings: Vec<Saying>,
-    pub(super) timings: Vec<Timing>,
+    pub(super) timings: Vec<TimingRow>,
     colours: Vec<(String, Colour)>,
 }
 
 impl Data {
     /// Reads the tables of one folder.
     pub(super) fn load(folder: &Path, mut facts: StudyFacts) -> Result<Self> {
-        let training: Vec<Training> = rows(folder, "training")?;
+        let training: Vec<TrainingRow> = rows(folder, "training")?;
         let evaluations: Vec<EvaluationRow> = rows(folder, "evaluations")?;
         if facts.variants.is_empty() {
             facts.variants = variants_of(&training, &evaluations);
@@ -114,7 +114,7 @@ fn rows<R: DeserializeOwned>(folder: &Path, name: &str) -> Result<Vec<R>> {
 }
 
 /// Variants in the order in which tables name them, for tables without a study beside them.
-fn variants_of(training: &[Training], evaluations: &[EvaluationRow]) -> Vec<VariantFact> {
+fn variants_of(training: &[TrainingRow], evaluations: &[EvaluationRow]) -> Vec<VariantFact> {
     let mut variants: Vec<VariantFact> = Vec::new();
     let names = evaluations.iter().map(|row| &row.variant).chain(training.iter().map(|row| &row.variant));
     for name in names {

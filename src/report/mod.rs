@@ -23,7 +23,6 @@ mod numbers;
 mod page;
 mod palette;
 mod panel;
-mod rows;
 mod sayings;
 mod scale;
 mod sections;

@@ -1,7 +1,7 @@
 //! Where every number comes from: the artifacts, what they took, and the study file as it was run.
 
 use crate::report::data::Data;
-use crate::report::numbers::duration;
+use crate::report::numbers::{count, duration};
 use crate::report::view::{Block, Cell, Section, Sheet};
 
 /// The section.
@@ -45,23 +45,46 @@ fn artifacts(data: &Data) -> Sheet {
     sheet
 }
 
+/// What one stage, or one variant's training within a stage, took.
+struct Cost<'a> {
+    stage: &'a str,
+    variant: &'a str,
+    seconds: f64,
+    tokens: usize,
+}
+
 fn timings(data: &Data) -> Sheet {
-    let mut stages: Vec<(&str, f64)> = Vec::new();
+    let mut costs: Vec<Cost<'_>> = Vec::new();
     for row in &data.timings {
-        let seconds = row.seconds.unwrap_or(0.0);
-        match stages.iter_mut().find(|(stage, _)| *stage == row.stage) {
-            Some((_, total)) => *total += seconds,
-            None => stages.push((&row.stage, seconds)),
+        let (stage, variant) = (row.stage.as_str(), row.variant.as_str());
+        match costs.iter_mut().find(|cost| cost.stage == stage && cost.variant == variant) {
+            Some(cost) => {
+                cost.seconds += row.seconds;
+                cost.tokens += row.tokens;
+            }
+            None => costs.push(Cost { stage, variant, seconds: row.seconds, tokens: row.tokens }),
         }
     }
-    let mut sheet = Sheet::new(
-        "timings",
-        "Wall time.",
-        &[("Stage", "Its name"), ("Time#", "Seconds of wall time, summed")],
-    );
-    sheet.rows = stages
-        .into_iter()
-        .map(|(stage, seconds)| vec![Cell::text(stage), Cell::number(duration(seconds), seconds)])
+    let columns = [
+        ("Stage", "A stage of the study, or what was timed within one"),
+        ("Variant", "The variant that was trained, for parts of a stage"),
+        ("Time#", "Wall time"),
+        ("Tokens/s#", "Tokens handled per second"),
+    ];
+    let caption =
+        "Wall time. Rows with a variant are parts of the stage that trains it, and contained in its time.";
+    let mut sheet = Sheet::new("timings", caption, &columns);
+    sheet.rows = costs
+        .iter()
+        .map(|cost| {
+            let rate = (cost.tokens > 0 && cost.seconds > 0.0).then(|| cost.tokens as f64 / cost.seconds);
+            vec![
+                Cell::text(cost.stage),
+                Cell::text(cost.variant),
+                Cell::number(duration(cost.seconds), cost.seconds),
+                rate.map_or_else(|| Cell::text("\u{2013}"), |rate| Cell::number(count(rate as u64), rate)),
+            ]
+        })
         .collect();
     sheet
 }

@@ -6,10 +6,10 @@ use crate::report::data::Data;
 use crate::report::figure::{Figure, Key, Sign};
 use crate::report::marks::Mark;
 use crate::report::panel::Panel;
-use crate::report::rows::Training;
 use crate::report::view::{Block, Section};
+use crate::training::TrainingRow;
 
-type Measure = (&'static str, &'static str, fn(&Training) -> Option<f64>);
+type Measure = (&'static str, &'static str, fn(&TrainingRow) -> Option<f64>);
 
 const MEASURES: [Measure; 6] = [
     ("Loss", "nats per response token", |row| row.loss.filter(|_| row.reward.is_none())),

@@ -112,7 +112,7 @@ pub(super) fn tables(folder: &Path) {
     write(folder, "effects", &effects);
     write(folder, "controls", &controls);
     write(folder, "claims", &claims());
-    let timing = |stage: &str, seconds: f64| json!({ "stage": stage, "seconds": seconds });
+    let timing = |stage: &str, seconds: f64| json!({ "stage": stage, "variant": "", "step": 0, "seconds": seconds, "tokens": 0 });
     write(folder, "timings", &[timing("base", 110.2), timing("rl", 84.0), timing("dictionary", 61.3)]);
 }
 
@@ -136,7 +136,7 @@ fn training() -> Vec<Value> {
                 "gradient_norm": 0.4 + noise(&mut stream, 0.2).abs(),
                 "entropy": 0.8 - 0.3 * done + noise(&mut stream, 0.05),
                 "response_length": 20.0 + 13.0 * (1.0 - (-8.0 * done).exp()) + noise(&mut stream, 1.0),
-                "truncated": 0.1, "learning_rate": 3e-4,
+                "truncated": 0.1, "learning_rate": 3e-4, "tokens_trained": 600 * step, "tokens_sampled": 0,
             }));
         }
     }

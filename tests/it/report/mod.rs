@@ -81,7 +81,7 @@ fn the_page_is_the_same_when_drawn_again_from_its_own_tables() {
 fn a_table_in_several_folders_is_their_rows_one_after_the_other() {
     let (one, two, out) =
         (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let row = |stage: &str| serde_json::json!({ "stage": stage, "seconds": 1.5 });
+    let row = |stage: &str| serde_json::json!({ "stage": stage, "variant": "", "step": 0, "seconds": 1.5, "tokens": 0 });
     fabricated::write(one.path(), "timings", &[row("base")]);
     fabricated::write(two.path(), "timings", &[row("rl"), row("sft")]);
     let tables = vec![one.path().to_path_buf(), two.path().to_path_buf()];
