@@ -17,6 +17,7 @@
 //! NaN, infinite and all-zero activations are refused where they enter, with their position.
 
 mod batches;
+mod capture;
 mod check;
 mod import;
 mod manifest;
@@ -25,6 +26,7 @@ mod store;
 mod writer;
 
 pub use batches::{Batches, Order};
+pub use capture::{CaptureSettings, Example, capture};
 pub use import::import;
 pub use manifest::{ElementType, ExampleMeta, Part, TokenMeta};
 pub use store::ActivationStore;

@@ -10,6 +10,8 @@ use candle_core::{DType, Device, Tensor, Var};
 const TOKENS: usize = 12;
 const FEATURES: usize = 20;
 const D: usize = 5;
+/// The cut of the step before.
+const CUT: f32 = 0.2;
 
 fn draw(stream: &mut Stream, count: usize, scale: f32) -> Vec<f32> {
     (0..count).map(|_| stream.normal() * scale).collect()
@@ -54,6 +56,7 @@ fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
         extras: trainer.recipe().extras().iter().map(|_| parameter(FEATURES, 0.3)).collect(),
         // Features 0 to 4 are dead: the auxiliary task is on.
         silent: (0..FEATURES as u32).map(|feature| if feature < 5 { 1 << 30 } else { 0 }).collect(),
+        cuts: [CUT, CUT],
         ..State::default()
     };
     let (x, y) = (draw(&mut stream, TOKENS * width, 1.0), draw(&mut stream, TOKENS * width, 1.0));
@@ -123,7 +126,7 @@ impl Reference {
                 None => guess,
             }
         };
-        let lambda = settings.penalty;
+        let lambda = settings.penalty.unwrap_or(0.0);
         match settings.kind {
             Kind::Standard | Kind::Crosscoder => {
                 let penalty = mean(positive.broadcast_mul(&norms).unwrap());
@@ -175,6 +178,11 @@ impl Reference {
                 let missed = (&y - guess.detach()).unwrap();
                 let mut loss =
                     (squared(&guess, &y) + (squared(&help, &missed) * settings.auxiliary).unwrap()).unwrap();
+                if kind != Kind::Topk {
+                    let cost = (f.broadcast_mul(&norms).unwrap() / f64::from(CUT)).unwrap();
+                    let toll = mean((cost + 1.0).unwrap().log().unwrap());
+                    loss = (loss + (toll * (lambda * width as f64 / k as f64)).unwrap()).unwrap();
+                }
                 if kind == Kind::Matryoshka {
                     for end in &settings.widths[..settings.widths.len() - 1] {
                         let part = (&f * mask(&|_, feature| feature < *end)).unwrap();
@@ -197,7 +205,7 @@ fn gradients_equal_autograd() {
             k: 3,
             k_anneal: 0.0,
             warm_up: 0.0,
-            penalty: if kind == Kind::Jumprelu { 0.0 } else { 0.7 },
+            penalty: Some(if kind == Kind::Jumprelu { 0.0 } else { 0.7 }),
             sparsity: Sparsity::L0,
             batch: TOKENS,
             dead_after: 1000,

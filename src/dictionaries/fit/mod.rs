@@ -14,6 +14,8 @@ mod finish;
 #[cfg(test)]
 mod gradients;
 mod normalise;
+#[cfg(test)]
+mod recall;
 mod roles;
 mod scan;
 mod schedule;
@@ -273,8 +275,6 @@ mod tests {
             k: 4,
             steps: 300,
             batch: 256,
-            learning_rate: 3e-3,
-            penalty: 1.0,
             dead_after: 5000,
             ..FitSettings::default()
         }

@@ -4,38 +4,49 @@ use super::settings::FitSettings;
 
 /// The schedule of a fit. Steps count from 0.
 #[derive(Clone, Debug)]
-pub(super) struct Schedule<'a>(pub(super) &'a FitSettings);
+pub(super) struct Schedule<'a> {
+    settings: &'a FitSettings,
+    peak: f64,
+    penalty: f64,
+}
 
-impl Schedule<'_> {
+impl<'a> Schedule<'a> {
+    /// The schedule for a dictionary whose outputs are `width` wide together and whose kind has a penalty of
+    /// `penalty` by default.
+    pub(super) fn new(settings: &'a FitSettings, width: usize, penalty: f64) -> Self {
+        let peak = settings.learning_rate.unwrap_or(0.06 / (width as f64).sqrt());
+        Self { settings, peak, penalty: settings.penalty.unwrap_or(penalty) }
+    }
+
     /// Linear warm-up, constant, linear decay to zero.
     pub(super) fn learning_rate(&self, step: usize) -> f64 {
-        let steps = self.0.steps as f64;
+        let steps = self.settings.steps as f64;
         let done = (step as f64 + 0.5) / steps;
-        let rising = if self.0.warm_up > 0.0 { done / self.0.warm_up } else { 1.0 };
-        let falling = if self.0.decay > 0.0 { (1.0 - done) / self.0.decay } else { 1.0 };
-        self.0.learning_rate * rising.min(falling).clamp(0.0, 1.0)
+        let rising = if self.settings.warm_up > 0.0 { done / self.settings.warm_up } else { 1.0 };
+        let falling = if self.settings.decay > 0.0 { (1.0 - done) / self.settings.decay } else { 1.0 };
+        self.peak * rising.min(falling).clamp(0.0, 1.0)
     }
 
     /// Falls linearly from `k_start * k` to `k` over the first `k_anneal` of the steps.
     pub(super) fn k(&self, step: usize) -> usize {
-        let annealed = self.0.k_anneal * self.0.steps as f64;
+        let annealed = self.settings.k_anneal * self.settings.steps as f64;
         if step as f64 >= annealed {
-            return self.0.k;
+            return self.settings.k;
         }
-        let k = self.0.k as f64;
-        let start = (k * self.0.k_start).min(self.0.features as f64 / 2.0).max(k);
+        let k = self.settings.k as f64;
+        let start = (k * self.settings.k_start).min(self.settings.features as f64 / 2.0).max(k);
         (start + (k - start) * step as f64 / annealed).round() as usize
     }
 
     /// Whether k has reached its final value.
     pub(super) fn annealed(&self, step: usize) -> bool {
-        step as f64 >= self.0.k_anneal * self.0.steps as f64
+        step as f64 >= self.settings.k_anneal * self.settings.steps as f64
     }
 
     /// Rises linearly to `penalty` over the warm-up.
     pub(super) fn penalty(&self, step: usize) -> f64 {
-        let rising = (step as f64 + 1.0) / (self.0.warm_up * self.0.steps as f64).max(1.0);
-        self.0.penalty * rising.min(1.0)
+        let rising = (step as f64 + 1.0) / (self.settings.warm_up * self.settings.steps as f64).max(1.0);
+        self.penalty * rising.min(1.0)
     }
 }
 
@@ -46,10 +57,10 @@ mod tests {
     #[test]
     fn the_schedule_rises_anneals_and_ends_at_zero() {
         let settings = FitSettings { steps: 1000, k: 10, ..FitSettings::default() };
-        let schedule = Schedule(&settings);
+        let schedule = Schedule::new(&settings, 100, 1.0);
         assert_eq!((schedule.k(0), schedule.k(150), schedule.k(300), schedule.k(999)), (40, 25, 10, 10));
-        assert!(schedule.learning_rate(0) < 0.02 * settings.learning_rate);
-        assert_eq!(schedule.learning_rate(500), settings.learning_rate);
-        assert!(schedule.learning_rate(999) < 0.01 * settings.learning_rate);
+        assert!(schedule.learning_rate(0) < 0.02 * 0.006);
+        assert_eq!(schedule.learning_rate(500), 0.006);
+        assert!(schedule.learning_rate(999) < 0.01 * 0.006);
     }
 }

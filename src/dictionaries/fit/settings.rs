@@ -45,8 +45,10 @@ pub struct FitSettings {
     pub steps: usize,
     /// Tokens per step.
     pub batch: usize,
-    /// Adam's step size at its peak, in normalised units.
-    pub learning_rate: f64,
+    /// Adam's step size at its peak, in normalised units. Absent, it is .06 / sqrt(width of all outputs): 6 % of
+    /// a fresh decoder entry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
     /// The share of steps over which the step size rises from zero.
     pub warm_up: f64,
     /// The share of steps, at the end, over which it falls to zero.
@@ -55,8 +57,10 @@ pub struct FitSettings {
     pub k_anneal: f64,
     /// How many times k the fit starts with.
     pub k_start: f64,
-    /// The weight of the sparsity penalty, for the kinds that have one; it rises with `warm_up`.
-    pub penalty: f64,
+    /// The weight of the kind's sparsity penalty; it rises with `warm_up`. Absent, it is the kind's own: .03 for
+    /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), else 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub penalty: Option<f64>,
     /// Which penalty, for JumpReLU.
     pub sparsity: Sparsity,
     /// The weight of the loss that dead features get for reconstructing what the others miss.
@@ -91,12 +95,12 @@ impl Default for FitSettings {
             k: 32,
             steps: 800,
             batch: 2048,
-            learning_rate: 1e-3,
+            learning_rate: None,
             warm_up: 0.05,
             decay: 0.2,
             k_anneal: 0.3,
             k_start: 4.0,
-            penalty: 1.0,
+            penalty: None,
             sparsity: Sparsity::L0,
             auxiliary: 1.0 / 32.0,
             dead_after: 100_000,
@@ -147,9 +151,9 @@ impl FitSettings {
             }
         }
         let ranges = [
-            ("learning_rate", self.learning_rate, 0.0),
+            ("learning_rate", self.learning_rate.unwrap_or(1.0), 0.0),
             ("k_start", self.k_start, 1.0),
-            ("penalty", self.penalty, 0.0),
+            ("penalty", self.penalty.unwrap_or(1.0), 0.0),
             ("auxiliary", self.auxiliary, 0.0),
             ("shared_penalty", self.shared_penalty, f64::MIN_POSITIVE),
         ];

@@ -132,11 +132,12 @@ impl Trainer {
     /// One optimiser step.
     pub(super) fn step(&mut self, batch: &Batch<'_>) -> Report {
         let tokens = batch.inputs.len() / self.spec.input_width();
-        let schedule = Schedule(&self.settings);
+        let width = self.spec.output_width();
+        let schedule = Schedule::new(&self.settings, width, self.recipe.usual_penalty());
         let (step, costs) = (self.state.step, self.costs());
         let (k, annealed) = (schedule.k(step), schedule.annealed(step));
         let adam = Adam::at(step, schedule.learning_rate(step));
-        let penalty = schedule.penalty(step) as f32 / tokens as f32;
+        let penalty = schedule.penalty(step) * self.recipe.penalty_unit(width, k) / tokens as f64;
         let dead: Vec<u32> = match self.recipe.side() {
             Some(Side::Residual) => (0..self.spec.features as u32)
                 .filter(|feature| self.state.silent[*feature as usize] as usize >= self.settings.dead_after)
@@ -147,7 +148,7 @@ impl Trainer {
         let extras = |index: usize| self.state.extras.get(index).map_or(&[][..], |extra| &extra.value[..]);
         let view = View {
             k,
-            penalty,
+            penalty: penalty as f32,
             bias: &self.state.encoder_bias.value,
             cost: &costs,
             extras: [extras(0), extras(1)],

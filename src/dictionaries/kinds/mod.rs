@@ -99,6 +99,16 @@ pub(super) trait Recipe: Send + Sync {
     /// The slopes of an entry, given the slope of the loss with its activation.
     fn slopes(&self, view: &View<'_>, entry: &Entry, slope: f32) -> Slopes;
 
+    /// The penalty where the settings name none.
+    fn usual_penalty(&self) -> f64 {
+        1.0
+    }
+
+    /// What a penalty of 1 is worth, in squared error per token of normalised activations.
+    fn penalty_unit(&self, _width: usize, _k: usize) -> f64 {
+        1.0
+    }
+
     /// Starting values of the kind's own parameters.
     fn extras(&self) -> Vec<f32> {
         Vec::new()
