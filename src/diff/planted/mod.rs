@@ -15,10 +15,12 @@ mod matching;
 mod recipe;
 mod score;
 mod tokens;
+mod trial;
 
 pub use recipe::{Fate, Recipe};
 pub use score::{Score, score};
 pub use tokens::PlantedTokens;
+pub use trial::{PlantedRow, PlantedStore};
 
 use super::classes::{Change, Class};
 use crate::error::Result;
@@ -95,6 +97,11 @@ impl Planted {
     /// The recipe it was drawn from.
     pub fn recipe(&self) -> &Recipe {
         &self.recipe
+    }
+
+    /// The seed it was drawn under.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// The planted features.

@@ -26,10 +26,8 @@ pub struct Recipe {
     pub variants: Vec<String>,
     /// Width of an activation.
     pub d_model: usize,
-    /// Tokens that the dictionary is fitted to; as many again are not: see `held_out`.
+    /// Tokens; the last tenth is held out of every fit.
     pub tokens: usize,
-    /// Tokens that it is judged on.
-    pub held_out: usize,
     /// Smallest and largest firing rate; rates are uniform in their logarithm.
     pub rates: [f64; 2],
     /// Standard deviation of the noise per coordinate, drawn for each variant by itself.
@@ -61,7 +59,6 @@ impl Recipe {
             variants: ["base", "sft", "rl"].map(str::to_owned).to_vec(),
             d_model: 32,
             tokens: 120_000,
-            held_out: 20_000,
             rates: [0.02, 0.06],
             noise: 0.02,
             fates: vec![
@@ -121,8 +118,8 @@ impl Recipe {
         if !(self.noise >= 0.0 && self.noise.is_finite()) {
             return wrong("noise", "zero or more");
         }
-        if self.tokens == 0 || self.held_out == 0 {
-            return wrong("tokens", "some tokens to fit to and some to judge on");
+        if self.tokens < 100 {
+            return wrong("tokens", "at least 100: some to fit to and a tenth to judge on");
         }
         if self.planted() == 0 || 2 * (self.nested + self.correlated) + self.dense > self.planted() {
             return wrong("fates", "enough features for the nested, correlated and dense ones");

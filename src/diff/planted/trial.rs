@@ -1,0 +1,152 @@
+//! One planted world, one fit: plant, fit, class, score.
+
+use super::{Planted, PlantedTokens, Recipe, Score, score};
+use crate::activations::{ActivationStore, import};
+use crate::dictionaries::{FitSettings, fit};
+use crate::diff::{DiffSettings, features};
+use crate::error::{Error, Result, io};
+use crate::progress::Observer;
+use safetensors::tensor::{Dtype, TensorView};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// A planted world on disk, ready for any number of fits.
+#[derive(Clone, Debug)]
+pub struct PlantedStore {
+    planted: Planted,
+    store: ActivationStore,
+    held_out: PlantedTokens,
+}
+
+/// One row of the table `planted`: what one fit found of one planted world.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PlantedRow {
+    /// The recipe.
+    pub recipe: String,
+    /// The seed of the planted world.
+    pub seed: u64,
+    /// The seed of the fit.
+    pub fit_seed: u64,
+    /// Active features a token.
+    pub k: u64,
+    /// Planted features with this fate; the fates are listed one a row, `all` sums them up.
+    pub fate: String,
+    /// How many were planted.
+    pub planted: u64,
+    /// How many are hit.
+    pub hits: u64,
+    /// How many are hit and rightly classed.
+    pub right: u64,
+    /// Live features that were given a class (`all` only, as all below).
+    pub classed: Option<u64>,
+    /// Of these: hits wrongly classed.
+    pub misclassed: Option<u64>,
+    /// Of these: duplicates.
+    pub duplicates: Option<u64>,
+    /// Of these: splits.
+    pub splits: Option<u64>,
+    /// Of these: mixtures.
+    pub mixtures: Option<u64>,
+    /// Live features left undecided.
+    pub undecided: Option<u64>,
+}
+
+impl PlantedStore {
+    /// Plants `recipe` under `seed` and writes its tokens to `file` as plain safetensors.
+    ///
+    /// # Errors
+    /// If the recipe is not sound or the file cannot be written.
+    pub fn new(recipe: &Recipe, seed: u64, file: &Path) -> Result<Self> {
+        let planted = Planted::new(recipe, seed)?;
+        let tokens = planted.tokens(0..recipe.tokens);
+        let bytes: Vec<u8> = tokens.activations.iter().flat_map(|x| x.to_le_bytes()).collect();
+        let shape = vec![recipe.tokens, recipe.variants.len(), recipe.d_model];
+        let view = TensorView::new(Dtype::F32, shape, &bytes)
+            .map_err(|error| Error::work(format!("planted activations have a wrong shape: {error}")))?;
+        safetensors::serialize_to_file([("activations", view)], None, file)
+            .map_err(|error| io("write", file, std::io::Error::other(error)))?;
+        let store = import(file, &recipe.variants)?;
+        let held_out = planted.tokens(store.held_out());
+        Ok(Self { planted, store, held_out })
+    }
+
+    /// The activations.
+    pub fn store(&self) -> &ActivationStore {
+        &self.store
+    }
+
+    /// Fits a dictionary with `k` active features a token under `fit_seed`, classes its features on the
+    /// tokens that no fit sees, and scores them. The size of the dictionary is the recipe's.
+    ///
+    /// # Errors
+    /// If settings are not sound, or a stop was asked for.
+    pub fn trial(
+        &self,
+        fit_settings: &FitSettings,
+        diff_settings: &DiffSettings,
+        k: usize,
+        fit_seed: u64,
+        observer: &Observer,
+    ) -> Result<Score> {
+        let features_wanted = self.planted.recipe().features;
+        let settings = FitSettings { features: features_wanted, k, ..fit_settings.clone() };
+        let dictionary = fit(&self.store, &settings, fit_seed, None, observer)?;
+        let range = self.store.held_out();
+        let found =
+            features(&dictionary, &self.store, range, diff_settings, &|id| id.to_string(), observer)?;
+        score(&self.planted, &self.held_out, &dictionary, &found.features)
+    }
+
+    /// The rows of one trial's score: one per fate, and `all`.
+    pub fn rows(&self, score: &Score, k: usize, fit_seed: u64) -> Vec<PlantedRow> {
+        let mut fates: Vec<&str> = score.planted.iter().map(|outcome| outcome.fate.as_str()).collect();
+        fates.sort_unstable();
+        fates.dedup();
+        let row = |fate: &str| {
+            let of_fate = || score.planted.iter().filter(|outcome| fate == "all" || outcome.fate == fate);
+            let summary = |count: usize| (fate == "all").then_some(count as u64);
+            PlantedRow {
+                recipe: self.planted.recipe().name.clone(),
+                seed: self.planted.seed(),
+                fit_seed,
+                k: k as u64,
+                fate: fate.to_owned(),
+                planted: of_fate().count() as u64,
+                hits: of_fate().filter(|outcome| outcome.hit).count() as u64,
+                right: of_fate().filter(|outcome| outcome.right).count() as u64,
+                classed: summary(score.classed),
+                misclassed: summary(score.misclassed),
+                duplicates: summary(score.duplicates),
+                splits: summary(score.splits),
+                mixtures: summary(score.mixtures),
+                undecided: summary(score.undecided),
+            }
+        };
+        fates.into_iter().chain(["all"]).map(row).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[ignore]
+    fn explore() {
+        let folder = tempfile::tempdir().unwrap();
+        let seeds: u64 = std::env::var("SEEDS").map_or(1, |s| s.parse().unwrap());
+        for recipe in [Recipe::easy(), Recipe::hard()] {
+            for seed in 0..seeds {
+                let start = std::time::Instant::now();
+                let world = PlantedStore::new(&recipe, seed, &folder.path().join("a.safetensors")).unwrap();
+                println!("plant {:?}", start.elapsed());
+                for k in &recipe.k {
+                    let start = std::time::Instant::now();
+                    let score = world.trial(&FitSettings::default(), &DiffSettings::default(), *k, 1, &Observer::silent()).unwrap();
+                    println!("{} seed {seed} k {k} {:?}: recall {:.3} precision {:.3} hits {} classed {} right {} mis {} dup {} split {} mix {} und {}", recipe.name, start.elapsed(), score.recall(), score.precision(), score.planted.iter().filter(|o| o.hit).count(), score.classed, score.right, score.misclassed, score.duplicates, score.splits, score.mixtures, score.undecided);
+                    for row in world.rows(&score, *k, 1) { println!("  {:30} {} {} {}", row.fate, row.planted, row.hits, row.right); }
+                }
+            }
+        }
+    }
+}
