@@ -13,6 +13,44 @@ struct World {
     differences: Vec<DifferenceRow>,
 }
 
+/// An effect row with nothing special about it.
+pub(super) fn effect(receiver: &str) -> EffectRow {
+    EffectRow {
+        hypothesis: "h".into(),
+        condition: "h".into(),
+        set: "transfer".into(),
+        set_size: Some(8),
+        receiver: receiver.into(),
+        donor: None,
+        edit: "zero".into(),
+        dose: None,
+        readout: "joint".into(),
+        suite: "countdown".into(),
+        axis: "transfer".into(),
+        endpoint: "pass".into(),
+        kind: "necessary".into(),
+        declared: true,
+        direction: "decrease".into(),
+        baseline: 0.5,
+        edited: 0.5,
+        headroom: Some(0.5),
+        ceiling: None,
+        effect: 0.0,
+        ci_low: 0.0,
+        ci_high: 0.0,
+        p_zero: 1.0,
+        p_controls: None,
+        controls: 59,
+        mde: None,
+        problems: 60,
+        samples: 4,
+        fired_prompt: Some(0.1),
+        fired_response: Some(0.1),
+        delta_norm: Some(0.1),
+        untestable: false,
+    }
+}
+
 const TRANSFER: (&str, &str, &str) = ("countdown", "transfer", "pass");
 const SAFETY: (&str, &str, &str) = ("refusal", "safety", "refuse");
 
@@ -29,6 +67,7 @@ impl World {
         let (suite, axis, endpoint) = suite;
         let mut stream = Stream::new(1, &format!("{name} {suite}"), &[]);
         let values: Vec<f64> = (0..60).map(|_| mean + 0.02 * f64::from(stream.normal())).collect();
+        let effect_row = effect("rl");
         let effect = values.iter().sum::<f64>() / 60.0;
         for (problem, value) in values.iter().enumerate() {
             self.differences.push(DifferenceRow {
@@ -56,36 +95,16 @@ impl World {
         self.effects.push(EffectRow {
             hypothesis: name.into(),
             condition: name.into(),
-            set: "transfer".into(),
-            set_size: Some(8),
-            receiver: "rl".into(),
-            donor: None,
-            edit: "zero".into(),
-            dose: None,
-            readout: "joint".into(),
             suite: suite.into(),
             axis: axis.into(),
             endpoint: endpoint.into(),
-            kind: "necessary".into(),
             declared,
-            direction: "decrease".into(),
-            baseline: 0.5,
             edited: 0.5 + effect,
-            headroom: Some(0.5),
-            ceiling: None,
             effect,
             ci_low: effect,
             ci_high: effect,
             p_zero: sign_flip(&values, Alternative::TwoSided, 1),
-            p_controls: None,
-            controls: 59,
-            mde: None,
-            problems: 60,
-            samples: 4,
-            fired_prompt: Some(0.1),
-            fired_response: Some(0.1),
-            delta_norm: Some(0.1),
-            untestable: false,
+            ..effect_row
         });
     }
 

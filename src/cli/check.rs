@@ -3,7 +3,7 @@
 //! To add `check model`: write `check_model.rs` as any verb's file, then add one line to [`CheckCommand`]
 //! and one to [`check`].
 
-use super::{Context, check_objectives};
+use super::{Context, check_objectives, check_planted};
 use crate::error::Result;
 use clap::Subcommand;
 
@@ -18,10 +18,13 @@ pub(crate) struct CheckArguments {
 enum CheckCommand {
     /// Compare our losses and gradients with a file of reference numbers.
     Objectives(check_objectives::CheckObjectivesArguments),
+    /// Plant features whose fate is known, fit, class, and count what is found.
+    Planted(check_planted::CheckPlantedArguments),
 }
 
 pub(crate) fn check(arguments: CheckArguments, context: &Context) -> Result<()> {
     match arguments.command {
         CheckCommand::Objectives(arguments) => check_objectives::check_objectives(arguments, context),
+        CheckCommand::Planted(arguments) => check_planted::check_planted(arguments, context),
     }
 }

@@ -16,7 +16,10 @@
 
 mod check;
 mod check_objectives;
+mod check_planted;
+mod claims;
 mod context;
+mod diff;
 mod flags;
 mod logging;
 mod printer;
@@ -46,6 +49,10 @@ struct Arguments {
 enum Command {
     /// Post-train one model by one method.
     Train(train::TrainArguments),
+    /// Say what changed between the variants of a dictionary, feature by feature.
+    Diff(diff::DiffArguments),
+    /// Decide the declared hypotheses from the tables of an experiment.
+    Claims(claims::ClaimsArguments),
     /// Verify one thing and say how well it holds.
     Check(check::CheckArguments),
     /// Draw the page of a study again from its tables.
@@ -55,6 +62,8 @@ enum Command {
 fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
         Command::Train(arguments) => train::train(arguments, context),
+        Command::Diff(arguments) => diff::diff(arguments, context),
+        Command::Claims(arguments) => claims::claims(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),
         Command::Report(arguments) => report::report(arguments, context),
     }

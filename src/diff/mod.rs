@@ -9,6 +9,7 @@ mod classes;
 mod contexts;
 mod decoders;
 mod features;
+mod lens;
 pub mod planted;
 mod rows;
 mod scaling;
@@ -16,5 +17,6 @@ mod settings;
 
 pub use classes::{Change, Class, Cuts, Estimate};
 pub use features::{FeatureDiff, features};
+pub use lens::{LensTokens, add_lens, lens_tokens};
 pub use rows::{Cell, ContextRow, FeatureRow};
 pub use settings::{ContextSettings, DiffSettings};

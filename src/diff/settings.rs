@@ -14,11 +14,13 @@ pub struct DiffSettings {
     pub cuts: Cuts,
     /// Which contexts are kept for each feature.
     pub contexts: ContextSettings,
+    /// Tokens in each `promoted_…` and `suppressed_…` column.
+    pub lens_tokens: usize,
 }
 
 impl Default for DiffSettings {
     fn default() -> Self {
-        Self { tokens: 100_000, cuts: Cuts::default(), contexts: ContextSettings::default() }
+        Self { tokens: 100_000, cuts: Cuts::default(), contexts: ContextSettings::default(), lens_tokens: 8 }
     }
 }
 

@@ -431,6 +431,36 @@ pub const TIMINGS: TableSpec = TableSpec {
     ],
 };
 
+/// What `fit` and `diff` find of planted activations.
+pub const PLANTED: TableSpec = TableSpec {
+    name: "planted",
+    about: "One row per planted world, fit and fate (`check planted`); fate `all` sums a fit up.",
+    columns: &[
+        fixed("recipe", ColumnType::Text, "easy or hard"),
+        fixed("seed", ColumnType::Integer, "the seed of the planted world"),
+        fixed("fit_seed", ColumnType::Integer, "the seed of the fit"),
+        fixed("k", ColumnType::Integer, "active features a token"),
+        fixed("fate", ColumnType::Text, "variants in which the features are present, and the change; or all"),
+        fixed("planted", ColumnType::Integer, "planted features"),
+        fixed("hits", ColumnType::Integer, "of these, matched one to one with a score of at least .8"),
+        fixed("right", ColumnType::Integer, "of these, given the right presence and change"),
+        fixed("classed", ColumnType::Integer, "live features that were given a class"),
+        fixed("misclassed", ColumnType::Integer, "of these, hits that are wrongly classed"),
+        fixed(
+            "duplicates",
+            ColumnType::Integer,
+            "of these, features whose planted feature is already matched",
+        ),
+        fixed(
+            "splits",
+            ColumnType::Integer,
+            "of these, a planted direction that fires on a part of its tokens",
+        ),
+        fixed("mixtures", ColumnType::Integer, "of these, all others"),
+        fixed("undecided", ColumnType::Integer, "live features left undecided"),
+    ],
+};
+
 /// Every table, in the order in which a study makes them. Append yours.
 pub const ALL: &[&TableSpec] = &[
     &EVALUATIONS,
@@ -444,4 +474,5 @@ pub const ALL: &[&TableSpec] = &[
     &CLAIMS,
     &TRAINING,
     &TIMINGS,
+    &PLANTED,
 ];

@@ -12,11 +12,13 @@
 //! Every draw is keyed by (seed, purpose, index): a token is the same whichever range it is read in.
 
 mod matching;
+mod pool;
 mod recipe;
 mod score;
 mod tokens;
 mod trial;
 
+pub use pool::{Pooled, pool};
 pub use recipe::{Fate, Recipe};
 pub use score::{Score, score};
 pub use tokens::PlantedTokens;

@@ -92,8 +92,7 @@ impl PlantedStore {
         let settings = FitSettings { features: features_wanted, k, ..fit_settings.clone() };
         let dictionary = fit(&self.store, &settings, fit_seed, None, observer)?;
         let range = self.store.held_out();
-        let found =
-            features(&dictionary, &self.store, range, diff_settings, &|id| id.to_string(), observer)?;
+        let found = features(&dictionary, &self.store, range, diff_settings, &|id| id.to_string(), observer)?;
         score(&self.planted, &self.held_out, &dictionary, &found.features)
     }
 
@@ -123,30 +122,5 @@ impl PlantedStore {
             }
         };
         fates.into_iter().chain(["all"]).map(row).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    #[ignore]
-    fn explore() {
-        let folder = tempfile::tempdir().unwrap();
-        let seeds: u64 = std::env::var("SEEDS").map_or(1, |s| s.parse().unwrap());
-        for recipe in [Recipe::easy(), Recipe::hard()] {
-            for seed in 0..seeds {
-                let start = std::time::Instant::now();
-                let world = PlantedStore::new(&recipe, seed, &folder.path().join("a.safetensors")).unwrap();
-                println!("plant {:?}", start.elapsed());
-                for k in &recipe.k {
-                    let start = std::time::Instant::now();
-                    let score = world.trial(&FitSettings::default(), &DiffSettings::default(), *k, 1, &Observer::silent()).unwrap();
-                    println!("{} seed {seed} k {k} {:?}: recall {:.3} precision {:.3} hits {} classed {} right {} mis {} dup {} split {} mix {} und {}", recipe.name, start.elapsed(), score.recall(), score.precision(), score.planted.iter().filter(|o| o.hit).count(), score.classed, score.right, score.misclassed, score.duplicates, score.splits, score.mixtures, score.undecided);
-                    for row in world.rows(&score, *k, 1) { println!("  {:30} {} {} {}", row.fate, row.planted, row.hits, row.right); }
-                }
-            }
-        }
     }
 }

@@ -1,0 +1,134 @@
+//! The logit lens: which tokens a direction in the residual stream would promote, read directly.
+//!
+//! logits = U (w * d), with w the weight of the final norm and U the unembedding. The norm's division is
+//! left out: it scales all logits alike and so moves no rank.
+
+use super::rows::{Cell, FeatureRow};
+use crate::dictionaries::Dictionary;
+use crate::error::{Error, Result};
+use crate::model::{Model, NormKind};
+use candle_core::{Device, Tensor};
+
+/// Directions that go through the unembedding at once.
+const BLOCK: usize = 256;
+
+/// The tokens that a direction moves most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LensTokens {
+    /// Promoted, most first.
+    pub promoted: Vec<u32>,
+    /// Suppressed, most first.
+    pub suppressed: Vec<u32>,
+}
+
+/// The `count` tokens that each of `directions` `[n, d_model]` promotes and suppresses most in `model`.
+///
+/// # Errors
+/// If a direction is not as wide as the model.
+pub fn lens_tokens(model: &Model, directions: &[f32], count: usize) -> Result<Vec<LensTokens>> {
+    let config = model.config();
+    let name = format!("{}.weight", config.family.names().final_norm);
+    let norm = model.parameters().get(&name).ok_or_else(|| {
+        Error::work(format!("the model has no parameter `{name}`, which the logit lens needs"))
+    })?;
+    let weight: Vec<f32> = norm.value().to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+    let mut found = Vec::with_capacity(directions.len() / config.d_model);
+    for block in directions.chunks(BLOCK * config.d_model) {
+        let mut scaled = Vec::with_capacity(block.len());
+        for direction in block.chunks_exact(config.d_model) {
+            // LayerNorm takes the mean away, RMSNorm does not.
+            let mean = match config.norm {
+                NormKind::Layer => direction.iter().sum::<f32>() / config.d_model as f32,
+                _ => 0.0,
+            };
+            let through = direction.iter().zip(&weight).map(|(d, w)| (d - mean) * (w + config.norm_offset));
+            scaled.extend(through);
+        }
+        let hidden = Tensor::from_vec(scaled, (block.len() / config.d_model, config.d_model), &Device::Cpu)?;
+        let logits: Vec<Vec<f32>> = model.logits(&hidden)?.to_vec2()?;
+        found.extend(logits.iter().map(|logits| extremes(logits, count)));
+    }
+    Ok(found)
+}
+
+fn extremes(logits: &[f32], count: usize) -> LensTokens {
+    let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+    order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
+    let promoted = order.iter().take(count).copied().collect();
+    let suppressed = order.iter().rev().take(count).copied().collect();
+    LensTokens { promoted, suppressed }
+}
+
+/// Adds the columns `promoted_<variant>` and `suppressed_<variant>` to the rows of every feature, for each
+/// of `models` by the dictionary's name of the variant. `count` tokens each, joined by spaces.
+///
+/// # Errors
+/// If the dictionary has no such variant, or a model has no tokenizer or another width.
+pub fn add_lens(
+    rows: &mut [FeatureRow],
+    dictionary: &Dictionary,
+    models: &[(String, Model)],
+    count: usize,
+) -> Result<()> {
+    for (name, model) in models {
+        let variant = dictionary.variants().iter().position(|variant| variant == name).ok_or_else(|| {
+            Error::request(format!("the dictionary has no variant `{name}`"))
+                .hint(format!("its variants are {}", dictionary.variants().join(", ")))
+        })?;
+        if model.config().d_model != dictionary.d_model() {
+            return Err(Error::request(format!(
+                "model `{name}`: expected width {}, found {}",
+                dictionary.d_model(),
+                model.config().d_model
+            )));
+        }
+        let tokenizer = model.tokenizer()?;
+        let text = |ids: &[u32]| {
+            let names = ids.iter().map(|id| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
+            names.collect::<Vec<_>>().join(" ")
+        };
+        let mut directions = Vec::with_capacity(rows.len() * dictionary.d_model());
+        for row in rows.iter() {
+            directions.extend_from_slice(dictionary.decoder(row.feature as usize, variant));
+        }
+        for (row, tokens) in rows.iter_mut().zip(lens_tokens(model, &directions, count)?) {
+            row.per_variant.insert(format!("promoted_{name}"), Cell::Text(text(&tokens.promoted)));
+            row.per_variant.insert(format!("suppressed_{name}"), Cell::Text(text(&tokens.suppressed)));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Config, LlamaShape};
+
+    #[test]
+    fn a_tokens_own_unembedding_promotes_it() {
+        let shape = LlamaShape {
+            vocabulary: 40,
+            d_model: 16,
+            layers: 1,
+            heads: 2,
+            d_mlp: 24,
+            max_positions: 32,
+            bos: None,
+            eos: None,
+            pad: None,
+        };
+        let model = Model::initialise(&Config::llama(&shape).unwrap(), 3, &Device::Cpu).unwrap();
+        let embedding: Vec<Vec<f32>> =
+            model.parameters().get("model.embed_tokens.weight").unwrap().value().to_vec2().unwrap();
+        let negative: Vec<f32> = embedding[5].iter().map(|x| -x).collect();
+        let found = lens_tokens(&model, &[embedding[11].clone(), negative].concat(), 3).unwrap();
+        assert_eq!(found[0].promoted[0], 11);
+        assert_eq!(found[1].suppressed[0], 5);
+    }
+
+    #[test]
+    fn extremes_are_ranked() {
+        let tokens = extremes(&[0.0, 3.0, -1.0, 2.0], 2);
+        assert_eq!((tokens.promoted, tokens.suppressed), (vec![1, 3], vec![2, 0]));
+    }
+}
