@@ -1,11 +1,11 @@
 //! Tables in, one self-contained HTML page out.
 //!
-//! 1. [`collect`] gathers the tables of a study's artifacts into `tables/`, with the facts of the study
+//! 1. `collect` gathers the tables of a study's artifacts into `tables/`, with the facts of the study
 //!    ([`StudyFacts`]) beside them.
-//! 2. [`data`] reads their rows. A table that is not there is an empty one.
-//! 3. Each file of [`sections`] turns rows into one section: paragraphs, figures, tables ([`view`]).
-//!    A figure is panels ([`panel`]) with axes ([`axis`]) and marks ([`marks`]), drawn by plotters.
-//! 4. [`page`] fills the template. Everything is escaped; only the drawn figures and the page's own style
+//! 2. `data` reads their rows. A table that is not there is an empty one.
+//! 3. Each file of `sections` turns rows into one section: paragraphs, figures, tables (`view`).
+//!    A figure is panels (`panel`) with axes (`axis`) and marks (`marks`), drawn by plotters.
+//! 4. `page` fills the template. Everything is escaped; only the drawn figures and the page's own style
 //!    and script are not, and the content security policy lets nothing else act.
 //!
 //! A page says no more than its tables: verdicts are read from `claims`, never made here.

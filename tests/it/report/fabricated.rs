@@ -343,7 +343,7 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
                     "ceiling": if *receiver == "base" { Value::Null } else { json!(baseline + 1.3 * effect) },
                     "effect": effect, "ci_low": effect - 0.04, "ci_high": effect + 0.04,
                     "p_zero": if declared { 0.0004 } else { 0.4 }, "p_controls": if declared { json!(0.0167) } else { Value::Null },
-                    "controls": 59, "mde": 0.055, "problems": 161, "samples": 4, "fired_prompt": 0.21, "fired_response": 0.35, "untestable": false, "kind": "necessary", "headroom": 0.4, "delta_norm": 0.3,
+                    "controls": 59, "mde": 0.055, "problems": 161, "samples": 4, "fired_prompt": 0.21, "fired_response": 0.35, "untestable": false, "kind": if explored { "exploratory" } else { "necessary" }, "headroom": 0.4, "delta_norm": 0.3,
                 }));
             }
             for draw in 0..59_u64 {

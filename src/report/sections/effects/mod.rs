@@ -15,8 +15,11 @@ use crate::report::panel::Panel;
 use crate::report::scale::Scale;
 use crate::report::view::{Block, Section};
 
-/// What undeclared conditions carry in the place of a hypothesis.
-const EXPLORATORY: &str = "exploratory";
+/// Whether a row is of the condition that a hypothesis declares, on whatever suite: not one of its ceilings,
+/// doses, or repetitions in another receiver.
+fn is_declared_set(row: &EffectRow) -> bool {
+    matches!(row.kind.as_str(), "necessary" | "sufficient")
+}
 
 /// The colours of declared sets, in the order of the hypotheses.
 const SETS: [Colour; 4] = [VERMILLION, GREEN, PURPLE, ORANGE];
@@ -32,7 +35,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
     if !planes.is_empty() {
         let caption = format!(
-            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals (simultaneous over hypotheses where it was declared, pointwise elsewhere). Small grey points: its matched control sets, same edit, same random numbers. Hollow: exploratory edits, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
+            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small grey points: its matched control sets, same edit, same random numbers. Hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
             problems(data),
         );
         let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
@@ -63,7 +66,7 @@ fn receivers(data: &Data) -> Vec<&str> {
 
 fn hypotheses(data: &Data) -> Vec<&str> {
     let mut names: Vec<&str> = Vec::new();
-    for row in data.effects.iter().filter(|row| row.hypothesis != EXPLORATORY) {
+    for row in data.effects.iter().filter(|row| is_declared_set(row)) {
         if !names.contains(&row.hypothesis.as_str()) {
             names.push(&row.hypothesis);
         }
@@ -92,13 +95,19 @@ fn legend(data: &Data) -> Vec<Key> {
     legend
 }
 
-/// The interval of a row: the claim's simultaneous one where the row was declared.
+/// The interval of a row: the claim's simultaneous one where the claim has one for it.
 fn interval(data: &Data, row: &EffectRow) -> (f64, f64) {
-    let claim = data.claims.iter().find(|claim| row.declared && claim.hypothesis == row.hypothesis);
-    match claim.map(|claim| (claim.ci_low, claim.ci_high)) {
-        Some((Some(low), Some(high))) => (low, high),
-        _ => (row.ci_low, row.ci_high),
-    }
+    let claim = data.claims.iter().find(|claim| claim.hypothesis == row.hypothesis && is_declared_set(row));
+    let simultaneous = claim.and_then(|claim| {
+        let is_other =
+            claim.other_suite.as_ref() == Some(&row.suite) && claim.other_effect == Some(row.effect);
+        match (row.declared, is_other) {
+            (true, _) => claim.ci_low.zip(claim.ci_high),
+            (false, true) => claim.other_ci_low.zip(claim.other_ci_high),
+            (false, false) => None,
+        }
+    });
+    simultaneous.unwrap_or((row.ci_low, row.ci_high))
 }
 
 /// The control sets that stand beside a row.

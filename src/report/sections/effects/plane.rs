@@ -1,6 +1,6 @@
 //! One receiver's plane: effect on transfer across, effect on safety up.
 
-use super::{EXPLORATORY, cloud, controls, interval, look, room, whole};
+use super::{cloud, controls, interval, is_declared_set, look, room, whole};
 use crate::experiments::EffectRow;
 use crate::report::axis::Axis;
 use crate::report::data::Data;
@@ -23,23 +23,27 @@ pub(super) fn panel(data: &Data, receiver: &str) -> Option<Panel> {
     let first = places.first()?;
     let (mut back, mut front, mut reach) = (Vec::new(), Vec::new(), vec![(0.0, 0.0)]);
     for place in &places {
-        if place.across.hypothesis == EXPLORATORY {
-            explored(place, &mut back, &mut reach);
-        } else {
+        if is_declared_set(place.across) {
             declared(data, place, &mut back, &mut front, &mut reach);
+        } else if place.across.kind != "ceiling" {
+            explored(place, &mut back, &mut reach);
         }
     }
-    let (whole_across, whole_up) = (whole(first.across), whole(first.up));
+    let whole_across = places.iter().find_map(|place| whole(place.across));
+    let whole_up = places.iter().find_map(|place| whole(place.up));
     reach.push((whole_across.unwrap_or(0.0), whole_up.unwrap_or(0.0)));
     let x = axis(first.across, reach.iter().map(|place| place.0));
     let y = axis(first.up, reach.iter().map(|place| place.1));
     let mut marks = beyond(first, &x, &y);
     marks.push(Mark::Level { y: 0.0, colour: AXIS, dashed: false, label: String::new() });
     marks.push(Mark::Position { x: 0.0, colour: AXIS, dashed: false, label: String::new() });
-    let dashed = (MUTED, true, String::new());
-    let (colour, dashed, label) = dashed;
-    marks.extend(whole_across.map(|x| Mark::Position { x, colour, dashed, label: label.clone() }));
-    marks.extend(whole_up.map(|y| Mark::Level { y, colour, dashed, label }));
+    marks.extend(whole_across.map(|x| Mark::Position {
+        x,
+        colour: MUTED,
+        dashed: true,
+        label: String::new(),
+    }));
+    marks.extend(whole_up.map(|y| Mark::Level { y, colour: MUTED, dashed: true, label: String::new() }));
     marks.append(&mut back);
     marks.append(&mut front);
     Some(Panel { size: (380, 340), ..Panel::new(receiver, x, y, marks) })
@@ -130,5 +134,10 @@ fn beyond(place: &Place<'_>, x: &Axis, y: &Axis) -> Vec<Mark> {
 fn hint(place: &Place<'_>) -> String {
     let write = |row: &EffectRow| Scale::of(&row.endpoint).difference(row.effect);
     let (act, hypothesis) = (act(place.across), &place.across.hypothesis);
-    format!("{act} ({hypothesis}): transfer {}, safety {}", write(place.across), write(place.up))
+    let dose = place
+        .across
+        .dose
+        .filter(|dose| *dose != 1.0)
+        .map_or_else(String::new, |dose| format!(" at dose {dose}"));
+    format!("{act}{dose} ({hypothesis}): transfer {}, safety {}", write(place.across), write(place.up))
 }

@@ -1,14 +1,15 @@
 //! Every measured edit as a row.
 
-use super::{EXPLORATORY, whole};
+use super::{is_declared_set, whole};
 use crate::experiments::EffectRow;
 use crate::report::data::Data;
 use crate::report::numbers::{p_value, percent, short};
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet, Tone};
 
-const COLUMNS: [(&str, &str); 16] = [
+const COLUMNS: [(&str, &str); 17] = [
     ("Hypothesis", "The name in the study, or exploratory"),
+    ("Kind", "Declared; the declared edit elsewhere (necessary, sufficient); ceiling; exploratory"),
     ("Receiver", "The variant whose forward pass is edited"),
     ("Set", "Features (how many), direction or head"),
     ("Edit", "What is done to it, and the dose"),
@@ -31,7 +32,7 @@ pub(super) fn sheet(data: &Data) -> Sheet {
     let caption = "Every measured edit, on the measuring half. Intervals here are pointwise; only declared rows carry claims. MDE: the smallest effect that would have been found with power .8.";
     let mut sheet = Sheet::new("effects-table", caption, &COLUMNS).sortable();
     let mut rows: Vec<&EffectRow> = data.effects.iter().collect();
-    rows.sort_by_key(|row| (row.hypothesis == EXPLORATORY, !row.declared));
+    rows.sort_by_key(|row| (!row.declared, !is_declared_set(row), row.kind != "ceiling"));
     sheet.rows = rows.into_iter().map(|row| cells(data, row)).collect();
     sheet
 }
@@ -41,16 +42,18 @@ fn cells(data: &Data, row: &EffectRow) -> Vec<Cell> {
     let optional = |value: Option<f64>, write: &dyn Fn(f64) -> String| {
         value.map_or_else(|| Cell::text("\u{2013}"), |value| Cell::number(write(value), value))
     };
-    let dose = row.dose.map_or_else(String::new, |dose| format!(" {}", short(dose)));
+    let dose = row
+        .dose
+        .filter(|dose| *dose != 1.0)
+        .map_or_else(String::new, |dose| format!(" \u{d7} {}", short(dose)));
     let effect = if row.untestable {
         Cell::text("untestable").toned(Tone::Open)
     } else {
         Cell::number(scale.difference(row.effect), row.effect)
     };
-    let hypothesis =
-        if row.declared { format!("{} (declared)", row.hypothesis) } else { row.hypothesis.clone() };
     vec![
-        Cell::text(hypothesis),
+        Cell::text(&row.hypothesis),
+        Cell::text(if row.declared { "declared" } else { &row.kind }),
         Cell::text(&row.receiver).coloured(data.colour(&row.receiver)),
         Cell::text(row.set_size.map_or_else(|| row.set.clone(), |size| format!("{} ({size})", row.set))),
         Cell::text(format!("{}{dose}", row.edit.replace('_', " "))),
