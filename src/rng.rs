@@ -75,7 +75,7 @@ impl Stream {
     /// An index drawn with probability proportional to its weight. `None` if no weight is positive.
     pub fn weighted(&mut self, weights: &[f64]) -> Option<usize> {
         let total: f64 = weights.iter().sum();
-        if !(total > 0.0) {
+        if total.is_nan() || total <= 0.0 {
             return None;
         }
         let mut left = self.uniform_f64() * total;
