@@ -1,0 +1,89 @@
+//! One claim as a short paragraph.
+
+use crate::claims::{ClaimRow, Verdict};
+use crate::experiments::EffectRow;
+use crate::report::data::Data;
+use crate::report::numbers::p_value;
+use crate::report::scale::Scale;
+
+/// What was done, what it changed, and why that decides or does not decide the hypothesis.
+pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
+    let scale = Scale::of(&claim.endpoint);
+    let row = data.effects.iter().find(|row| row.declared && row.hypothesis == claim.hypothesis);
+    let act = row.map_or_else(|| format!("The edit of {} in {}", quoted(&claim.set), claim.receiver), act);
+    let mut sentences = vec![
+        if claim.verdict == Verdict::Undecided { "Not shown.".to_owned() } else { String::new() },
+        format!(
+            "{act} changed {} on {} by {} {} ({}, p\u{a0}=\u{a0}{} after correction, n\u{a0}=\u{a0}{} problems).",
+            claim.endpoint.replace('_', " "),
+            claim.suite,
+            scale.difference(claim.effect),
+            scale.unit(),
+            interval(scale, claim.ci_low, claim.ci_high),
+            p_value(claim.p_corrected),
+            claim.problems,
+        ),
+        sentence(&claim.reason),
+    ];
+    if let (Some(suite), Some(effect)) = (&claim.other_suite, claim.other_effect) {
+        sentences.push(format!(
+            "On the other axis, {suite}, the same edit changed {} ({}).",
+            Scale::Share.difference(effect),
+            interval(Scale::Share, claim.other_ci_low, claim.other_ci_high),
+        ));
+    }
+    if let Some(beyond) = claim.beyond_base {
+        sentences.push(format!(
+            "Beyond what the same edit does to {}: {} ({}).",
+            data.base(),
+            scale.difference(beyond),
+            interval(scale, claim.beyond_base_low, claim.beyond_base_high),
+        ));
+    }
+    sentences.retain(|sentence| !sentence.is_empty());
+    sentences.join(" ")
+}
+
+/// A reason as a sentence of its own.
+fn sentence(reason: &str) -> String {
+    let mut letters = reason.chars();
+    match letters.next() {
+        Some(first) => format!("{}{}.", first.to_uppercase(), letters.as_str().trim_end_matches('.')),
+        None => String::new(),
+    }
+}
+
+/// An edit in words, as the subject of a sentence.
+pub(in crate::report::sections) fn act(row: &EffectRow) -> String {
+    let set = match row.set_size {
+        Some(1) => format!("the set {} (1 feature)", quoted(&row.set)),
+        Some(size) => format!("the set {} ({size} features)", quoted(&row.set)),
+        None => quoted(&row.set),
+    };
+    let receiver = &row.receiver;
+    let donor = row.donor.as_deref().unwrap_or("another variant");
+    match row.edit.as_str() {
+        "zero" => format!("Removing {set} from {receiver}"),
+        "mean" => format!("Holding {set} at its mean in {receiver}"),
+        "resample" => format!("Replacing {set} in {receiver} by its value on another problem"),
+        "clamp" => format!("Clamping {set} in {receiver}"),
+        "steer" => format!("Adding {set} to {receiver}"),
+        "transplant" => format!("Giving {set} in {receiver} the directions of {donor}"),
+        "project_out" => format!("Projecting {set} out of {receiver}"),
+        "whole_difference" => format!("Replacing the whole activation of {receiver} by that of {donor}"),
+        "error_only" => format!("Giving {receiver} what the dictionary misses of {donor}"),
+        other => format!("The edit {} of {set} in {receiver}", quoted(other)),
+    }
+}
+
+fn quoted(name: &str) -> String {
+    format!("\u{201c}{name}\u{201d}")
+}
+
+/// An interval of differences in words.
+pub(super) fn interval(scale: Scale, low: Option<f64>, high: Option<f64>) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => scale.interval(low, high),
+        _ => "no interval".to_owned(),
+    }
+}

@@ -1,0 +1,60 @@
+//! The claims as a table.
+
+use super::claim::interval;
+use super::tone;
+use crate::claims::ClaimRow;
+use crate::report::data::Data;
+use crate::report::numbers::p_value;
+use crate::report::scale::Scale;
+use crate::report::view::{Cell, Sheet};
+
+const COLUMNS: [(&str, &str); 12] = [
+    ("Hypothesis", "The name in the study"),
+    ("Verdict", "By the decision rule of the protocol"),
+    ("Receiver", "The variant whose forward pass is edited"),
+    ("Set", "The features that are edited"),
+    ("Declared on", "Endpoint and suite"),
+    ("Effect#", "Percentage points for shares, nats for log-odds"),
+    ("Interval#", "Simultaneous over all declared hypotheses and their other axes"),
+    ("p zero#", "Sign flip over problems"),
+    ("p controls#", "Rank among matched controls"),
+    ("p corrected#", "The larger of the two, corrected for the number of hypotheses"),
+    ("Controls#", "Matched control sets, and how many the study needs"),
+    ("Stability", "Repetitions over dictionary and training seeds that agree"),
+];
+
+/// One row for each declared hypothesis.
+pub(super) fn sheet(data: &Data) -> Sheet {
+    let correction = data.claims.first().map_or("", |claim| claim.correction.as_str());
+    let correction = match correction {
+        "holm" => "Holm",
+        "bh" => "Benjamini-Hochberg",
+        "by" => "Benjamini-Yekutieli",
+        other => other,
+    };
+    let caption = format!(
+        "Claims. Effects are paired differences on the measuring half. Intervals hold for all declared hypotheses at once. A hypothesis must pass both the sign flip over problems and its rank among matched controls; correction: {correction}.",
+    );
+    let mut sheet = Sheet::new("claims", caption, &COLUMNS);
+    sheet.rows = data.claims.iter().map(|claim| cells(data, claim)).collect();
+    sheet
+}
+
+fn cells(data: &Data, claim: &ClaimRow) -> Vec<Cell> {
+    let scale = Scale::of(&claim.endpoint);
+    let p = |p: f64| Cell::number(p_value(p), p);
+    vec![
+        Cell::text(&claim.hypothesis),
+        Cell::text(claim.verdict.name()).toned(tone(claim.verdict)),
+        Cell::text(&claim.receiver).coloured(data.colour(&claim.receiver)),
+        Cell::text(&claim.set),
+        Cell::text(format!("{}, {}", claim.endpoint.replace('_', " "), claim.suite)),
+        Cell::number(scale.difference(claim.effect), claim.effect),
+        Cell::text(interval(scale, claim.ci_low, claim.ci_high)),
+        p(claim.p_zero),
+        p(claim.p_controls),
+        p(claim.p_corrected),
+        Cell::text(format!("{} of {}", claim.controls, claim.needed_controls)),
+        Cell::text(&claim.stability),
+    ]
+}
