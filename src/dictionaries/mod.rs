@@ -31,3 +31,5 @@ pub use dictionary::{Dictionary, FeatureReader};
 pub use fit::{FitSettings, Normalise, Sparsity, fit, fit_pair};
 pub use metrics::{DictionaryRow, metrics, metrics_pair};
 pub use spec::{Activation, Kind, Site, Spec};
+#[cfg(test)]
+pub(crate) use weights::Weights;

@@ -122,3 +122,22 @@ impl DifferenceRow {
         self.edited - self.baseline
     }
 }
+
+/// One row of the table `sets`: a feature of a set that a hypothesis edits.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetRow {
+    /// The hypothesis.
+    pub hypothesis: String,
+    /// The set's name in the study.
+    pub set: String,
+    /// The variant whose forward pass is edited.
+    pub receiver: String,
+    /// The feature.
+    pub feature: u64,
+    /// Its place in the set, from 1.
+    pub rank: u64,
+    /// Its attribution: the effect that editing it alone should have, to first order, in units of the endpoint.
+    pub score: Option<f64>,
+    /// Its class, where `diff` was run.
+    pub class: Option<String>,
+}

@@ -29,4 +29,4 @@ mod writer;
 pub use edit::{Edit, Positions};
 pub use reference::{CodeBank, Reference};
 pub use tally::{Part, Tallies, Tally};
-pub use writer::{Decoders, Position, Writer};
+pub use writer::{Decoders, FeatureDelta, Position, Writer};

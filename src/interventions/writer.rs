@@ -2,6 +2,7 @@
 
 use super::edit::Edit;
 use super::reference::{CodeBank, Reference};
+use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result};
 use std::sync::Arc;
 
@@ -33,10 +34,64 @@ pub trait Decoders {
 pub struct Position<'a> {
     /// The activations of all variants at this token, `[variants, d_model]`, in the dictionary's order.
     pub joint: &'a [f32],
-    /// Firing features (at least those of the writer's set) in increasing order, with their joint codes.
-    pub codes: &'a [(u32, f32)],
+    /// Firing features, at least those of the writer's set, in increasing order.
+    pub features: &'a [u32],
+    /// Their joint codes.
+    pub values: &'a [f32],
     /// (problem, sample, position): what draws of `resample` are keyed by.
     pub key: [u64; 3],
+}
+
+impl<'a> Position<'a> {
+    fn codes(&self) -> impl Iterator<Item = (u32, f32)> + 'a {
+        self.features.iter().copied().zip(self.values.iter().copied())
+    }
+}
+
+/// How one feature's code becomes its share of a delta: `constant + code * slope`. Either may be empty,
+/// which is zero.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FeatureDelta {
+    /// Written wherever the edit may act.
+    pub constant: Vec<f32>,
+    /// Written in proportion to the code.
+    pub slope: Vec<f32>,
+}
+
+impl FeatureDelta {
+    /// Of one feature under an edit of features; empty for the others. For `resample` it is what the edit
+    /// takes away, not what it puts in its place. `variants` are the indices of receiver and donor.
+    ///
+    /// # Panics
+    /// If the feature or a variant is not in the dictionary.
+    pub fn of(
+        edit: &Edit,
+        dose: f32,
+        feature: u32,
+        (receiver, donor): (usize, Option<usize>),
+        dictionary: &dyn Decoders,
+        reference: &Reference,
+    ) -> Self {
+        let scaled = |scale: f32| dictionary.decoder(feature, receiver).iter().map(|x| scale * x).collect();
+        match (edit, donor) {
+            (Edit::Zero | Edit::Resample, _) => Self { constant: Vec::new(), slope: scaled(-dose) },
+            (Edit::Mean, _) => {
+                Self { constant: scaled(dose * reference.mean(feature)), slope: scaled(-dose) }
+            }
+            (Edit::Clamp, _) => {
+                Self { constant: scaled(dose * reference.percentile(feature)), slope: scaled(-1.0) }
+            }
+            (Edit::Steer, _) => {
+                Self { constant: scaled(dose * reference.percentile(feature)), slope: Vec::new() }
+            }
+            (Edit::Transplant(_), Some(donor)) => {
+                let own = dictionary.decoder(feature, receiver);
+                let pairs = dictionary.decoder(feature, donor).iter().zip(own);
+                Self { constant: Vec::new(), slope: pairs.map(|(donor, own)| dose * (donor - own)).collect() }
+            }
+            _ => Self::default(),
+        }
+    }
 }
 
 /// Computes the delta of one edit on one target in one receiver. Cheap to clone.
@@ -84,52 +139,38 @@ impl Writer {
         let receiver = dictionary.variant(receiver)?;
         let donor = edit.donor().map(|donor| dictionary.variant(donor)).transpose()?;
         let features = sorted(set, dictionary.features())?;
-        let own = |feature: u32| dictionary.decoder(feature, receiver);
-        let scaled = |feature: u32, scale: f32| own(feature).iter().map(move |x| scale * x);
-        let negative = || gather(&features, |feature| scaled(feature, -1.0).collect());
-        let constant = |level: &dyn Fn(u32) -> f32| {
-            let mut sum = vec![0.0; dictionary.d_model()];
-            for feature in features.iter() {
-                sum.iter_mut().zip(scaled(*feature, level(*feature))).for_each(|(sum, term)| *sum += term);
-            }
-            Arc::<[f32]>::from(sum)
+        let all: Arc<[u32]> = (0..dictionary.features() as u32).collect();
+        let whole = Edit::Transplant(edit.donor().unwrap_or_default().to_owned());
+        let delta = |edit: &Edit, dose: f32, feature: u32| {
+            FeatureDelta::of(edit, dose, feature, (receiver, donor), dictionary, reference)
         };
-        let nothing = || Arc::<[f32]>::from(Vec::new());
-        let percentile = |feature: u32| dose * reference.percentile(feature);
-        let difference = |donor: usize, feature: u32| -> Vec<f32> {
-            let pairs = dictionary.decoder(feature, donor).iter().zip(own(feature));
-            pairs.map(|(donor, own)| donor - own).collect()
+        let slopes = |edit: &Edit, dose: f32, features: &[u32]| -> Arc<[f32]> {
+            features.iter().flat_map(|feature| delta(edit, dose, *feature).slope).collect()
         };
-        let all: Vec<u32> = (0..dictionary.features() as u32).collect();
-        let rule = match (edit, donor) {
-            (Edit::Zero, _) => Rule::Affine { constant: nothing(), weights: negative() },
-            (Edit::Mean, _) => {
-                Rule::Affine { constant: constant(&|feature| reference.mean(feature)), weights: negative() }
-            }
-            (Edit::Clamp, _) => Rule::Affine { constant: constant(&percentile), weights: negative() },
-            (Edit::Steer, _) => Rule::Affine { constant: constant(&percentile), weights: nothing() },
-            (Edit::Resample, _) => {
-                Rule::Resample { decoders: gather(&features, |f| own(f).to_vec()), bank: bank.clone() }
-            }
-            (Edit::Transplant(_), Some(donor)) => Rule::Affine {
-                constant: nothing(),
-                weights: gather(&features, |feature| difference(donor, feature)),
-            },
-            (Edit::WholeDifference(_), Some(donor)) => Rule::Whole { donor },
-            (Edit::ErrorOnly(_), Some(donor)) => {
-                Rule::Missed { donor, weights: gather(&all, |feature| difference(donor, feature)) }
-            }
-            _ => {
+        let (features, dose, rule) = match (edit, donor) {
+            (Edit::ProjectOut | Edit::AddDirection, _) => {
                 return Err(Error::request(format!("expected an edit of features, found `{edit}`"))
                     .hint("project_out and add_direction take a direction"));
             }
+            (Edit::Resample, _) => {
+                let slopes = slopes(&Edit::Zero, -1.0, &features);
+                (features, dose, Rule::Resample { decoders: slopes, bank: bank.clone() })
+            }
+            (Edit::WholeDifference(_), Some(donor)) => (Arc::from(Vec::new()), dose, Rule::Whole { donor }),
+            (Edit::ErrorOnly(_), Some(donor)) => {
+                let weights = slopes(&whole, 1.0, &all);
+                (all, dose, Rule::Missed { donor, weights })
+            }
+            _ => {
+                let mut constant = vec![0.0; dictionary.d_model()];
+                for feature in features.iter() {
+                    add(&mut constant, 1.0, &delta(edit, dose, *feature).constant);
+                }
+                let weights = slopes(edit, dose, &features);
+                let features = if weights.is_empty() { Arc::from(Vec::new()) } else { features };
+                (features, 1.0, Rule::Affine { constant: constant.into(), weights })
+            }
         };
-        let features = match edit {
-            Edit::Steer | Edit::WholeDifference(_) => Arc::from(Vec::new()),
-            Edit::ErrorOnly(_) => Arc::from(all),
-            _ => features,
-        };
-        let dose = if matches!(edit, Edit::Clamp | Edit::Steer) { 1.0 } else { dose };
         Ok(Self { receiver, d_model: dictionary.d_model(), dose, features, rule })
     }
 
@@ -164,7 +205,7 @@ impl Writer {
         Self { rule, dose: 1.0, ..self.clone() }
     }
 
-    /// The features whose joint codes [`Position::codes`] must hold, in increasing order.
+    /// The features whose joint codes a [`Position`] must hold, in increasing order.
     pub fn features(&self) -> &[u32] {
         &self.features
     }
@@ -190,16 +231,16 @@ impl Writer {
         match &self.rule {
             Rule::Affine { constant, weights } => {
                 add(delta, 1.0, constant);
-                self.add_codes(at.codes, 1.0, weights, delta);
+                self.add_codes(at.codes(), 1.0, weights, delta);
             }
             Rule::Resample { decoders, bank } => {
-                self.add_codes(bank.draw(at.key), 1.0, decoders, delta);
-                self.add_codes(at.codes, -1.0, decoders, delta);
+                self.add_codes(bank.draw(at.key).iter().copied(), 1.0, decoders, delta);
+                self.add_codes(at.codes(), -1.0, decoders, delta);
             }
             Rule::Whole { donor } => self.difference(*donor, at, delta),
             Rule::Missed { donor, weights } => {
                 self.difference(*donor, at, delta);
-                self.add_codes(at.codes, -1.0, weights, delta);
+                self.add_codes(at.codes(), -1.0, weights, delta);
             }
             Rule::ProjectOut { direction } => {
                 let along: f32 =
@@ -229,14 +270,20 @@ impl Writer {
     }
 
     /// Adds `sign * sum_S f_j w_j`, walking the two sorted lists together.
-    fn add_codes(&self, codes: &[(u32, f32)], sign: f32, weights: &[f32], delta: &mut [f32]) {
+    fn add_codes(
+        &self,
+        codes: impl Iterator<Item = (u32, f32)>,
+        sign: f32,
+        weights: &[f32],
+        delta: &mut [f32],
+    ) {
         if weights.is_empty() {
             return;
         }
         let mut rows = self.features.iter().zip(weights.chunks_exact(self.d_model)).peekable();
         for (feature, value) in codes {
-            while rows.next_if(|(candidate, _)| *candidate < feature).is_some() {}
-            if let Some((_, row)) = rows.next_if(|(candidate, _)| *candidate == feature) {
+            while rows.next_if(|(candidate, _)| **candidate < feature).is_some() {}
+            if let Some((_, row)) = rows.next_if(|(candidate, _)| **candidate == feature) {
                 add(delta, sign * value, row);
             }
         }
@@ -245,10 +292,6 @@ impl Writer {
 
 fn add(delta: &mut [f32], scale: f32, vector: &[f32]) {
     delta.iter_mut().zip(vector).for_each(|(delta, x)| *delta += scale * x);
-}
-
-fn gather(features: &[u32], row: impl Fn(u32) -> Vec<f32>) -> Arc<[f32]> {
-    features.iter().flat_map(|feature| row(*feature)).collect()
 }
 
 fn sorted(set: &[u32], count: usize) -> Result<Arc<[u32]>> {
@@ -263,14 +306,32 @@ fn sorted(set: &[u32], count: usize) -> Result<Arc<[u32]>> {
     }
 }
 
+impl Decoders for Dictionary {
+    fn features(&self) -> usize {
+        self.features()
+    }
+
+    fn d_model(&self) -> usize {
+        self.d_model()
+    }
+
+    fn variants(&self) -> &[String] {
+        self.variants()
+    }
+
+    fn decoder(&self, feature: u32, variant: usize) -> &[f32] {
+        self.decoder(feature as usize, variant)
+    }
+}
+
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
 
     /// Two variants, three features, d_model 2.
-    pub(crate) struct Small {
-        pub(crate) variants: Vec<String>,
-        pub(crate) decoders: Vec<[[f32; 2]; 2]>,
+    struct Small {
+        variants: Vec<String>,
+        decoders: Vec<[[f32; 2]; 2]>,
     }
 
     impl Decoders for Small {
@@ -288,7 +349,7 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn small() -> Small {
+    fn small() -> Small {
         Small {
             variants: vec!["base".into(), "rl".into()],
             decoders: vec![[[1.0, 0.0], [2.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]], [[0.0, 0.0], [1.0, 1.0]]],
@@ -300,8 +361,12 @@ pub(crate) mod tests {
         let bank = CodeBank::new(1, vec![vec![(0, 4.0)]]);
         let writer = Writer::new(&edit, dose, set, receiver, &small(), &reference, &bank).unwrap();
         let mut delta = vec![9.0; 2];
-        let codes = [(0, 3.0), (2, 1.0)];
-        let at = Position { joint: &[1.0, 2.0, 10.0, 20.0], codes: &codes, key: [1, 2, 3] };
+        let at = Position {
+            joint: &[1.0, 2.0, 10.0, 20.0],
+            features: &[0, 2],
+            values: &[3.0, 1.0],
+            key: [1, 2, 3],
+        };
         let acted = writer.delta(at, &mut delta);
         (delta, acted)
     }
@@ -342,7 +407,7 @@ pub(crate) mod tests {
         let set = |features: &[u32]| {
             Writer::new(&Edit::Zero, 1.0, features, "rl", &small(), &Reference::default(), &nothing).unwrap()
         };
-        let at = Position { joint: &[0.0; 4], codes: &[(0, 3.0)], key: [0; 3] };
+        let at = Position { joint: &[0.0; 4], features: &[0], values: &[3.0], key: [0; 3] };
         let mut delta = vec![0.0; 2];
         assert!(set(&[0]).borrowed_by(&[0.0, 1.0]).delta(at, &mut delta));
         assert_eq!(delta, [0.0, 6.0]);
@@ -352,7 +417,7 @@ pub(crate) mod tests {
 
     #[test]
     fn directions_are_normalised_and_a_projection_leaves_nothing_along_them() {
-        let at = Position { joint: &[3.0, 4.0], codes: &[], key: [0; 3] };
+        let at = Position { joint: &[3.0, 4.0], features: &[], values: &[], key: [0; 3] };
         let mut delta = vec![0.0; 2];
         Writer::along(&Edit::ProjectOut, 1.0, &[0.0, 5.0], 0).unwrap().delta(at, &mut delta);
         assert_eq!(delta, [0.0, -4.0]);

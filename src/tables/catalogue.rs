@@ -140,6 +140,25 @@ pub const CONTROLS: TableSpec = TableSpec {
     ],
 };
 
+/// Table `sets`.
+pub const SETS: TableSpec = TableSpec {
+    name: "sets",
+    about: "One row per feature of a set that a hypothesis edits.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+        fixed("set", ColumnType::Text, "the set's name in the study"),
+        fixed("receiver", ColumnType::Text, "the variant whose forward pass is edited"),
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("rank", ColumnType::Integer, "its place in the set, from 1"),
+        fixed(
+            "score",
+            ColumnType::Float,
+            "its attribution: the effect of editing it alone, to first order, in units of the endpoint",
+        ),
+        fixed("class", ColumnType::Text, "its class; null where no diff was made"),
+    ],
+};
+
 /// Paired differences by problem, for the tests that claims make.
 pub const DIFFERENCES: TableSpec = TableSpec {
     name: "differences",
@@ -469,6 +488,7 @@ pub const ALL: &[&TableSpec] = &[
     &EFFECTS,
     &CONTROLS,
     &DIFFERENCES,
+    &SETS,
     &FEATURES,
     &CONTEXTS,
     &CLAIMS,

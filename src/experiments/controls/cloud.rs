@@ -2,8 +2,9 @@
 
 use super::balance::Balance;
 use super::search::{Target, search};
-use super::stock::{Stock, Write};
+use super::stock::{Scratch, Stock};
 use crate::error::{Error, Result};
+use crate::interventions::FeatureDelta;
 use crate::rng::Stream;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -65,7 +66,7 @@ pub struct ControlSet {
 /// If the set is empty.
 pub fn draw(
     stock: &Stock,
-    writes: &[Write],
+    deltas: &[FeatureDelta],
     set: &[u32],
     count: usize,
     tolerance: f64,
@@ -75,8 +76,8 @@ pub fn draw(
     if set.is_empty() {
         return Err(Error::work("there is no feature in the set, so nothing to match controls to"));
     }
-    let width = writes.iter().map(|write| write.slope.len().max(write.constant.len())).max().unwrap_or(0);
-    let target = Target::new(stock, writes, set, tolerance);
+    let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
+    let target = Target::new(stock, deltas, set, tolerance);
     let quota = |cloud: usize| (count + Cloud::ALL.len() - 1 - cloud) / Cloud::ALL.len();
     let features: Vec<Cloud> =
         Cloud::ALL.into_iter().filter(|cloud| *cloud != Cloud::RandomDirection).collect();
@@ -102,6 +103,13 @@ pub fn draw(
     controls
         .extend((0..directions as u64).map(|draw| random_direction(&target, set, width, draw, seed, key)));
     Ok(controls)
+}
+
+/// How well one set's footprint matches another's on a stock.
+pub fn balance(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], control: &[u32]) -> Balance {
+    let mut scratch = Scratch::default();
+    let tested = stock.footprint(set, deltas, &mut scratch);
+    Balance::new(&stock.cells, &tested, &stock.footprint(control, deltas, &mut scratch))
 }
 
 /// Distinct draws of one cloud: the matched ones first, then the others by their balance.
@@ -158,9 +166,9 @@ mod tests {
 
     #[test]
     fn controls_match_the_set_in_size_rate_and_energy_and_never_contain_it() {
-        let (stock, writes) = random_stock(200);
+        let (stock, deltas) = random_stock(200);
         let set = [3, 8, 15, 100];
-        let controls = draw(&stock, &writes, &set, 59, 0.2, 7, 1).unwrap();
+        let controls = draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap();
         assert_eq!(controls.len(), 59);
         for control in &controls {
             assert_eq!(control.features.len(), set.len());
@@ -183,16 +191,16 @@ mod tests {
         assert_eq!(clouds[3], 14, "{clouds:?}");
         assert_eq!(
             controls,
-            draw(&stock, &writes, &set, 59, 0.2, 7, 1).unwrap(),
+            draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap(),
             "the seed decides every draw"
         );
     }
 
     #[test]
     fn a_set_that_nothing_resembles_gets_unmatched_controls_that_say_so() {
-        let (mut stock, writes) = random_stock(50);
+        let (mut stock, deltas) = random_stock(50);
         stock.firing[3].iter_mut().for_each(|(_, code)| *code *= 100.0);
-        let controls = draw(&stock, &writes, &[3], 20, 0.2, 7, 1).unwrap();
+        let controls = draw(&stock, &deltas, &[3], 20, 0.2, 7, 1).unwrap();
         let (directions, features): (Vec<_>, Vec<_>) =
             controls.iter().partition(|control| control.cloud == Cloud::RandomDirection);
         assert!(directions.iter().all(|control| control.matched));

@@ -1,6 +1,6 @@
 //! Matched control sets (PROTOCOL 4).
 //!
-//! A set is selected for what it does, so it also fires often and writes much; a control must do so too.
+//! A set is selected for what it does, so it also fires often and deltas much; a control must do so too.
 //!
 //! 1. [`Stock`] knows, on tokens of the selection half, where every feature fires, how strongly, and to
 //!    which cell (suite x prompt/response) each token belongs.
@@ -19,5 +19,5 @@ mod search;
 mod stock;
 
 pub use balance::{Balance, CellBalance};
-pub use cloud::{Cloud, ControlSet, draw};
-pub use stock::{Cell, FeatureTraits, Stock, Write};
+pub use cloud::{Cloud, ControlSet, balance, draw};
+pub use stock::{Cell, FeatureTraits, Stock};

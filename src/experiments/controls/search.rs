@@ -2,7 +2,8 @@
 
 use super::balance::{Balance, gap, gaps};
 use super::cloud::Cloud;
-use super::stock::{CellUse, Scratch, Stock, Write};
+use super::stock::{CellUse, Scratch, Stock};
+use crate::interventions::FeatureDelta;
 use crate::rng::Stream;
 
 /// Candidates among which a swap takes the one that fits best.
@@ -15,7 +16,7 @@ const STARTS: usize = 3;
 /// What is to be matched, and what each feature by itself would do.
 pub(super) struct Target<'a> {
     stock: &'a Stock,
-    writes: &'a [Write],
+    deltas: &'a [FeatureDelta],
     set: Vec<u32>,
     tolerance: f64,
     footprint: Vec<CellUse>,
@@ -25,11 +26,11 @@ pub(super) struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    pub(super) fn new(stock: &'a Stock, writes: &'a [Write], set: &[u32], tolerance: f64) -> Self {
+    pub(super) fn new(stock: &'a Stock, deltas: &'a [FeatureDelta], set: &[u32], tolerance: f64) -> Self {
         let mut scratch = Scratch::default();
-        let footprint = stock.footprint(set, writes, &mut scratch);
+        let footprint = stock.footprint(set, deltas, &mut scratch);
         let alone = (0..stock.firing.len() as u32)
-            .map(|feature| stock.footprint(&[feature], writes, &mut scratch))
+            .map(|feature| stock.footprint(&[feature], deltas, &mut scratch))
             .collect();
         let shifts = || {
             set.iter().filter_map(|feature| stock.traits.get(*feature as usize)).map(|traits| traits.shift)
@@ -37,7 +38,7 @@ impl<'a> Target<'a> {
         let shift_floor = 0.1 * shifts().map(f64::abs).sum::<f64>();
         Self {
             stock,
-            writes,
+            deltas,
             set: set.to_vec(),
             tolerance,
             footprint,
@@ -108,14 +109,14 @@ pub(super) fn search(
     let mut best: Option<(f64, Vec<u32>, Vec<CellUse>)> = None;
     for _ in 0..STARTS {
         let Some(mut set) = start(target, pools, &mut stream) else { continue };
-        let mut footprint = target.stock.footprint(&set, target.writes, &mut scratch);
+        let mut footprint = target.stock.footprint(&set, target.deltas, &mut scratch);
         let mut gaps = target.gaps_of(&set, &footprint, shift);
         for _ in 0..SWAPS {
             if worst(&gaps) <= target.tolerance {
                 break;
             }
             let Some(swapped) = propose(target, pools, &set, &footprint, &mut stream) else { break };
-            let candidate = target.stock.footprint(&swapped, target.writes, &mut scratch);
+            let candidate = target.stock.footprint(&swapped, target.deltas, &mut scratch);
             let candidate_gaps = target.gaps_of(&swapped, &candidate, shift);
             if loss(&candidate_gaps) < loss(&gaps) {
                 (set, footprint, gaps) = (swapped, candidate, candidate_gaps);

@@ -1,6 +1,6 @@
 //! Where and how strongly features fire on selection tokens.
 
-use crate::interventions::Part;
+use crate::interventions::{FeatureDelta, Part};
 
 /// A group of tokens that is matched by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,15 +20,6 @@ pub struct FeatureTraits {
     pub shared: bool,
     /// Mean code on the receiver's texts less that on the reference variant's texts, same prompts.
     pub shift: f64,
-}
-
-/// How one feature's code becomes a delta: `constant + code * slope`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Write {
-    /// Written wherever the edit may act (empty: nothing).
-    pub constant: Vec<f32>,
-    /// Written in proportion to the code.
-    pub slope: Vec<f32>,
 }
 
 /// Firing of all features on the selection tokens of some cells.
@@ -73,23 +64,28 @@ impl Stock {
         sizes
     }
 
-    /// What `set` does per cell, when feature `j` writes `writes[j]`.
-    pub(super) fn footprint(&self, set: &[u32], writes: &[Write], scratch: &mut Scratch) -> Vec<CellUse> {
-        let width = writes.iter().map(|write| write.slope.len().max(write.constant.len())).max().unwrap_or(0);
+    /// What `set` does per cell, when the delta of feature `j` is `deltas[j]`.
+    pub(super) fn footprint(
+        &self,
+        set: &[u32],
+        deltas: &[FeatureDelta],
+        scratch: &mut Scratch,
+    ) -> Vec<CellUse> {
+        let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
         let mut constant = vec![0.0f32; width];
         scratch.delta.resize(self.cell_of_token.len() * width, 0.0);
         scratch.touched.resize(self.cell_of_token.len(), false);
         for feature in set {
-            let Some(write) = writes.get(*feature as usize) else { continue };
-            constant.iter_mut().zip(&write.constant).for_each(|(sum, x)| *sum += x);
+            let Some(delta) = deltas.get(*feature as usize) else { continue };
+            constant.iter_mut().zip(&delta.constant).for_each(|(sum, x)| *sum += x);
             let firing = self.firing.get(*feature as usize).map_or(&[][..], Vec::as_slice);
-            if write.slope.is_empty() {
+            if delta.slope.is_empty() {
                 continue;
             }
             for (token, code) in firing {
                 let token_index = *token as usize;
                 if let Some(row) = scratch.delta.get_mut(token_index * width..(token_index + 1) * width) {
-                    row.iter_mut().zip(&write.slope).for_each(|(sum, x)| *sum += code * x);
+                    row.iter_mut().zip(&delta.slope).for_each(|(sum, x)| *sum += code * x);
                     if !std::mem::replace(&mut scratch.touched[token_index], true) {
                         scratch.tokens.push(*token);
                     }
@@ -131,11 +127,11 @@ pub(super) mod tests {
     use crate::rng::Stream;
 
     /// A stock of `features` features on two cells of 400 tokens, with rates and strengths that vary.
-    pub(in crate::experiments::controls) fn random_stock(features: usize) -> (Stock, Vec<Write>) {
+    pub(in crate::experiments::controls) fn random_stock(features: usize) -> (Stock, Vec<FeatureDelta>) {
         let cell = |part| Cell { suite: "suite".into(), part };
         let cell_of_token: Vec<usize> = (0..800).map(|token| usize::from(token >= 400)).collect();
         let mut stream = Stream::new(1, "stock", &[]);
-        let mut writes = Vec::new();
+        let mut deltas = Vec::new();
         let mut firing = Vec::new();
         let mut traits = Vec::new();
         for feature in 0..features {
@@ -143,7 +139,10 @@ pub(super) mod tests {
             let fires = (0..800).filter(|_| stream.uniform() < rate).collect::<Vec<u32>>();
             firing
                 .push(fires.into_iter().map(|token| (token, strength * (0.5 + stream.uniform()))).collect());
-            writes.push(Write { constant: Vec::new(), slope: (0..4).map(|_| stream.normal()).collect() });
+            deltas.push(FeatureDelta {
+                constant: Vec::new(),
+                slope: (0..4).map(|_| stream.normal()).collect(),
+            });
             let class = if feature % 2 == 0 { "shared" } else { "specific" };
             traits.push(FeatureTraits {
                 class: class.into(),
@@ -153,24 +152,27 @@ pub(super) mod tests {
         }
         (
             Stock { cells: vec![cell(Part::Prompt), cell(Part::Response)], cell_of_token, firing, traits },
-            writes,
+            deltas,
         )
     }
 
     #[test]
     fn the_footprint_is_what_the_deltas_say_token_by_token() {
-        let (stock, mut writes) = random_stock(6);
+        let (stock, mut deltas) = random_stock(6);
         let set = [1, 4, 5];
         let mut scratch = Scratch::default();
-        let check = |writes: &[Write], footprint: &[CellUse]| {
+        let check = |deltas: &[FeatureDelta], footprint: &[CellUse]| {
             let mut sums = [(0.0, 0.0); 2];
             for token in 0..800u32 {
                 let mut delta = [0.0f64; 4];
                 for feature in set {
-                    let write = &writes[feature];
-                    delta.iter_mut().zip(&write.constant).for_each(|(sum, x)| *sum += f64::from(*x));
+                    let delta_of = &deltas[feature];
+                    delta.iter_mut().zip(&delta_of.constant).for_each(|(sum, x)| *sum += f64::from(*x));
                     for (_, code) in stock.firing[feature].iter().filter(|(at, _)| *at == token) {
-                        delta.iter_mut().zip(&write.slope).for_each(|(sum, x)| *sum += f64::from(code * x));
+                        delta
+                            .iter_mut()
+                            .zip(&delta_of.slope)
+                            .for_each(|(sum, x)| *sum += f64::from(code * x));
                     }
                 }
                 let squared: f64 = delta.iter().map(|x| x * x).sum();
@@ -184,10 +186,10 @@ pub(super) mod tests {
             }
         };
         let wanted: Vec<u32> = set.iter().map(|feature| *feature as u32).collect();
-        check(&writes, &stock.footprint(&wanted, &writes, &mut scratch));
-        let first = stock.footprint(&wanted, &writes, &mut scratch);
-        assert_eq!(first, stock.footprint(&wanted, &writes, &mut scratch), "the scratch is left clean");
-        writes.iter_mut().for_each(|write| write.constant = vec![0.1, 0.2, 0.0, -0.3]);
-        check(&writes, &stock.footprint(&wanted, &writes, &mut scratch));
+        check(&deltas, &stock.footprint(&wanted, &deltas, &mut scratch));
+        let first = stock.footprint(&wanted, &deltas, &mut scratch);
+        assert_eq!(first, stock.footprint(&wanted, &deltas, &mut scratch), "the scratch is left clean");
+        deltas.iter_mut().for_each(|delta| delta.constant = vec![0.1, 0.2, 0.0, -0.3]);
+        check(&deltas, &stock.footprint(&wanted, &deltas, &mut scratch));
     }
 }

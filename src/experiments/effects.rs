@@ -1,0 +1,142 @@
+//! From endpoint values by problem to rows of `effects`, `controls` and `differences`.
+
+use super::choose::Prepared;
+use super::hypothesis::{Axis, Direction};
+use super::measure::Measured;
+use super::rows::{ControlRow, DifferenceRow, EffectRow};
+use crate::interventions::Edit;
+use crate::rng::stable_hash;
+use crate::stats::{Alternative, Bootstrap, Summary, minimum_detectable_effect, p_controls, sign_flip};
+use crate::tasks::Suite;
+
+/// What a row says about a condition beside its numbers.
+pub(super) struct About<'a> {
+    pub(super) hypothesis: &'a str,
+    pub(super) condition: String,
+    pub(super) set: String,
+    pub(super) set_size: Option<u64>,
+    pub(super) receiver: &'a str,
+    pub(super) edit: &'a Edit,
+    pub(super) dose: f32,
+    pub(super) readout: &'a str,
+    pub(super) kind: &'a str,
+    pub(super) direction: Direction,
+    /// The endpoint on which it was declared, if this is the declared suite and receiver.
+    pub(super) declared: Option<String>,
+    pub(super) samples: usize,
+    pub(super) seed: u64,
+}
+
+/// Rows of one condition on one suite, for every endpoint.
+pub(super) fn rows(
+    about: &About<'_>,
+    (axis, suite): (Axis, &Suite),
+    measured: &Measured,
+    condition: usize,
+    ceiling: Option<usize>,
+    controls: &[ControlRow],
+) -> (Vec<EffectRow>, Vec<DifferenceRow>) {
+    let (mut effects, mut differences) = (Vec::new(), Vec::new());
+    let tallies = measured.tallies.get(condition).copied().unwrap_or_default();
+    let untestable = tallies.untestable().is_some();
+    for (endpoint, name) in measured.endpoints.iter().enumerate() {
+        let (baseline, edited) = (measured.of(0, endpoint), measured.of(condition, endpoint));
+        let paired: Vec<f64> =
+            edited.iter().zip(baseline).map(|(edited, baseline)| edited - baseline).collect();
+        let summary = Summary::of(&paired);
+        let key = stable_hash(&format!("{}/{}/{name}", about.condition, suite.name()));
+        let interval = Bootstrap::new(about.seed ^ key).mean(&paired);
+        let matched: Vec<f64> = controls
+            .iter()
+            .filter(|control| control.matched && control.endpoint == *name)
+            .map(|control| control.effect)
+            .collect();
+        let before = Summary::of(baseline).mean;
+        effects.push(EffectRow {
+            hypothesis: about.hypothesis.to_owned(),
+            condition: about.condition.clone(),
+            set: about.set.clone(),
+            set_size: about.set_size,
+            receiver: about.receiver.to_owned(),
+            donor: about.edit.donor().map(str::to_owned),
+            edit: about.edit.name().to_owned(),
+            dose: Some(f64::from(about.dose)),
+            readout: about.readout.to_owned(),
+            suite: suite.name().to_owned(),
+            axis: axis.name().to_owned(),
+            endpoint: name.clone(),
+            kind: about.kind.to_owned(),
+            declared: about.declared.as_ref() == Some(name),
+            direction: about.direction.name().to_owned(),
+            baseline: before,
+            edited: Summary::of(edited).mean,
+            headroom: headroom(suite, name, before, about.direction),
+            ceiling: ceiling.map(|ceiling| Summary::of(measured.of(ceiling, endpoint)).mean),
+            effect: summary.mean,
+            ci_low: interval.low,
+            ci_high: interval.high,
+            p_zero: sign_flip(&paired, Alternative::TwoSided, about.seed ^ key),
+            p_controls: (!matched.is_empty()).then(|| p_controls(summary.mean, &matched)),
+            controls: matched.len() as u64,
+            mde: Some(minimum_detectable_effect(summary.standard_error(), summary.units, 0.05, 0.8))
+                .filter(|effect| effect.is_finite()),
+            problems: measured.units.len() as u64,
+            samples: about.samples as u64,
+            fired_prompt: (tallies.prompt.positions > 0).then(|| tallies.prompt.rate()),
+            fired_response: (tallies.response.positions > 0).then(|| tallies.response.rate()),
+            delta_norm: Some(tallies.total().relative_norm()),
+            untestable,
+        });
+        differences.extend(measured.units.iter().zip(edited.iter().zip(baseline)).map(
+            |(unit, (edited, baseline))| DifferenceRow {
+                condition: about.condition.clone(),
+                suite: suite.name().to_owned(),
+                endpoint: name.clone(),
+                problem: unit.clone(),
+                baseline: *baseline,
+                edited: *edited,
+            },
+        ));
+    }
+    (effects, differences)
+}
+
+/// Rows of the controls of a hypothesis on one suite. `first` is the condition of the first control;
+/// `balances` are their worst gaps on this suite.
+pub(super) fn control_rows(
+    prepared: &Prepared,
+    suite: &Suite,
+    measured: &Measured,
+    first: usize,
+    balances: &[f64],
+    tolerance: f64,
+) -> Vec<ControlRow> {
+    let mut rows = Vec::new();
+    for (endpoint, name) in measured.endpoints.iter().enumerate() {
+        for (index, (control, balance)) in prepared.controls.iter().zip(balances).enumerate() {
+            rows.push(ControlRow {
+                hypothesis: prepared.hypothesis.name.clone(),
+                condition: prepared.hypothesis.name.clone(),
+                cloud: control.cloud.name().to_owned(),
+                draw: control.draw,
+                suite: suite.name().to_owned(),
+                endpoint: name.clone(),
+                effect: measured.effect(first + index, endpoint),
+                balance: *balance,
+                matched: *balance <= tolerance,
+            });
+        }
+    }
+    rows
+}
+
+/// How far an endpoint that is a share can move.
+fn headroom(suite: &Suite, endpoint: &str, baseline: f64, direction: Direction) -> Option<f64> {
+    let known = suite.endpoints().iter().find(|known| known.name == endpoint)?;
+    known.higher_is_better?;
+    Some(match direction {
+        Direction::Decrease => baseline,
+        Direction::Increase => 1.0 - baseline,
+        Direction::Either => baseline.max(1.0 - baseline),
+    })
+}

@@ -1,0 +1,285 @@
+//! Samples a suite under many conditions at once and scores what comes out.
+
+use super::lockstep::{Condition, Lockstep};
+use super::readout::Readout;
+use super::settings::ExperimentSettings;
+use crate::error::{Error, Result};
+use crate::evaluation::REFUSAL_LOG_ODDS;
+use crate::interventions::Tallies;
+use crate::model::{Finish, NextToken, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
+use crate::progress::Bar;
+use crate::progress::Observer;
+use crate::tasks::{Half, Problem, Suite};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is measured on: one suite's problems on one half, with the way of sampling.
+pub(super) struct Trial<'a> {
+    pub(super) readout: &'a Readout,
+    pub(super) settings: &'a ExperimentSettings,
+    pub(super) suite: &'a Suite,
+    pub(super) half: Half,
+    pub(super) seed: u64,
+}
+
+/// One completion under one condition.
+#[derive(Clone, Debug)]
+pub(super) struct Sampled {
+    pub(super) condition: usize,
+    /// Index of the prompt in [`Trial::problems`].
+    pub(super) problem: usize,
+    pub(super) sample: usize,
+    pub(super) tokens: Vec<u32>,
+    pub(super) truncated: bool,
+    /// The suite's endpoints, in order.
+    pub(super) scores: Vec<f64>,
+}
+
+/// Endpoint values by condition and problem.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Measured {
+    /// Names of the endpoints; the first is primary.
+    pub(super) endpoints: Vec<String>,
+    /// Problem ids (units), in order of first appearance.
+    pub(super) units: Vec<String>,
+    /// `[condition][endpoint][unit]`: the mean over a unit's prompts and samples.
+    pub(super) values: Vec<Vec<Vec<f64>>>,
+    /// What each condition really did.
+    pub(super) tallies: Vec<Tallies>,
+    /// Every completion, by condition, then prompt, then sample.
+    pub(super) completions: Vec<Sampled>,
+    /// Response tokens sampled, over all conditions.
+    pub(super) tokens: usize,
+}
+
+impl Measured {
+    /// Values by unit of one condition and endpoint.
+    pub(super) fn of(&self, condition: usize, endpoint: usize) -> &[f64] {
+        self.values.get(condition).and_then(|endpoints| endpoints.get(endpoint)).map_or(&[], Vec::as_slice)
+    }
+
+    /// The mean effect of a condition against condition 0, the baseline.
+    pub(super) fn effect(&self, condition: usize, endpoint: usize) -> f64 {
+        let pairs = self.of(condition, endpoint).iter().zip(self.of(0, endpoint));
+        let count = self.units.len().max(1) as f64;
+        pairs.map(|(edited, baseline)| edited - baseline).sum::<f64>() / count
+    }
+
+    /// The index of an endpoint by name.
+    pub(super) fn endpoint(&self, name: &str) -> Option<usize> {
+        self.endpoints.iter().position(|endpoint| endpoint == name)
+    }
+}
+
+impl Trial<'_> {
+    /// The prompts: the first of the suite's fair order that are on this half.
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let problems = self.suite.problems(self.seed).into_iter();
+        problems.filter(|problem| problem.half == self.half).take(self.settings.problems).collect()
+    }
+
+    /// Samples every problem under every condition in `receiver`. Equal problems and samples have equal random
+    /// numbers under all conditions. The first condition should be the baseline.
+    ///
+    /// # Errors
+    /// If a forward pass fails, or the observer asks to stop.
+    pub(super) fn measure(
+        &self,
+        receiver: usize,
+        conditions: &[Condition],
+        bar: &mut Bar,
+        observer: &Observer,
+    ) -> Result<Measured> {
+        let problems = self.problems();
+        let conditions: Arc<[Condition]> = conditions.into();
+        let rows = conditions.len() * self.settings.samples;
+        let mut measured = self.empty(&problems, conditions.len())?;
+        let mut log_odds = Vec::new();
+        for (first, chunk) in chunks(&problems, (self.settings.batch_rows / rows.max(1)).max(1)) {
+            observer.check()?;
+            let (mut sampled, odds) =
+                self.sample_chunk(receiver, &conditions, first, chunk, &mut measured, observer)?;
+            log_odds.extend(odds);
+            bar.advance(sampled.iter().map(|completion| completion.tokens.len() as u64).sum());
+            measured.completions.append(&mut sampled);
+        }
+        measured.completions.sort_by_key(|sampled| (sampled.condition, sampled.problem, sampled.sample));
+        measured.tokens = measured.completions.iter().map(|completion| completion.tokens.len()).sum();
+        average(&mut measured, &problems, conditions.len(), &log_odds);
+        Ok(measured)
+    }
+
+    fn empty(&self, problems: &[Problem], conditions: usize) -> Result<Measured> {
+        if problems.is_empty() {
+            return Err(Error::work(format!(
+                "suite `{}` has no problem on the half `{}`",
+                self.suite.name(),
+                self.half.name()
+            )));
+        }
+        let mut units: Vec<String> = Vec::new();
+        for problem in problems {
+            if !units.contains(&problem.id) {
+                units.push(problem.id.clone());
+            }
+        }
+        Ok(Measured {
+            endpoints: endpoints(self.suite),
+            units,
+            tallies: vec![Tallies::default(); conditions],
+            ..Measured::default()
+        })
+    }
+
+    /// Completions of some problems under all conditions, and the log-odds of (condition, problem).
+    fn sample_chunk(
+        &self,
+        receiver: usize,
+        conditions: &Arc<[Condition]>,
+        first: usize,
+        problems: &[Problem],
+        measured: &mut Measured,
+        observer: &Observer,
+    ) -> Result<(Vec<Sampled>, Vec<(usize, usize, f64)>)> {
+        let tokenizer = self.readout.model(receiver)?.tokenizer()?;
+        let mut prompts = Vec::new();
+        let mut rows = Vec::new();
+        for problem in problems {
+            let tokens = tokenizer.encode(&problem.prompt)?;
+            for condition in 0..conditions.len() {
+                prompts.push(Prompt { tokens: tokens.clone(), key: problem.key });
+                rows.push((condition, problem.key));
+            }
+        }
+        let source = || Lockstep::new(self.readout, receiver, conditions.clone(), &rows);
+        let mut lockstep = source()?;
+        let sampling = SampleSettings {
+            samples: self.settings.samples,
+            max_new_tokens: self.settings.max_new_tokens,
+            temperature: self.settings.temperature,
+            top_p: 1.0,
+            seed: self.seed,
+            stop: tokenizer.eos().into_iter().collect(),
+            batch_rows: prompts.len() * self.settings.samples,
+        };
+        let completions = sample(&mut lockstep, &prompts, &sampling, observer)?;
+        for (sum, tallies) in measured.tallies.iter_mut().zip(lockstep.tallies()) {
+            sum.add(tallies);
+        }
+        let sampled = completions
+            .into_iter()
+            .map(|completion| {
+                let (problem, condition) =
+                    (completion.prompt / conditions.len(), completion.prompt % conditions.len());
+                let truncated = completion.finish == Finish::Length;
+                let text = tokenizer.decode(&completion.tokens);
+                let scores = problems.get(problem).map_or_else(Vec::new, |problem| {
+                    self.suite.score(problem, &text, truncated).iter().map(|(_, value)| value).collect()
+                });
+                let problem = first + problem;
+                Sampled {
+                    condition,
+                    problem,
+                    sample: completion.sample,
+                    tokens: completion.tokens,
+                    truncated,
+                    scores,
+                }
+            })
+            .collect();
+        let odds = if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
+            let texts: Vec<Vec<u32>> = prompts.into_iter().map(|prompt| prompt.tokens).collect();
+            let logits = source()?.extend(&TokenBatch::new(&texts)?)?.to_vec2::<f32>()?;
+            let places = logits.iter().enumerate();
+            places
+                .map(|(row, logits)| {
+                    (row % conditions.len(), first + row / conditions.len(), log_odds(logits, refusal))
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        Ok((sampled, odds))
+    }
+}
+
+/// The endpoints of a suite: its scores, and the log-odds of refusing where that is one of them.
+pub(super) fn endpoints(suite: &Suite) -> Vec<String> {
+    let mut names: Vec<String> = suite.endpoints().iter().map(|endpoint| endpoint.name.to_owned()).collect();
+    if suite.refusal_word().is_some() {
+        names.push(REFUSAL_LOG_ODDS.to_owned());
+    }
+    names
+}
+
+/// The first token of a refusal, for suites with the continuous endpoint.
+pub(super) fn refusal_token(suite: &Suite, tokenizer: &Tokenizer) -> Option<Result<u32>> {
+    let word = suite.refusal_word()?;
+    let token = tokenizer.id(word);
+    Some(token.ok_or_else(|| Error::work(format!("the tokenizer has no token `{word}`"))))
+}
+
+/// `log p - log (1 - p)` of one token.
+fn log_odds(logits: &[f32], token: u32) -> f64 {
+    let is_token = |id: &usize| *id == token as usize;
+    let others =
+        || logits.iter().enumerate().filter(|(id, _)| !is_token(id)).map(|(_, logit)| f64::from(*logit));
+    let highest = others().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = others().map(|logit| (logit - highest).exp()).sum();
+    let own = logits.get(token as usize).map_or(f64::NEG_INFINITY, |logit| f64::from(*logit));
+    own - highest - sum.ln()
+}
+
+/// `(index of the first, items)` of consecutive chunks.
+fn chunks<T>(items: &[T], size: usize) -> impl Iterator<Item = (usize, &[T])> {
+    items.chunks(size).enumerate().map(move |(index, chunk)| (index * size, chunk))
+}
+
+fn average(
+    measured: &mut Measured,
+    problems: &[Problem],
+    conditions: usize,
+    log_odds: &[(usize, usize, f64)],
+) {
+    let unit_of: BTreeMap<&str, usize> =
+        measured.units.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
+    let unit =
+        |problem: usize| problems.get(problem).and_then(|problem| unit_of.get(problem.id.as_str())).copied();
+    let shape = || vec![vec![vec![0.0; measured.units.len()]; measured.endpoints.len()]; conditions];
+    let (mut sums, mut counts) = (shape(), shape());
+    let mut add = |condition: usize, endpoint: usize, problem: usize, value: f64| {
+        let Some(unit) = unit(problem) else { return };
+        if let Some(sum) =
+            sums.get_mut(condition).and_then(|row| row.get_mut(endpoint)).and_then(|row| row.get_mut(unit))
+        {
+            *sum += value;
+            counts[condition][endpoint][unit] += 1.0;
+        }
+    };
+    for sampled in &measured.completions {
+        for (endpoint, value) in sampled.scores.iter().enumerate() {
+            add(sampled.condition, endpoint, sampled.problem, *value);
+        }
+    }
+    for (condition, problem, value) in log_odds {
+        add(*condition, measured.endpoints.len() - 1, *problem, *value);
+    }
+    for (sum, count) in sums.iter_mut().flatten().flatten().zip(counts.iter().flatten().flatten()) {
+        *sum /= count;
+    }
+    measured.values = sums;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_odds_are_those_of_the_softmax() {
+        let logits = [1.0, 2.0, 0.5];
+        let total: f64 = logits.iter().map(|x| f64::from(*x).exp()).sum();
+        let p = 2.0f64.exp() / total;
+        assert!((log_odds(&logits, 1) - (p / (1.0 - p)).ln()).abs() < 1e-6);
+        assert_eq!(log_odds(&[1000.0, -1000.0], 0), 2000.0, "a ceiling does not overflow");
+    }
+}

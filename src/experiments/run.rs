@@ -1,0 +1,287 @@
+//! Every declared hypothesis with its controls, and the exploratory grid.
+
+use super::choose::{Prepared, prepare};
+use super::controls::balance;
+use super::effects::{About, control_rows, rows};
+use super::hypothesis::{Axis, Direction, Hypothesis};
+use super::inputs::{ExperimentInputs, Selection};
+use super::lockstep::Condition;
+use super::measure::Measured;
+use super::readout::Readout;
+use super::rows::{ControlRow, DifferenceRow, EffectRow, SetRow};
+use super::settings::ExperimentSettings;
+use crate::error::{At, Result};
+use crate::interventions::{Edit, Writer};
+use crate::progress::Observer;
+use crate::tasks::{Half, Suite};
+
+/// What experiments found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ExperimentTables {
+    /// Table `effects`.
+    pub effects: Vec<EffectRow>,
+    /// Table `controls`.
+    pub controls: Vec<ControlRow>,
+    /// Table `differences`.
+    pub differences: Vec<DifferenceRow>,
+    /// Table `sets`.
+    pub sets: Vec<SetRow>,
+    /// Response tokens sampled under some condition, for `timings`.
+    pub conditioned_tokens: usize,
+}
+
+/// Chooses the sets on the selection half, then measures every hypothesis with its controls on the
+/// measuring half; after that, if `settings.exploratory`, every set in every other receiver.
+///
+/// # Errors
+/// If a hypothesis refers to what is not there, a forward pass fails, or the observer asks to stop.
+pub fn run(
+    inputs: &ExperimentInputs,
+    hypotheses: &[Hypothesis],
+    settings: &ExperimentSettings,
+    seed: u64,
+    observer: &Observer,
+) -> Result<ExperimentTables> {
+    settings.check()?;
+    let readout = Readout::new(&inputs.models, inputs.dictionary.clone(), inputs.hook)?;
+    inputs.check(hypotheses, &readout)?;
+    let mut selection = Selection::new(inputs, &readout, settings, seed, observer);
+    let prepared = hypotheses
+        .iter()
+        .map(|hypothesis| prepare(&mut selection, hypothesis).at(format!("hypothesis `{}`", hypothesis.name)))
+        .collect::<Result<Vec<_>>>()?;
+    let mut tables = ExperimentTables::default();
+    for prepared in &prepared {
+        tables.sets.extend(prepared.rows.iter().cloned());
+        for (axis, suite) in &inputs.suites {
+            measure(&mut selection, prepared, (*axis, suite), &mut tables).at(format!(
+                "hypothesis `{}`, suite `{}`",
+                prepared.hypothesis.name,
+                suite.name()
+            ))?;
+        }
+        in_base(&selection, prepared, &mut tables)?;
+    }
+    if settings.exploratory {
+        for receiver in 0..readout.variants().len() {
+            explore(&selection, &prepared, receiver, &mut tables)?;
+        }
+    }
+    Ok(tables)
+}
+
+/// Whether a suite shows one of the two axes of the picture: the hypothesis's own, or the primary transfer
+/// or safety suite. Only these get controls.
+fn is_plane(selection: &Selection<'_>, prepared: &Prepared, suite: &Suite) -> bool {
+    let primary = |axis| selection.inputs.primary(axis).is_some_and(|primary| primary.name() == suite.name());
+    let other = match prepared.axis {
+        Axis::Safety => primary(Axis::Transfer),
+        Axis::Transfer | Axis::InDomain => primary(Axis::Safety),
+        Axis::Collateral => false,
+    };
+    suite.name() == prepared.suite.name() || other
+}
+
+/// One hypothesis on one suite: the set, its doses, both ceilings and, on the two axes, its controls.
+fn measure(
+    selection: &mut Selection<'_>,
+    prepared: &Prepared,
+    (axis, suite): (Axis, &Suite),
+    tables: &mut ExperimentTables,
+) -> Result<()> {
+    let hypothesis = &prepared.hypothesis;
+    let mut conditions = vec![
+        Condition::baseline(),
+        Condition::edited(&hypothesis.name, prepared.writer(selection, &prepared.features, hypothesis.dose)?),
+    ];
+    let mut extra: Vec<(Edit, f32, &str)> = Vec::new();
+    let donor = selection.readout.variants().get(prepared.other).cloned().unwrap_or_default();
+    if prepared.other != prepared.receiver {
+        extra.push((Edit::WholeDifference(donor.clone()), 1.0, "ceiling"));
+        extra.push((Edit::ErrorOnly(donor), 1.0, "ceiling"));
+    }
+    extra.extend(selection.settings.doses.iter().map(|dose| (hypothesis.edit.clone(), *dose, "exploratory")));
+    for (edit, dose, kind) in &extra {
+        let name = match *kind {
+            "ceiling" => format!("{} | {}", hypothesis.name, edit.name()),
+            _ => format!("{} | dose {dose}", hypothesis.name),
+        };
+        conditions
+            .push(Condition::edited(name, prepared.edit_writer(selection, edit, &prepared.features, *dose)?));
+    }
+    let first = conditions.len();
+    let plane = is_plane(selection, prepared, suite);
+    if plane {
+        for control in &prepared.controls {
+            conditions.push(prepared.control(selection, control)?);
+        }
+    }
+    let label = format!("{} on {}", hypothesis.name, suite.name());
+    let measured = sample(selection, suite, prepared.receiver, &conditions, &label, tables)?;
+    let controls = if plane {
+        let gaps = gaps(selection, prepared, suite)?;
+        control_rows(prepared, suite, &measured, first, &gaps, selection.settings.balance_tolerance)
+    } else {
+        Vec::new()
+    };
+    let ceiling = (prepared.other != prepared.receiver).then_some(2);
+    let mut about = about(selection, prepared, suite, &hypothesis.receiver);
+    for condition in 1..first {
+        let extra = condition.checked_sub(2).and_then(|index| extra.get(index));
+        about.condition.clone_from(&conditions[condition].name);
+        let own = match extra {
+            None => &controls[..],
+            Some((edit, dose, kind)) => {
+                (about.edit, about.dose, about.kind, about.declared) = (edit, *dose, *kind, None);
+                &[]
+            }
+        };
+        let (effects, differences) = rows(&about, (axis, suite), &measured, condition, ceiling, own);
+        tables.effects.extend(effects);
+        tables.differences.extend(differences);
+    }
+    tables.controls.extend(controls);
+    Ok(())
+}
+
+/// The worst gap of every control on a suite: for the hypothesis's own suite the one that it was matched on.
+fn gaps(selection: &mut Selection<'_>, prepared: &Prepared, suite: &Suite) -> Result<Vec<f64>> {
+    if suite.name() == prepared.suite.name() {
+        return Ok(prepared.controls.iter().map(|control| control.balance.worst).collect());
+    }
+    let stock = prepared.stock(selection, suite)?;
+    let of = |features: &[u32]| balance(&stock, &prepared.deltas, &prepared.features, features).worst;
+    Ok(prepared.controls.iter().map(|control| of(&control.features)).collect())
+}
+
+fn sample(
+    selection: &Selection<'_>,
+    suite: &Suite,
+    receiver: usize,
+    conditions: &[Condition],
+    label: &str,
+    tables: &mut ExperimentTables,
+) -> Result<Measured> {
+    let trial = selection.trial(suite, Half::Measure);
+    let total = conditions.len() * trial.problems().len() * selection.settings.samples;
+    let mut bar = selection.observer.bar(label, total as u64, "completions");
+    let measured = trial.measure(receiver, conditions, &mut bar, selection.observer)?;
+    tables.conditioned_tokens += measured.tokens;
+    Ok(measured)
+}
+
+/// What the declared condition's rows say.
+fn about<'a>(
+    selection: &Selection<'a>,
+    prepared: &'a Prepared,
+    suite: &Suite,
+    receiver: &'a str,
+) -> About<'a> {
+    let hypothesis = &prepared.hypothesis;
+    let primary = suite.endpoints().first().map(|endpoint| endpoint.name.to_owned());
+    let own = suite.name() == prepared.suite.name() && receiver == hypothesis.receiver;
+    About {
+        hypothesis: &hypothesis.name,
+        condition: hypothesis.name.clone(),
+        set: hypothesis.set.name(),
+        set_size: Some(prepared.features.len() as u64),
+        receiver,
+        edit: &hypothesis.edit,
+        dose: hypothesis.dose,
+        readout: selection.settings.readout.name(),
+        kind: if hypothesis.receiver == selection.inputs.base { "sufficient" } else { "necessary" },
+        direction: selection.inputs.suite(suite.name()).map_or(Direction::Either, |(axis, _)| {
+            match (&hypothesis.direction, own) {
+                (Some(declared), true) => *declared,
+                _ => hypothesis.direction(axis, &selection.inputs.base),
+            }
+        }),
+        declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),
+        samples: selection.settings.samples,
+        seed: selection.seed,
+    }
+}
+
+/// The same edit of the same features in base: what post-training caused is the difference (PROTOCOL 3).
+fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
+    let base = &selection.inputs.base;
+    let hypothesis = &prepared.hypothesis;
+    if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
+        return Ok(());
+    }
+    let receiver = selection.readout.variant(base)?;
+    let writer = writer_in(selection, prepared, &hypothesis.edit, hypothesis.dose, base)?;
+    let name = format!("{} | in {base}", hypothesis.name);
+    let conditions = [Condition::baseline(), Condition::edited(&name, writer)];
+    for (axis, suite) in &selection.inputs.suites {
+        if !is_plane(selection, prepared, suite) {
+            continue;
+        }
+        let measured = sample(selection, suite, receiver, &conditions, &name, tables)?;
+        let about =
+            About { condition: name.clone(), kind: "exploratory", ..about(selection, prepared, suite, base) };
+        let (effects, differences) = rows(&about, (*axis, suite), &measured, 1, None, &[]);
+        tables.effects.extend(effects);
+        tables.differences.extend(differences);
+    }
+    Ok(())
+}
+
+fn writer_in(
+    selection: &Selection<'_>,
+    prepared: &Prepared,
+    edit: &Edit,
+    dose: f32,
+    receiver: &str,
+) -> Result<Writer> {
+    let dictionary = selection.readout.dictionary();
+    Writer::new(edit, dose, &prepared.features, receiver, dictionary, &prepared.reference, &prepared.bank)
+}
+
+/// Every chosen set zeroed in a receiver that no hypothesis names for it, on the primary suites of both axes.
+fn explore(
+    selection: &Selection<'_>,
+    prepared: &[Prepared],
+    receiver: usize,
+    tables: &mut ExperimentTables,
+) -> Result<()> {
+    let Some(name) = selection.readout.variants().get(receiver) else { return Ok(()) };
+    let mut conditions = vec![Condition::baseline()];
+    let mut sources: Vec<&Prepared> = Vec::new();
+    for prepared in prepared {
+        let seen = sources.iter().any(|other| other.features == prepared.features);
+        if prepared.receiver == receiver || prepared.features.is_empty() || seen {
+            continue;
+        }
+        let writer = writer_in(selection, prepared, &Edit::Zero, 1.0, name)?;
+        let set = prepared.hypothesis.set.name();
+        conditions.push(Condition::edited(
+            format!("{set} of {} zeroed in {name}", prepared.hypothesis.name),
+            writer,
+        ));
+        sources.push(prepared);
+    }
+    if sources.is_empty() {
+        return Ok(());
+    }
+    for axis in [Axis::Transfer, Axis::Safety] {
+        let Some(suite) = selection.inputs.primary(axis) else { continue };
+        let measured = sample(selection, suite, receiver, &conditions, &format!("sets in {name}"), tables)?;
+        for (index, prepared) in sources.iter().enumerate() {
+            let about = About {
+                hypothesis: "exploratory",
+                condition: conditions[index + 1].name.clone(),
+                edit: &Edit::Zero,
+                dose: 1.0,
+                kind: "exploratory",
+                direction: Direction::Either,
+                declared: None,
+                ..about(selection, prepared, suite, name)
+            };
+            let (effects, differences) = rows(&about, (axis, suite), &measured, index + 1, None, &[]);
+            tables.effects.extend(effects);
+            tables.differences.extend(differences);
+        }
+    }
+    Ok(())
+}

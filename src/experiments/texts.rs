@@ -1,0 +1,122 @@
+//! Texts of the selection half: what the receiver itself says there, read by all variants.
+//!
+//! Everything that is chosen (feature sets, their sizes, controls, reference codes) is chosen on these.
+
+use super::controls::{Cell, FeatureTraits, Stock};
+use super::lockstep::Condition;
+use super::measure::{Measured, Trial};
+use crate::dictionaries::Codes;
+use crate::error::Result;
+use crate::interventions::{CodeBank, Part, Reference};
+use crate::progress::Observer;
+
+/// Prompts with a variant's own completions, the joint activations and codes on them, and who scored what.
+pub(super) struct Texts {
+    /// Prompt and completion of each text.
+    pub(super) tokens: Vec<Vec<u32>>,
+    /// The length of each text's prompt.
+    pub(super) prompts: Vec<usize>,
+    /// The unit (problem) of each text, as an index.
+    pub(super) units: Vec<usize>,
+    /// The primary endpoint of each text.
+    pub(super) scores: Vec<f64>,
+    /// Joint codes of all tokens, text after text.
+    pub(super) codes: Codes,
+    /// Begin-of-sequence token.
+    beginning: Option<u32>,
+}
+
+/// At most this many texts are read: enough for rates of a thousandth.
+const TEXTS: usize = 320;
+
+impl Texts {
+    /// Lets a variant complete the trial's problems and reads the texts with all variants.
+    ///
+    /// # Errors
+    /// If a forward pass fails, or the observer asks to stop.
+    pub(super) fn of(trial: &Trial<'_>, variant: usize, observer: &Observer) -> Result<Self> {
+        let mut bar = observer.bar("texts of the selection half", 0, "tokens");
+        let measured = trial.measure(variant, &[Condition::baseline()], &mut bar, observer)?;
+        Self::read(trial, variant, &measured)
+    }
+
+    fn read(trial: &Trial<'_>, variant: usize, measured: &Measured) -> Result<Self> {
+        let tokenizer = trial.readout.model(variant)?.tokenizer()?;
+        let problems = trial.problems();
+        let (mut tokens, mut prompts, mut units, mut scores) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for sampled in measured.completions.iter().take(TEXTS) {
+            let Some(problem) = problems.get(sampled.problem) else { continue };
+            let mut text = tokenizer.encode(&problem.prompt)?;
+            prompts.push(text.len());
+            text.extend(&sampled.tokens);
+            tokens.push(text);
+            units.push(measured.units.iter().position(|unit| *unit == problem.id).unwrap_or(0));
+            scores.push(sampled.scores.first().copied().unwrap_or(0.0));
+        }
+        let codes = trial.readout.codes(&tokens)?;
+        Ok(Self { tokens, prompts, units, scores, codes, beginning: tokenizer.bos() })
+    }
+
+    /// Every token with its packed index, its text and its part, without begin-of-sequence tokens.
+    fn places(&self) -> impl Iterator<Item = (usize, Part)> + '_ {
+        let texts = self.tokens.iter().zip(&self.prompts);
+        let all = texts.flat_map(move |(text, prompt)| {
+            text.iter().enumerate().map(move |(at, token)| (at, *token, *prompt))
+        });
+        all.enumerate()
+            .filter(move |(_, (_, token, _))| Some(*token) != self.beginning)
+            .map(|(place, (at, _, prompt))| (place, if at < prompt { Part::Prompt } else { Part::Response }))
+    }
+
+    /// Mean code of every feature over all tokens where edits may act.
+    pub(super) fn mean_codes(&self, features: usize) -> Vec<f64> {
+        let mut sums = vec![0.0; features];
+        let mut count = 0usize;
+        for (place, _) in self.places() {
+            count += 1;
+            for (feature, value) in self.codes.token(place) {
+                if let Some(sum) = sums.get_mut(feature) {
+                    *sum += f64::from(value);
+                }
+            }
+        }
+        sums.iter().map(|sum| sum / count.max(1) as f64).collect()
+    }
+}
+
+/// The stock for matching, from the receiver's texts on some suites.
+pub(super) fn stock(texts: &[(&str, &Texts)], traits: Vec<FeatureTraits>) -> Stock {
+    let mut stock = Stock { firing: vec![Vec::new(); traits.len()], traits, ..Stock::default() };
+    for (suite, texts) in texts {
+        let first = stock.cells.len();
+        stock
+            .cells
+            .extend([Part::Prompt, Part::Response].map(|part| Cell { suite: (*suite).to_owned(), part }));
+        for (place, part) in texts.places() {
+            let token = stock.cell_of_token.len() as u32;
+            stock.cell_of_token.push(first + usize::from(part == Part::Response));
+            for (feature, value) in texts.codes.token(place) {
+                if let Some(firing) = stock.firing.get_mut(feature) {
+                    firing.push((token, value));
+                }
+            }
+        }
+    }
+    stock
+}
+
+/// Reference codes of all features on the stock's tokens.
+pub(super) fn reference(stock: &Stock) -> Reference {
+    Reference::from_firing(&stock.firing, stock.cell_of_token.len())
+}
+
+/// Tokens that `resample` draws from.
+pub(super) fn bank(texts: &[(&str, &Texts)], seed: u64) -> CodeBank {
+    let tokens = texts.iter().flat_map(|(_, texts)| {
+        texts.places().map(|(place, _)| {
+            texts.codes.token(place).map(|(feature, value)| (feature as u32, value)).collect()
+        })
+    });
+    CodeBank::new(seed, tokens.collect())
+}
