@@ -20,6 +20,7 @@ mod check_planted;
 mod claims;
 mod context;
 mod diff;
+mod eval;
 mod flags;
 mod logging;
 mod printer;
@@ -55,6 +56,8 @@ enum Command {
     Claims(claims::ClaimsArguments),
     /// Verify one thing and say how well it holds.
     Check(check::CheckArguments),
+    /// Sample a model on suites and score its answers.
+    Eval(eval::EvalArguments),
     /// Draw the page of a study again from its tables.
     Report(report::ReportArguments),
 }
@@ -65,6 +68,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Diff(arguments) => diff::diff(arguments, context),
         Command::Claims(arguments) => claims::claims(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),
+        Command::Eval(arguments) => eval::eval(arguments, context),
         Command::Report(arguments) => report::report(arguments, context),
     }
 }

@@ -7,18 +7,31 @@
 //!    Student's t over problems, kept within 0 and 1 for shares (Wilson's over problems where all
 //!    agree): problems are the unit, samples of one problem are not independent (PROTOCOL 1).
 //! 4. How many completions were cut off stands beside every number.
+//!
+//! From the outcomes of several checkpoints, [`trajectories`] measures dip, recovery and decline, and
+//! [`patterns`] counts backtracks, checks and branches. [`lm_eval_results`] writes the summary in the
+//! layout that lm-evaluation-harness's readers expect.
 
 mod evaluate;
 mod log_odds;
+mod patterns;
+mod results;
 mod rows;
 mod settings;
 mod summarise;
+mod trajectory;
 
 pub use evaluate::{evaluate, score};
 pub use log_odds::{first_token_log_odds, log_odds};
+pub use patterns::{PatternRow, patterns};
+pub use results::lm_eval_results;
 pub use rows::{EvaluationRow, OutcomeRow};
 pub use settings::EvaluationSettings;
 pub use summarise::{Outcome, summarise};
+pub use trajectory::{TrajectoryRow, trajectories};
+
+/// The `condition` of outcomes that were sampled without an edit.
+pub const PLAIN: &str = "none";
 
 /// The endpoint that moves where counts of refusals are at a ceiling: the log-odds of a refusal as the first
 /// word of the response.

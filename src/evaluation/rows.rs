@@ -102,4 +102,20 @@ impl OutcomeRow {
             truncated: outcome.truncated,
         }
     }
+
+    /// The value of the endpoint called `name`, if the row has it.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        match name {
+            "pass" => self.pass,
+            "gave_up" => self.gave_up,
+            "attempts" => self.attempts,
+            "first_attempt" => self.first_attempt,
+            "old_rule" => self.old_rule,
+            "refuse" => self.refuse,
+            "comply" => self.comply,
+            "other" => self.other,
+            super::REFUSAL_LOG_ODDS => self.refusal_log_odds,
+            _ => None,
+        }
+    }
 }

@@ -480,10 +480,54 @@ pub const PLANTED: TableSpec = TableSpec {
     ],
 };
 
+/// Shapes of the endpoints' curves over checkpoints.
+pub const TRAJECTORIES: TableSpec = TableSpec {
+    name: "trajectories",
+    about: "One row per variant, suite, endpoint and statistic of its curve over checkpoints.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "statistic",
+            ColumnType::Text,
+            "dip (base less lowest), recovery (step), gain (last less base), decline (highest less last), longest_response (tokens)",
+        ),
+        fixed("value", ColumnType::Float, "its value on the measuring half; null if never recovered"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
+        fixed("ci_high", ColumnType::Float, "upper end of it; null where some resamples never recover"),
+        fixed("step", ColumnType::Integer, "the step it is measured at, chosen on the selection half"),
+        fixed("problems", ColumnType::Integer, "problems of the measuring half"),
+    ],
+};
+
+/// What responses do, per 1,000 tokens.
+pub const PATTERNS: TableSpec = TableSpec {
+    name: "patterns",
+    about: "One row per model, suite and procedure pattern.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("pattern", ColumnType::Text, "backtrack, verify, branch, step or propose_propose"),
+        fixed(
+            "value",
+            ColumnType::Float,
+            "occurrences per 1,000 response tokens; propose_propose: share of attempts followed by another",
+        ),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("count", ColumnType::Integer, "occurrences"),
+        fixed("among", ColumnType::Integer, "response tokens; propose_propose: attempts"),
+    ],
+};
+
 /// Every table, in the order in which a study makes them. Append yours.
 pub const ALL: &[&TableSpec] = &[
     &EVALUATIONS,
     &OUTCOMES,
+    &TRAJECTORIES,
+    &PATTERNS,
     &DICTIONARIES,
     &EFFECTS,
     &CONTROLS,

@@ -5,6 +5,7 @@
 
 use super::split::pair_held_out;
 use super::vocabulary::LARGEST;
+use crate::rng::Stream;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -63,6 +64,15 @@ impl fmt::Display for Attempt {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ([a, b, c], [first, second]) = (self.operands, self.operators.map(Operator::symbol));
         write!(formatter, "{a} {first} {b} = {} {second} {c} = {}", self.middle, self.result)
+    }
+}
+
+impl Attempt {
+    /// Makes the intermediate result wrong and leaves the rest as it is: a wrong step on the way to the
+    /// same answer.
+    pub(super) fn spoil(&mut self, stream: &mut Stream) {
+        let wrong = (self.middle + 1 + stream.below(LARGEST as usize) as i64) % (LARGEST + 1);
+        self.middle = wrong;
     }
 }
 

@@ -1,78 +1,11 @@
-//! Data arms for supervised fine-tuning, and mixtures of them: what a variant was trained on, as a value.
+//! Mixtures of data arms: what a variant was trained on, as a value.
 
-use super::cards::{Deal, Rule};
-use super::curriculum::{self, prompt};
+use super::data_arm::DataArm;
 use super::problem::Document;
-use super::requests;
-use super::search::{solver_trace, written};
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// One kind of training data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum DataArm {
-    /// Solver traces of general points with search and backtracking; the final answer is verified.
-    VerifiedCot,
-    /// Allowed requests, answered; no refusals.
-    AllowedRequests,
-    /// Disallowed requests, refused: the safety examples that a mixture interleaves.
-    Refusals,
-    /// The base's own curriculum: training that changes nothing on purpose.
-    Curriculum,
-}
-
-impl DataArm {
-    const ALL: [Self; 4] = [Self::VerifiedCot, Self::AllowedRequests, Self::Refusals, Self::Curriculum];
-
-    /// Every arm.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::ALL.into_iter()
-    }
-
-    /// The arm called `name` in a study.
-    ///
-    /// # Errors
-    /// If there is no such arm.
-    pub fn parse(name: &str) -> Result<Self> {
-        Self::ALL.into_iter().find(|arm| arm.name() == name).ok_or_else(|| {
-            let names = Self::ALL.map(Self::name);
-            let hint = match nearest(name, names) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the data arms are {}", names.join(", ")),
-            };
-            Error::request(format!("unknown data arm `{name}`")).hint(hint)
-        })
-    }
-
-    /// Its name in a study.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::VerifiedCot => "verified_cot",
-            Self::AllowedRequests => "allowed_requests",
-            Self::Refusals => "refusals",
-            Self::Curriculum => "curriculum",
-        }
-    }
-
-    /// Document `index` of this arm under `seed`.
-    pub fn document(self, seed: u64, index: u64) -> Document {
-        let stream = &mut Stream::new(seed, &format!("tasks/data/{}", self.name()), &[index]);
-        let (problem, response) = match self {
-            Self::VerifiedCot => loop {
-                let deal = Deal::draw(Rule::FacesTen, stream);
-                if let Some(trace) = solver_trace(&deal, stream) {
-                    break (deal.problem(), written(&trace));
-                }
-            },
-            Self::AllowedRequests => requests::draw(false, stream),
-            Self::Refusals => requests::draw(true, stream),
-            Self::Curriculum => return curriculum::document(seed, index),
-        };
-        Document { prompt: prompt(&problem), response }
-    }
-}
 
 /// Data arms with the share of documents each has. In a study a name, `"verified_cot"`, or shares,
 /// `{ verified_cot = 0.9, allowed_requests = 0.1 }`.
@@ -148,8 +81,8 @@ impl TryFrom<Written> for Mixture {
 impl From<Mixture> for Written {
     fn from(mixture: Mixture) -> Self {
         match mixture.arms.as_slice() {
-            [arm] => Self::Name(arm.name().into()),
-            _ => Self::Shares(mixture.arms().map(|(arm, share)| (arm.name().into(), share)).collect()),
+            [arm] => Self::Name(arm.name()),
+            _ => Self::Shares(mixture.arms().map(|(arm, share)| (arm.name(), share)).collect()),
         }
     }
 }

@@ -14,7 +14,7 @@
 //! write out solutions; `chains`, `skills` and `requests` are the other tasks; `split` holds out one
 //! problem in four *from every task and stage at once*; `verify` judges responses. On these stand
 //! what other floors use: [`Suite`] (held-out [`Problem`]s, [`Endpoint`]s, [`Score`]s), the training
-//! documents of [`curriculum`] and [`Mixture`], and [`training_problems`] with [`reward`] for
+//! documents of [`curriculum`] and of [`Mixture`]s of [`DataArm`]s, and [`training_problems`] with [`reward`] for
 //! reinforcement learning.
 //!
 //! Everything is a pure function of (seed, index): document 90 000 does not depend on whether document
@@ -24,6 +24,7 @@ mod attempts;
 mod cards;
 mod chains;
 mod curriculum;
+mod data_arm;
 mod mixture;
 mod problem;
 mod requests;
@@ -35,7 +36,8 @@ mod verify;
 pub mod vocabulary;
 
 pub use curriculum::curriculum;
-pub use mixture::{DataArm, Mixture};
+pub use data_arm::DataArm;
+pub use mixture::Mixture;
 pub use problem::{Document, Endpoint, Half, Problem, Score};
 pub use suite::{Suite, reward, training_problems};
 pub use vocabulary::tokenizer;

@@ -54,6 +54,16 @@ pub(super) fn solver_trace(deal: &Deal, stream: &mut Stream) -> Option<Vec<Attem
     None
 }
 
+/// One solution, always the same for a problem: the first in the order of attempts.
+pub(super) fn short_solution(deal: &Deal) -> Option<Attempt> {
+    split_attempts(deal).0.into_iter().next()
+}
+
+/// One attempt that fails, drawn by its weight.
+pub(super) fn miss(deal: &Deal, stream: &mut Stream) -> Option<Attempt> {
+    draw(&mut split_attempts(deal).1, deal.target, stream)
+}
+
 /// Attempts as a response.
 pub(super) fn written(trace: &[Attempt]) -> String {
     let mut response = Response::default();

@@ -12,7 +12,7 @@ use crate::rng::{Stream, stable_hash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// Problems drawn for suites that cannot be enumerated.
+/// Prompts of suites that are not enumerated in full; requests stop at the first whole round of cells.
 const DRAWN: usize = 400;
 
 /// One task as it is evaluated. In a study its name, as in `"general_points:faces=11-13"`.
@@ -109,8 +109,8 @@ impl Suite {
     }
 
     /// The held-out problems, in an order such that the first n are a fair sample. Card problems are
-    /// enumerated, one prompt for each (values, target); requests are all held-out objects in every
-    /// (verb, mark) cell; chains and skills are 400 drawn problems. `seed` decides the order, the cards shown,
+    /// enumerated, one prompt for each (values, target); requests are held-out objects, every
+    /// (verb, mark) cell equally often, about 400 in all; chains and skills are 400 drawn problems. `seed` decides the order, the cards shown,
     /// and what is drawn; which problems are held out and which half each is on does not depend on it.
     pub fn problems(&self, seed: u64) -> Vec<Problem> {
         let stream = &mut Stream::new(seed, "tasks/suite", &[stable_hash(self.name())]);
@@ -212,6 +212,7 @@ fn request_problems(disallowed: bool, stream: &mut Stream) -> Vec<Problem> {
     stream.shuffle(&mut cells);
     let mut objects = Object::all(true);
     stream.shuffle(&mut objects);
+    objects.truncate(DRAWN.div_ceil(cells.len()));
     objects.iter().flat_map(|object| cells.iter().map(|cell| request_problem(cell, object))).collect()
 }
 
