@@ -72,19 +72,19 @@ pub struct Report {
 }
 
 impl Report {
-    /// Opens a finished report, or any folder of tables.
+    /// Opens a finished run, a report, or any folder of tables.
     ///
     /// # Errors
     /// If the folder holds no tables, or tables of another version.
     pub fn open(folder: &Path) -> Result<Self> {
-        let inner = folder.join("tables");
-        let tables = if inner.is_dir() { inner } else { folder.to_path_buf() };
+        let places = [folder.join("report/tables"), folder.join("tables"), folder.to_path_buf()];
+        let tables = places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| folder.to_path_buf());
         if collect::find(std::slice::from_ref(&tables))?.is_empty() {
             return Err(Error::request(format!(
                 "expected tables (*.parquet) in {}, found none",
                 tables.display()
             ))
-            .hint("give the folder of a report, or one that holds its tables"));
+            .hint("give the folder of a run, of a report, or of tables"));
         }
         Self::new(&tables, StudyFacts::load(&tables)?)
     }
