@@ -8,7 +8,7 @@ use crate::dictionaries::DictionaryRow;
 use crate::diff::{ContextRow, FeatureRow};
 use crate::error::Result;
 use crate::evaluation::EvaluationRow;
-use crate::experiments::{ControlRow, EffectRow};
+use crate::experiments::{ControlRow, EffectRow, SetRow};
 use crate::tables;
 use crate::training::{TimingRow, TrainingRow};
 use serde::de::DeserializeOwned;
@@ -25,6 +25,7 @@ pub(super) struct Data {
     pub(super) contexts: Vec<ContextRow>,
     pub(super) effects: Vec<EffectRow>,
     pub(super) controls: Vec<ControlRow>,
+    pub(super) sets: Vec<SetRow>,
     pub(super) claims: Vec<ClaimRow>,
     pub(super) sayings: Vec<Saying>,
     pub(super) timings: Vec<TimingRow>,
@@ -50,6 +51,7 @@ impl Data {
             contexts: rows(folder, "contexts")?,
             effects: rows(folder, "effects")?,
             controls: rows(folder, "controls")?,
+            sets: rows(folder, "sets")?,
             claims: rows(folder, "claims")?,
             sayings: sayings::load(folder)?,
             timings: rows(folder, "timings")?,

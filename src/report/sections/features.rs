@@ -14,43 +14,56 @@ const SHOWN: usize = 400;
 const STRONGEST: usize = 2;
 const WEAKER: [&str; 2] = ["q3", "q1"];
 
+/// What other tables say of features, by feature.
+struct Notes<'a> {
+    contexts: BTreeMap<u32, Vec<&'a ContextRow>>,
+    /// The hypotheses whose sets hold it.
+    sets: BTreeMap<u32, Vec<&'a str>>,
+}
+
+impl<'a> Notes<'a> {
+    fn new(data: &'a Data) -> Self {
+        let mut notes = Self { contexts: BTreeMap::new(), sets: BTreeMap::new() };
+        for context in &data.contexts {
+            notes.contexts.entry(context.feature).or_default().push(context);
+        }
+        for row in &data.sets {
+            if let Ok(feature) = u32::try_from(row.feature) {
+                notes.sets.entry(feature).or_default().push(&row.hypothesis);
+            }
+        }
+        notes
+    }
+
+    fn contexts(&self, row: &FeatureRow) -> &[&'a ContextRow] {
+        self.contexts.get(&row.feature).map_or(&[], Vec::as_slice)
+    }
+
+    fn sets(&self, row: &FeatureRow) -> &[&'a str] {
+        self.sets.get(&row.feature).map_or(&[], Vec::as_slice)
+    }
+}
+
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let (id, title) = ("features", "Features");
     if data.features.is_empty() {
         return Ok(Section::absent(id, title, "features"));
     }
-    let variants = variants(data);
+    let (variants, notes) = (variants(data), Notes::new(data));
     let mut chosen: Vec<&FeatureRow> = data.features.iter().filter(|row| row.class != Class::Dead).collect();
     chosen.sort_by(|a, b| {
-        place(b.class).cmp(&place(a.class)).then(spread(b, &variants).total_cmp(&spread(a, &variants)))
+        let rank = |row: &FeatureRow| (!notes.sets(row).is_empty(), place(row.class));
+        rank(b).cmp(&rank(a)).then(spread(b, &variants).total_cmp(&spread(a, &variants)))
     });
     let total = chosen.len();
     chosen.truncate(SHOWN);
-    let mut contexts: BTreeMap<u32, Vec<&ContextRow>> = BTreeMap::new();
-    for context in &data.contexts {
-        contexts.entry(context.feature).or_default().push(context);
-    }
     let caption = format!(
-        "{} of {} live features: those that differ between variants first, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from the third and one from the lowest quarter of its activations, lit relative to the feature's own peak. Click a heading to sort.",
+        "{} of {} live features: the members of tested sets first, then those that differ between variants, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from the third and one from the lowest quarter of its activations, lit relative to the feature's own peak. Click a heading to sort.",
         count(chosen.len() as u64),
         count(total as u64),
     );
-    let mut columns = vec![
-        ("Feature#".to_owned(), "Index in the dictionary".to_owned()),
-        ("Class".to_owned(), "By the rule of the protocol".to_owned()),
-        ("Present in".to_owned(), "Variants whose activations need it".to_owned()),
-        ("Change".to_owned(), "Same, reweighted or rotated between those".to_owned()),
-    ];
-    for variant in &variants {
-        columns.push((format!("norm {variant}#"), format!("Decoder norm in {variant}")));
-    }
-    columns.push(("Rate#".to_owned(), "Tokens per thousand on which it fires, joint code".to_owned()));
-    columns.push(("Where it fires".to_owned(), "Strongest passages".to_owned()));
-    columns.push((
-        "What it promotes".to_owned(),
-        "Tokens whose logits its decoder raises most, in the last variant that has it".to_owned(),
-    ));
+    let columns = columns(&variants);
     let columns: Vec<(&str, &str)> =
         columns.iter().map(|(title, about)| (title.as_str(), about.as_str())).collect();
     let mut sheet = Sheet::new("feature-table", caption, &columns).sortable();
@@ -60,11 +73,31 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         .filter(|class| chosen.iter().any(|row| row.class == **class))
         .map(|class| class.name().to_owned())
         .collect();
-    for row in chosen {
-        let empty = Vec::new();
-        sheet.rows.push(cells(row, &variants, contexts.get(&row.feature).unwrap_or(&empty)));
-    }
+    sheet.rows = chosen.into_iter().map(|row| cells(row, &variants, &notes)).collect();
     Ok(Section::new(id, title, vec![Block::Table(sheet)]))
+}
+
+fn columns(variants: &[String]) -> Vec<(String, String)> {
+    let column = |title: &str, about: &str| (title.to_owned(), about.to_owned());
+    let mut columns = vec![
+        column("Feature#", "Index in the dictionary"),
+        column("Class", "By the rule of the protocol"),
+        column("Present in", "Variants whose activations need it"),
+        column("Change", "Same, reweighted or rotated between those"),
+        column("Set of", "Hypotheses whose set holds it"),
+    ];
+    columns.extend(
+        variants.iter().map(|variant| (format!("norm {variant}#"), format!("Decoder norm in {variant}"))),
+    );
+    columns.extend([
+        column("Rate#", "Tokens per thousand on which it fires, joint code"),
+        column("Where it fires", "Passages around its activations"),
+        column(
+            "What it promotes",
+            "Tokens whose logits its decoder raises most, in the last variant that has it",
+        ),
+    ]);
+    columns
 }
 
 /// Classes whose features differ between variants come last in the list, and first in the table.
@@ -81,7 +114,8 @@ fn spread(feature: &FeatureRow, variants: &[String]) -> f64 {
     high - low
 }
 
-fn cells(row: &FeatureRow, variants: &[String], contexts: &[&ContextRow]) -> Vec<Cell> {
+fn cells(row: &FeatureRow, variants: &[String], notes: &Notes<'_>) -> Vec<Cell> {
+    let contexts = notes.contexts(row);
     let number = |value: Option<f64>| {
         value.map_or_else(|| Cell::text("\u{2013}"), |value| Cell::number(short(value), value))
     };
@@ -90,6 +124,7 @@ fn cells(row: &FeatureRow, variants: &[String], contexts: &[&ContextRow]) -> Vec
         Cell::text(row.class.name()).coloured(colour(row.class)),
         Cell::text(row.present.replace('+', " + ")),
         Cell::text(row.change.map_or("\u{2013}", Change::name)),
+        Cell::text(notes.sets(row).join(", ")),
     ];
     cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
     cells.push(number(Some(row.rate * 1000.0)));

@@ -112,6 +112,8 @@ pub(super) fn tables(folder: &Path) {
     write(folder, "effects", &effects);
     write(folder, "controls", &controls);
     write(folder, "claims", &claims());
+    let member = |rank: u64| json!({ "hypothesis": "transfer_in_rl", "set": "transfer", "receiver": "rl@120", "feature": rank * 41, "rank": rank, "score": 0.01, "class": "specific" });
+    write(folder, "sets", &(1..=12).map(member).collect::<Vec<_>>());
     let timing = |stage: &str, seconds: f64| json!({ "stage": stage, "variant": "", "step": 0, "seconds": seconds, "tokens": 0 });
     write(folder, "timings", &[timing("base", 110.2), timing("rl", 84.0), timing("dictionary", 61.3)]);
 }
