@@ -3,7 +3,7 @@
 //! To add `check model`: write `check_model.rs` as any verb's file, then add one line to [`CheckCommand`]
 //! and one to [`check`].
 
-use super::{Context, check_objectives, check_planted};
+use super::{Context, check_objectives, check_planted, check_study};
 use crate::error::Result;
 use clap::Subcommand;
 
@@ -16,6 +16,8 @@ pub(crate) struct CheckArguments {
 
 #[derive(Subcommand)]
 enum CheckCommand {
+    /// Read a study as `run` would, and say what it amounts to.
+    Study(check_study::CheckStudyArguments),
     /// Compare our losses and gradients with a file of reference numbers.
     Objectives(check_objectives::CheckObjectivesArguments),
     /// Plant features whose fate is known, fit, class, and count what is found.
@@ -24,6 +26,7 @@ enum CheckCommand {
 
 pub(crate) fn check(arguments: CheckArguments, context: &Context) -> Result<()> {
     match arguments.command {
+        CheckCommand::Study(arguments) => check_study::check_study(arguments, context),
         CheckCommand::Objectives(arguments) => check_objectives::check_objectives(arguments, context),
         CheckCommand::Planted(arguments) => check_planted::check_planted(arguments, context),
     }

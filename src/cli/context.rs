@@ -28,7 +28,7 @@ pub(super) struct GlobalArguments {
 
 /// Handed to every verb.
 pub(crate) struct Context {
-    /// Owns stdout and the notes on stderr.
+    /// Owns stdout.
     pub(crate) printer: Printer,
     /// Receives progress and knows whether a signal asked to stop. Pass it to the library.
     pub(crate) observer: Observer,
@@ -41,7 +41,7 @@ impl Context {
         logging::start(&bars, arguments.quiet, arguments.verbose);
         let observer = Observer::new(bars.clone());
         signals::listen(&observer, &bars);
-        let printer = Printer::new(arguments.json, arguments.quiet, bars);
+        let printer = Printer::new(arguments.json, bars);
         Self { printer, observer, device: arguments.device }
     }
 

@@ -1,9 +1,40 @@
 //! Flags that several verbs share and that mean the same in each.
 
 use crate::error::Result;
-use crate::study::overrides;
+use crate::study::{self, RunPlace, Study, overrides};
+use candle_core::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::path::PathBuf;
+
+/// The study file and where its results live: the flags of `run` and `plan`.
+#[derive(clap::Args)]
+pub(crate) struct StudyFlags {
+    /// The study file.
+    study: PathBuf,
+    #[arg(long, value_name = "DIR", help = "The folder of the results [default: runs/<study name>]")]
+    out: Option<PathBuf>,
+    #[arg(long, value_name = "DIR", help = "Where artifacts are kept [default: <out>/store]")]
+    store: Option<PathBuf>,
+    #[command(flatten)]
+    set: SetFlag,
+}
+
+impl StudyFlags {
+    /// The checked study.
+    ///
+    /// # Errors
+    /// If the file is missing or does not describe a study that can run.
+    pub(crate) fn load(&self) -> Result<Study> {
+        Study::load(&self.study, &self.set.set)
+    }
+
+    /// Where its results live.
+    pub(crate) fn place(&self, study: &Study, device: Device) -> RunPlace {
+        let out = self.out.clone().unwrap_or_else(|| study::default_out(study));
+        RunPlace { out, store: self.store.clone(), device }
+    }
+}
 
 /// `--seed`.
 #[derive(clap::Args)]

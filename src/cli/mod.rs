@@ -17,15 +17,18 @@
 mod check;
 mod check_objectives;
 mod check_planted;
+mod check_study;
 mod claims;
 mod context;
 mod diff;
 mod eval;
 mod flags;
 mod logging;
+mod plan;
 mod printer;
 mod progress;
 mod report;
+mod run;
 mod signals;
 mod train;
 
@@ -48,6 +51,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run a study: every stage that is not there yet, then the report.
+    Run(run::RunArguments),
+    /// List the stages of a study, which are cached, and what the rest will take.
+    Plan(plan::PlanArguments),
     /// Post-train one model by one method.
     Train(train::TrainArguments),
     /// Say what changed between the variants of a dictionary, feature by feature.
@@ -64,6 +71,8 @@ enum Command {
 
 fn dispatch(command: Command, context: &Context) -> Result<()> {
     match command {
+        Command::Run(arguments) => run::run(arguments, context),
+        Command::Plan(arguments) => plan::plan(arguments, context),
         Command::Train(arguments) => train::train(arguments, context),
         Command::Diff(arguments) => diff::diff(arguments, context),
         Command::Claims(arguments) => claims::claims(arguments, context),

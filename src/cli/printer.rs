@@ -1,4 +1,4 @@
-//! The only place that writes to stdout, and notes and errors to stderr.
+//! The only place that writes to stdout, and errors to stderr.
 
 use super::progress::Bars;
 use crate::error::{Error, Result};
@@ -6,16 +6,15 @@ use serde::Serialize;
 use std::io::{ErrorKind, Write, stdout};
 use std::sync::Arc;
 
-/// Prints answers and notes.
+/// Prints answers and errors.
 pub(crate) struct Printer {
     json: bool,
-    quiet: bool,
     bars: Arc<Bars>,
 }
 
 impl Printer {
-    pub(super) fn new(json: bool, quiet: bool, bars: Arc<Bars>) -> Self {
-        Self { json, quiet, bars }
+    pub(super) fn new(json: bool, bars: Arc<Bars>) -> Self {
+        Self { json, bars }
     }
 
     /// Prints a verb's answer: `value` as one JSON document under `--json`, else `text`.
@@ -38,13 +37,6 @@ impl Printer {
                 Err(Error::work(format!("cannot write to stdout: {error}")))
             }
             _ => Ok(()),
-        }
-    }
-
-    /// Tells the person at the terminal something on stderr, unless `--quiet`.
-    pub(crate) fn note(&self, text: &str) {
-        if !self.quiet {
-            self.bars.print(text);
         }
     }
 

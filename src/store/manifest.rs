@@ -35,6 +35,20 @@ pub struct FileEntry {
 }
 
 impl Manifest {
+    /// The manifest of the artifact in `folder`.
+    ///
+    /// # Errors
+    /// If it is missing or not readable.
+    pub fn load(folder: &Path) -> Result<Self> {
+        let path = folder.join(FILE);
+        let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => corrupt(folder, "its manifest.json is missing"),
+            _ => io("read", &path, error),
+        })?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| corrupt(folder, &format!("its manifest.json is not readable ({error})")))
+    }
+
     /// The size of all files together, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.values().map(|file| file.bytes).sum()
@@ -62,13 +76,7 @@ pub(super) fn open(folder: &Path, recipe: &Recipe, verify: Verify) -> Result<Man
 }
 
 pub(super) fn read_verified(folder: &Path, verify: Verify) -> Result<Manifest> {
-    let path = folder.join(FILE);
-    let bytes = std::fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => corrupt(folder, "its manifest.json is missing"),
-        _ => io("read", &path, error),
-    })?;
-    let manifest: Manifest = serde_json::from_slice(&bytes)
-        .map_err(|error| corrupt(folder, &format!("its manifest.json is not readable ({error})")))?;
+    let manifest = Manifest::load(folder)?;
     for (name, entry) in &manifest.files {
         verify_file(folder, name, entry, verify).at(format!("artifact `{}`", manifest.recipe.stage))?;
     }

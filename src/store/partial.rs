@@ -52,6 +52,15 @@ impl Partial {
         &self.scratch
     }
 
+    /// Empties the folder, for a stage that starts over.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn clear(&self) -> Result<()> {
+        remove_folder(&self.folder)?;
+        std::fs::create_dir_all(&self.folder).map_err(|error| io("create", &self.folder, error))
+    }
+
     /// Completes the artifact: checksums, manifest, everything on disk, then the rename.
     ///
     /// # Errors

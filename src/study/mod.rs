@@ -1,4 +1,31 @@
-//! A study file becomes a graph of stages.
+//! A study file becomes a graph of stages; plan, run, resume, verify.
+//!
+//! 1. [`Study`] (`config/`): the TOML text, with `--set` overrides, becomes checked settings.
+//! 2. `graph`: the settings become stages, each with a recipe whose hash names its artifact.
+//! 3. [`plan`] compares the recipes with a store and estimates what is missing.
+//! 4. [`run`] makes what is missing, one stage after the other, and publishes the report.
+//!
+//! A stage (`stages/`, one file each) only translates its part of the study into library calls and their
+//! results into files. The order:
+//!
+//! ```text
+//! base -> evaluation base (gate) -> variant v -> evaluation v -> select -> capture -> dictionary -> diff
+//!      -> experiments -> claims -> report
+//! ```
+//!
+//! This is the only floor that knows every stage.
 
+mod config;
+mod graph;
 pub(crate) mod overrides;
 mod parse;
+mod plan;
+mod publish;
+mod run;
+mod stage;
+mod stages;
+
+pub use config::*;
+pub use plan::{Plan, PlannedStage, plan};
+pub use run::{FinishedStage, RunPlace, RunSummary, default_out, run};
+pub use stage::Estimate;

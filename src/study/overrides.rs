@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
 /// One parsed override.
-pub(super) struct Override {
+struct Override {
     /// The dotted path, in parts.
-    pub(super) path: Vec<String>,
+    path: Vec<String>,
     /// The new value.
-    pub(super) value: Value,
+    value: Value,
 }
 
 /// Parses `a.b=value`. The value is TOML; what is no TOML value is taken as text.
-pub(super) fn parse(text: &str) -> Result<Override> {
+fn parse(text: &str) -> Result<Override> {
     let malformed = || {
         Error::request(format!("expected KEY=VALUE, found `{text}`"))
             .hint("for example --set variant.sft.steps=100")
@@ -47,7 +47,7 @@ pub(crate) fn apply<T: Serialize + DeserializeOwned>(settings: &T, sets: &[Strin
 }
 
 /// Puts `value` at `path`, making tables on the way.
-pub(super) fn insert(table: &mut Table, path: &[String], value: Value) -> Result<()> {
+fn insert(table: &mut Table, path: &[String], value: Value) -> Result<()> {
     let Some((first, rest)) = path.split_first() else {
         return Err(Error::request("expected a key before `=`"));
     };
@@ -62,6 +62,30 @@ pub(super) fn insert(table: &mut Table, path: &[String], value: Value) -> Result
             parse::describe(other),
             rest.join(".")
         ))),
+    }
+}
+
+/// Applies `--set` overrides to a study. A member of a list of sections is chosen by its name, as in
+/// `variant.sft.steps=100`.
+pub(super) fn apply_to_study(table: &mut Table, sets: &[String]) -> Result<()> {
+    for set in sets {
+        let Override { path, value } = parse(set).at("--set")?;
+        insert_by_name(table, &path, value).at(format!("--set {set}"))?;
+    }
+    Ok(())
+}
+
+fn insert_by_name(table: &mut Table, path: &[String], value: Value) -> Result<()> {
+    let [first, name, rest @ ..] = path else { return insert(table, path, value) };
+    let Some(Value::Array(members)) = table.get_mut(first) else { return insert(table, path, value) };
+    let name_of = |member: &Value| member.get("name").and_then(Value::as_str).map(str::to_owned);
+    let names: Vec<String> = members.iter().filter_map(name_of).collect();
+    let chosen = members.iter_mut().find(|member| name_of(member).as_deref() == Some(name));
+    match chosen {
+        Some(Value::Table(member)) if !rest.is_empty() => insert(member, rest, value),
+        Some(_) => Err(Error::request(format!("`{first}.{name}` is a section"))
+            .hint(format!("name one of its fields, as in {first}.{name}.steps"))),
+        None => Err(parse::unknown(first, name, &names.iter().map(String::as_str).collect::<Vec<_>>())),
     }
 }
 

@@ -1,12 +1,58 @@
 //! TOML values into checked settings, with errors that name the field and offer the nearest name.
 
 use crate::error::{Error, Result, nearest};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use toml::Value;
+use toml::{Table, Value};
 
 /// Reads one section of a study; errors name `section` and the field.
 pub(super) fn section<T: DeserializeOwned>(value: Value, section: &str) -> Result<T> {
-    value.try_into().map_err(|error: toml::de::Error| explain(&error).at(section))
+    with_siblings(value, &[], section)
+}
+
+/// Reads a section whose fields belong to two types: those named `head` to the first, the rest to the
+/// second, in which `defaults` stand for what is not given.
+pub(super) fn split_section<H: DeserializeOwned, R: Serialize + DeserializeOwned>(
+    table: Table,
+    head: &[&str],
+    defaults: &R,
+    section: &str,
+) -> Result<(H, R)> {
+    let (first, given): (Table, Table) = table.into_iter().partition(|(key, _)| head.contains(&key.as_str()));
+    let mut rest = Table::try_from(defaults)
+        .map_err(|error| Error::work(format!("the defaults cannot be read: {error}")).at(section))?;
+    merge(&mut rest, given);
+    let rest = with_siblings(Value::Table(rest), head, section)?;
+    Ok((with_siblings(Value::Table(first), &[], section)?, rest))
+}
+
+/// Puts every value of `over` in its place in `under`; tables are merged, everything else is replaced.
+fn merge(under: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}
+
+fn with_siblings<T: DeserializeOwned>(value: Value, siblings: &[&str], section: &str) -> Result<T> {
+    value.try_into().map_err(|error: toml::de::Error| explain(&error, siblings).at(section))
+}
+
+/// An error about a name that is not among `known`, with the nearest as hint.
+pub(super) fn unknown(what: &str, found: &str, known: &[&str]) -> Error {
+    if known.is_empty() {
+        return Error::request(format!("unknown {what} `{found}`; none is expected here"));
+    }
+    let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let error = Error::request(format!("unknown {what} `{found}`; known are {list}"));
+    match nearest(found, known.iter().copied()) {
+        Some(name) => error.hint(format!("did you mean `{name}`?")),
+        None => error.hint("the README tells what each means"),
+    }
 }
 
 /// What a value is, with its article, for messages.
@@ -23,30 +69,26 @@ pub(super) fn describe(value: &Value) -> &'static str {
 }
 
 /// The deserialiser's error in our words.
-fn explain(error: &toml::de::Error) -> Error {
-    let message = error.message();
+fn explain(error: &toml::de::Error, siblings: &[&str]) -> Error {
+    let message = error.message().trim_end();
     let field = field_path(&error.to_string());
-    let quoted =
-        |text: &str| -> Vec<String> { text.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
-    let names = quoted(message);
-    let (found, known) = match names.split_first() {
-        Some((found, known)) if message.starts_with("unknown ") => (found, known),
-        _ => return placed(Error::request(message.trim_end()), field.as_deref()),
-    };
-    let what = if message.starts_with("unknown variant") { "value" } else { "field" };
-    let list = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let error = Error::request(if known.is_empty() {
-        format!("unknown {what} `{found}`; none is expected here")
-    } else {
-        format!("unknown {what} `{found}`; known are {list}")
-    });
-    let error = match nearest(found, known.iter().map(String::as_str)) {
-        Some(name) => error.hint(format!("did you mean `{name}`?")),
-        None => error.hint("names and their meaning are in the README"),
-    };
-    // For an unknown field the path ends in the field itself, which the message already names.
-    let field = field.filter(|path| path.rsplit('.').next() != Some(found));
-    placed(error, field.as_deref())
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match (names.as_slice(), message.starts_with("unknown field"), message.starts_with("unknown variant")) {
+        ([found, known @ ..], true, _) => {
+            // The path of an unknown field ends in the field itself, which the message names.
+            let parent =
+                field.as_deref().and_then(|path| path.rsplit_once('.')).map(|(parent, _)| parent.to_owned());
+            let siblings = if parent.is_none() { siblings } else { &[] };
+            placed(unknown("field", found, &[siblings, known].concat()), parent.as_deref())
+        }
+        ([found, known @ ..], _, true) => placed(unknown("value", found, known), field.as_deref()),
+        _ => {
+            // An error of ours that passed through serde carries its hint as a second line.
+            let (message, hint) = message.split_once("\nhint: ").unwrap_or((message, ""));
+            let error = Error::request(message);
+            placed(if hint.is_empty() { error } else { error.hint(hint) }, field.as_deref())
+        }
+    }
 }
 
 fn placed(error: Error, field: Option<&str>) -> Error {

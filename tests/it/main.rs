@@ -1,6 +1,9 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
+mod cli;
 mod goldens;
+mod interruption;
 mod invariance;
+mod mutation;
 mod report;
 mod tasks;

@@ -1,0 +1,64 @@
+//! `[base]`: the model before post-training.
+
+use crate::error::{At, Error, Result};
+use crate::study::parse;
+use crate::training::SftSettings;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+/// The model before post-training.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Base {
+    /// A small decoder trained from scratch on the built-in curriculum.
+    Preset {
+        /// Its shape.
+        preset: Preset,
+        /// How it is trained.
+        training: SftSettings,
+    },
+    /// A folder with a Hugging Face repository, or the name of one on the hub.
+    Model(String),
+}
+
+/// The shapes of models that are trained from scratch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preset {
+    /// 4 layers of width 128: 0.8 million parameters, enough to learn the curriculum in two minutes.
+    Tiny,
+    /// 2 layers of width 32: learns little, in seconds. For trying out a study file.
+    Micro,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Head {
+    preset: Option<Preset>,
+    model: Option<String>,
+}
+
+const HEAD: [&str; 2] = ["preset", "model"];
+const SECTION: &str = "[base]";
+
+impl Base {
+    pub(super) fn read(table: Table) -> Result<Self> {
+        let given = table.keys().find(|key| !HEAD.contains(&key.as_str())).cloned();
+        let (head, training): (Head, SftSettings) =
+            parse::split_section(table, &HEAD, &SftSettings::base(), SECTION)?;
+        match (head.preset, head.model, given) {
+            (Some(preset), None, _) => {
+                training.check().at(SECTION)?;
+                Ok(Self::Preset { preset, training })
+            }
+            (None, Some(model), None) => Ok(Self::Model(model)),
+            (None, Some(_), Some(key)) => Err(Error::request(format!(
+                "field `{key}` is for a preset, which is trained; a given model is not"
+            ))
+            .hint(format!("remove `{key}`, or write preset = \"tiny\" instead of `model`"))
+            .at(SECTION)),
+            _ => Err(Error::request("expected either `preset` or `model`")
+                .hint("for example preset = \"tiny\", or model = \"path/to/hugging_face/repository\"")
+                .at(SECTION)),
+        }
+    }
+}

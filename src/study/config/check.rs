@@ -1,0 +1,181 @@
+//! What must hold across the sections of a study.
+
+use super::{Base, Checkpoint, Hypothesis, Reference, Study, Variant};
+use crate::claims::Power;
+use crate::error::{At, Error, Result};
+use crate::study::parse;
+use crate::tasks::Half;
+use std::collections::BTreeSet;
+
+impl Study {
+    pub(super) fn check(&self) -> Result<()> {
+        check_name(&self.name).at("field `name`")?;
+        self.gate.check().at("[gate]")?;
+        self.suites.check().at("[suites]")?;
+        self.evaluation.check().at("[evaluation]")?;
+        self.check_variants()?;
+        self.check_matching().at("field `matched_to`")?;
+        if let Some(capture) = &self.capture {
+            capture.check().at("[capture]")?;
+        }
+        self.check_dictionary().at("[dictionary]")?;
+        self.diff.check().at("[diff]")?;
+        self.interventions.check().at("[interventions]")?;
+        self.claims.check().at("[claims]")?;
+        self.check_hypotheses()?;
+        self.check_power()
+    }
+
+    /// Refuses a study that could never make the claims it declares.
+    fn check_power(&self) -> Result<()> {
+        let power = Power::of(self.hypotheses.len(), &self.claims);
+        power.check_controls(self.interventions.controls)?;
+        self.hypotheses.iter().try_for_each(|hypothesis| {
+            let problems = hypothesis.suite.problems(self.seed);
+            let measured: BTreeSet<&str> = problems
+                .iter()
+                .filter(|problem| problem.half == Half::Measure)
+                .map(|problem| problem.id.as_str())
+                .collect();
+            power.check_problems(hypothesis.suite.name(), measured.len()).at(hypothesis.place())
+        })
+    }
+
+    fn check_variants(&self) -> Result<()> {
+        if matches!(self.base, Base::Preset { .. }) && self.suites.in_domain.is_empty() {
+            return Err(Error::request("a preset needs an in-domain suite").at("[suites]"));
+        }
+        let mut seen = BTreeSet::new();
+        match self.variants.iter().find(|variant| !seen.insert(&variant.name)) {
+            Some(twice) => Err(Error::request(format!("two variants are called `{}`", twice.name))
+                .hint("give each its own name")
+                .at("[[variant]]")),
+            None => Ok(()),
+        }
+    }
+
+    /// The variant that `@matched` checkpoints are matched to: the one that is named, else the last
+    /// reinforced one.
+    pub fn matching_reference(&self) -> Option<&Variant> {
+        match &self.matched_to {
+            Some(name) => self.variant(name),
+            None => self.variants.iter().rev().find(|variant| variant.is_reinforced()),
+        }
+    }
+
+    fn check_matching(&self) -> Result<()> {
+        match &self.matched_to {
+            Some(name) if self.variant(name).is_none() => Err(self.unknown_variant(name)),
+            _ => Ok(()),
+        }
+    }
+
+    fn unknown_variant(&self, name: &str) -> Error {
+        let names: Vec<&str> = std::iter::once(super::BASE)
+            .chain(self.variants.iter().map(|variant| variant.name.as_str()))
+            .collect();
+        parse::unknown("variant", name, &names)
+    }
+
+    /// Whether the reference names a model that the study has.
+    pub(super) fn check_reference(&self, reference: &Reference) -> Result<()> {
+        let checkpoints: &[usize] = match self.variant(&reference.variant) {
+            Some(variant) => &variant.checkpoints,
+            None if reference.is_base() => &[],
+            None => return Err(self.unknown_variant(&reference.variant)),
+        };
+        match reference.checkpoint {
+            Checkpoint::Last => Ok(()),
+            Checkpoint::Step(step) if checkpoints.contains(&step) => Ok(()),
+            Checkpoint::Step(step) => {
+                let list = checkpoints.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+                let kept =
+                    if list.is_empty() { "keeps no checkpoints".to_owned() } else { format!("keeps {list}") };
+                Err(Error::request(format!(
+                    "`{}` has no checkpoint at step {step}; it {kept}",
+                    reference.variant
+                ))
+                .hint(format!("add {step} to the variant's `checkpoints`")))
+            }
+            Checkpoint::Matched if checkpoints.is_empty() => Err(Error::request(format!(
+                "`{reference}`: `{}` has no checkpoints to choose from",
+                reference.variant
+            ))),
+            Checkpoint::Matched if self.matching_reference().is_none() => {
+                Err(Error::request(format!("`{reference}`: there is no variant to match it to"))
+                    .hint("name one with matched_to = \"…\", or add a variant that learns from rewards"))
+            }
+            Checkpoint::Matched => Ok(()),
+        }
+    }
+
+    fn check_dictionary(&self) -> Result<()> {
+        let Some(dictionary) = &self.dictionary else { return Ok(()) };
+        if self.capture.is_none() {
+            return Err(Error::request("a dictionary needs activations, but there is no [capture]")
+                .hint("for example\n[capture]\nhooks = [\"blocks.3.hook_resid_post\"]"));
+        }
+        let mut seen = BTreeSet::new();
+        for reference in &dictionary.over {
+            self.check_reference(reference).at("field `over`")?;
+            if !seen.insert(self.resolved(reference)) {
+                return Err(Error::request(format!("`{reference}` is listed twice")).at("field `over`"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hypotheses(&self) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        for hypothesis in &self.hypotheses {
+            self.check_hypothesis(hypothesis).at(hypothesis.place())?;
+            if !seen.insert(hypothesis.name()) {
+                return Err(Error::request("there are two hypotheses of this name")
+                    .hint("give each its own `name`")
+                    .at(hypothesis.place()));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_hypothesis(&self, hypothesis: &Hypothesis) -> Result<()> {
+        let Some(dictionary) = &self.dictionary else {
+            return Err(Error::request("a hypothesis is about features, but there is no [dictionary]"));
+        };
+        let spanned: BTreeSet<Reference> =
+            dictionary.over.iter().map(|reference| self.resolved(reference)).collect();
+        for (field, reference) in
+            [("receiver", Some(&hypothesis.receiver)), ("edit", hypothesis.donor.as_ref())]
+        {
+            let Some(reference) = reference else { continue };
+            self.check_reference(reference).at(format!("field `{field}`"))?;
+            if !spanned.contains(&self.resolved(reference)) {
+                return Err(Error::request(format!("`{reference}` is not spanned by the dictionary"))
+                    .hint(format!(
+                        "add it to `over` in [dictionary], or use one of {}",
+                        list(&dictionary.over)
+                    ))
+                    .at(format!("field `{field}`")));
+            }
+        }
+        if !self.suites.all().contains(&hypothesis.suite) {
+            return Err(Error::request(format!("suite `{}` is not in [suites]", hypothesis.suite.name()))
+                .hint("add it there: what stands nowhere in [suites] is not evaluated")
+                .at("field `suite`"));
+        }
+        Ok(())
+    }
+}
+
+fn list(references: &[Reference]) -> String {
+    references.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let allowed = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(Error::request(format!("expected letters, digits, `_`, `-` and `.`, found `{name}`"))
+            .hint("the name of a study names the folder of its results"));
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `[[hypothesis]]`: what is claimed, declared before measuring.
+
+use super::reference::Reference;
+use crate::error::{At, Error, Result};
+use crate::evaluation::REFUSAL_LOG_ODDS;
+use crate::experiments;
+use crate::interventions::Edit;
+use crate::study::parse;
+use crate::tasks::Suite;
+use toml::{Table, Value};
+
+/// A declared hypothesis, with the references in it understood.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis {
+    /// As it is written, but for the name, which is never empty.
+    pub declared: experiments::Hypothesis,
+    /// The variant whose forward pass is edited.
+    pub receiver: Reference,
+    /// The variant that the edit takes from, if it takes from one.
+    pub donor: Option<Reference>,
+    /// The suite on which the claim is made.
+    pub suite: Suite,
+}
+
+impl Hypothesis {
+    pub(super) fn read(mut table: Table) -> Result<Self> {
+        if !table.contains_key("name") {
+            let part = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or("?");
+            let name = format!("{} in {}", part("set"), part("receiver"));
+            table.insert("name".to_owned(), Value::String(name));
+        }
+        let declared: experiments::Hypothesis = parse::section(Value::Table(table), "[[hypothesis]]")?;
+        let place = place(&declared.name);
+        Self::understand(declared).at(place)
+    }
+
+    fn understand(declared: experiments::Hypothesis) -> Result<Self> {
+        let receiver = Reference::try_from(declared.receiver.clone()).at("field `receiver`")?;
+        let donor = declared.edit.donor().map(|donor| Reference::try_from(donor.to_owned())).transpose();
+        let donor = donor.at("field `edit`")?;
+        let suite = Suite::parse(&declared.suite).at("field `suite`")?;
+        check_endpoint(&suite, declared.endpoint.as_deref()).at("field `endpoint`")?;
+        if !declared.dose.is_finite() {
+            return Err(Error::request(format!("field `dose`: expected a number, found {}", declared.dose)));
+        }
+        Ok(Self { declared, receiver, donor, suite })
+    }
+
+    /// Its name in tables and messages.
+    pub fn name(&self) -> &str {
+        &self.declared.name
+    }
+
+    /// Where it stands, for messages.
+    pub(super) fn place(&self) -> String {
+        place(self.name())
+    }
+
+    /// The hypothesis with its variants under the names that tables give them.
+    pub(in crate::study) fn with_names(
+        &self,
+        receiver: String,
+        donor: Option<String>,
+    ) -> experiments::Hypothesis {
+        let mut named = self.declared.clone();
+        named.receiver = receiver;
+        match (&mut named.edit, donor) {
+            (Edit::Transplant(name) | Edit::WholeDifference(name) | Edit::ErrorOnly(name), Some(donor)) => {
+                *name = donor;
+            }
+            _ => {}
+        }
+        named
+    }
+}
+
+fn place(name: &str) -> String {
+    format!("hypothesis `{name}`")
+}
+
+fn check_endpoint(suite: &Suite, endpoint: Option<&str>) -> Result<()> {
+    let mut known: Vec<&str> = suite.endpoints().iter().map(|endpoint| endpoint.name).collect();
+    if known.contains(&"refuse") {
+        known.push(REFUSAL_LOG_ODDS);
+    }
+    match endpoint.filter(|endpoint| !known.contains(endpoint)) {
+        Some(endpoint) => Err(parse::unknown("endpoint", endpoint, &known)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,137 @@
+//! Runs a study: what is there is kept, what is missing is made, and the report is put in its place.
+
+use super::config::Study;
+use super::graph::{Graph, Node};
+use super::publish;
+use super::stage::Scene;
+use crate::claims::ClaimRow;
+use crate::error::{At, Error, Result, io};
+use crate::progress::Observer;
+use crate::store::{Artifact, Begin, FolderLock, Store, Verify};
+use crate::tables;
+use candle_core::Device;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Where a run reads and writes.
+#[derive(Clone, Debug)]
+pub struct RunPlace {
+    /// Everything a run makes lives here.
+    pub out: PathBuf,
+    /// The artifacts, if they are shared with other studies; else they live in `out`.
+    pub store: Option<PathBuf>,
+    /// Where to compute.
+    pub device: Device,
+}
+
+impl RunPlace {
+    /// The store of this place.
+    pub fn store(&self) -> Store {
+        Store::new(self.store.clone().unwrap_or_else(|| self.out.join("store")))
+    }
+}
+
+/// What a run did.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunSummary {
+    /// The study's name.
+    pub study: String,
+    /// The stages in the order they ran.
+    pub stages: Vec<FinishedStage>,
+    /// What was decided about every hypothesis.
+    pub findings: Vec<ClaimRow>,
+    /// The report's page.
+    pub report: PathBuf,
+}
+
+/// One finished stage.
+#[derive(Clone, Debug, Serialize)]
+pub struct FinishedStage {
+    /// Its name.
+    pub name: String,
+    /// Its artifact's folder.
+    pub folder: PathBuf,
+    /// Whether it was there before.
+    pub cached: bool,
+    /// Seconds that making it took.
+    pub seconds: f64,
+}
+
+/// Runs `study`: every stage whose artifact is not in the store, then publishes the report.
+///
+/// # Errors
+/// If a stage fails or a gate is not met (what is finished stays), if an artifact in the store is corrupt,
+/// if another process runs in the same folder, or if a signal asked to stop.
+pub fn run(study: &Study, place: &RunPlace, observer: &Observer) -> Result<RunSummary> {
+    std::fs::create_dir_all(&place.out).map_err(|error| io("create", &place.out, error))?;
+    let _lock = FolderLock::try_take(&place.out.join(".lock"))?.ok_or_else(|| {
+        Error::request(format!("another deltascope runs in {}", place.out.display()))
+            .hint("wait for it, or choose another folder with --out")
+    })?;
+    let store = place.store();
+    let graph = Graph::new(study, &place.device)?;
+    let mut folders: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut stages = Vec::new();
+    for node in &graph.nodes {
+        observer.check()?;
+        let name = node.stage.name();
+        let (artifact, cached) =
+            obtain(node, &store, &folders, place, observer).at(format!("stage `{name}`"))?;
+        node.stage.accept(&artifact.folder).at(format!("stage `{name}`"))?;
+        folders.insert(name.clone(), artifact.folder.clone());
+        stages.push(FinishedStage {
+            name,
+            folder: artifact.folder,
+            cached,
+            seconds: artifact.manifest.wall_seconds,
+        });
+    }
+    let report = match folders.get("report") {
+        Some(folder) => publish::publish(folder, &place.out)?,
+        None => return Err(Error::work("the study has no report stage")),
+    };
+    let findings = match folders.get("claims") {
+        Some(folder) => tables::read(&folder.join("claims.parquet"))?,
+        None => Vec::new(),
+    };
+    Ok(RunSummary { study: study.name.clone(), stages, findings, report })
+}
+
+/// The node's artifact, and whether it was there before.
+fn obtain(
+    node: &Node,
+    store: &Store,
+    folders: &BTreeMap<String, PathBuf>,
+    place: &RunPlace,
+    observer: &Observer,
+) -> Result<(Artifact, bool)> {
+    if let Some(artifact) = store.find(&node.recipe, Verify::Checksums)? {
+        tracing::debug!("{} is there: {}", node.recipe.stage, artifact.folder.display());
+        return Ok((artifact, true));
+    }
+    let partial = match store.begin(&node.recipe, observer)? {
+        Begin::Partial(partial) => partial,
+        Begin::AlreadyThere(artifact) => return Ok((*artifact, true)),
+    };
+    tracing::debug!("making {} in {}", node.recipe.stage, partial.folder().display());
+    if !node.stage.resumes() {
+        partial.clear()?;
+    }
+    let inputs = node.stage.inputs().into_iter();
+    let scene = Scene {
+        id: node.recipe.id(),
+        inputs: inputs.filter_map(|name| folders.get(&name).map(|folder| (name, folder.clone()))).collect(),
+        folder: partial.folder().to_owned(),
+        scratch: partial.scratch().to_owned(),
+        device: place.device.clone(),
+        observer: observer.clone(),
+    };
+    node.stage.make(&scene)?;
+    Ok((partial.commit()?, false))
+}
+
+/// The default folder of a study's results.
+pub fn default_out(study: &Study) -> PathBuf {
+    Path::new("runs").join(&study.name)
+}

@@ -1,0 +1,90 @@
+//! What every stage has: a name, what decides its artifact, an estimate, and the work.
+
+use crate::error::{Error, Result};
+use crate::progress::Observer;
+use crate::store::ArtifactId;
+use candle_core::Device;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One stage of one study: its configuration, checked, and nothing that does not decide its artifact.
+pub(super) trait Stage: Send + Sync {
+    /// Its name, unique in the study: `variant sft`.
+    fn name(&self) -> String;
+
+    /// Raised when the code changes what the stage makes.
+    fn revision(&self) -> u32;
+
+    /// The configuration that decides the artifact, defaults written out.
+    fn config(&self) -> Result<Value>;
+
+    /// The stages whose artifacts it reads.
+    fn inputs(&self) -> Vec<String>;
+
+    /// Hashes of what it reads from outside the store.
+    fn outside(&self) -> Result<BTreeMap<String, String>> {
+        Ok(BTreeMap::new())
+    }
+
+    /// What it will take on two CPU cores.
+    fn estimate(&self) -> Estimate;
+
+    /// Whether [`Stage::make`] goes on with what an interrupted attempt left in `scene.folder`; else the
+    /// folder is empty when it begins.
+    fn resumes(&self) -> bool {
+        false
+    }
+
+    /// Makes the artifact in `scene.folder`.
+    fn make(&self, scene: &Scene) -> Result<()>;
+
+    /// Judges the finished artifact, made now or found: an error ends the run before what depends on it.
+    fn accept(&self, _artifact: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// What a stage is estimated to take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Wall time on two CPU cores.
+    pub seconds: f64,
+    /// The most memory it holds at once.
+    pub memory_bytes: f64,
+    /// What its artifact takes on disk.
+    pub disk_bytes: f64,
+}
+
+/// What a stage works with.
+pub(super) struct Scene {
+    /// The id of the artifact that is made.
+    pub(super) id: ArtifactId,
+    /// The folders of its inputs, by the names of their stages.
+    pub(super) inputs: BTreeMap<String, PathBuf>,
+    /// Where its files go.
+    pub(super) folder: PathBuf,
+    /// What an interrupted attempt needs to go on goes here, and is thrown away at the end.
+    pub(super) scratch: PathBuf,
+    /// Where to compute.
+    pub(super) device: Device,
+    /// Progress, and the wish to stop.
+    pub(super) observer: Observer,
+}
+
+impl Scene {
+    /// The folder of the input made by the stage called `name`.
+    pub(super) fn input(&self, name: &str) -> Result<&Path> {
+        self.inputs
+            .get(name)
+            .map(PathBuf::as_path)
+            .ok_or_else(|| Error::work(format!("stage `{name}` is needed here but is no declared input")))
+    }
+}
+
+/// `value` as the JSON that goes into a stage's configuration.
+pub(super) fn json(value: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(value)
+        .map_err(|error| Error::work(format!("the configuration cannot be written as JSON: {error}")))
+}

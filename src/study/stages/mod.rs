@@ -1,0 +1,38 @@
+//! The stages, one file each: a part of the study in, library calls, files out. Nothing is computed here.
+
+mod base;
+mod capture;
+mod dictionary;
+mod diff;
+mod evaluation;
+mod models;
+mod report;
+mod select;
+mod variant;
+
+use super::config::Study;
+use super::stage::Stage;
+use crate::error::Result;
+
+/// Every stage of `study`, inputs before what needs them. Variants that are given are not made; a study
+/// without a dictionary or without hypotheses ends earlier.
+pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
+    let mut stages: Vec<Box<dyn Stage>> = Vec::new();
+    stages.extend(base::Base::new(study).map(boxed));
+    stages.push(boxed(evaluation::Evaluation::of_base(study)?));
+    for variant in &study.variants {
+        stages.extend(variant::Variant::new(study, variant)?.map(boxed));
+        stages.push(boxed(evaluation::Evaluation::of_variant(study, variant)?));
+    }
+    stages.extend(select::Select::new(study).map(boxed));
+    stages.extend(capture::Capture::new(study)?.map(boxed));
+    stages.extend(dictionary::Dictionary::new(study).map(boxed));
+    stages.extend(diff::Diff::new(study)?.map(boxed));
+    let before = stages.iter().map(|stage| stage.name()).collect();
+    stages.push(boxed(report::Report::new(study, before)));
+    Ok(stages)
+}
+
+fn boxed<S: Stage + 'static>(stage: S) -> Box<dyn Stage> {
+    Box::new(stage)
+}

@@ -1,0 +1,123 @@
+//! Where the models of a study are: made by a stage, or given by the user.
+
+use super::select::Selection;
+use super::{base, select, variant};
+use crate::error::{At, Error, Result};
+use crate::model::Model;
+use crate::store::hash_folder;
+use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
+use crate::study::stage::Scene;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// One model of a study: what it is called, and where it will be.
+#[derive(Clone, Debug)]
+pub(super) struct ModelSource {
+    reference: Reference,
+    given: Option<PathBuf>,
+}
+
+impl ModelSource {
+    /// The model that `reference` names.
+    pub(super) fn new(study: &Study, reference: &Reference) -> Result<Self> {
+        let given = match (study.variant(&reference.variant), &study.base) {
+            (Some(variant), _) => match &variant.method {
+                Method::Model(model) => Some(local(model).at(format!("variant `{}`", variant.name))?),
+                _ => None,
+            },
+            (None, Base::Model(model)) => Some(local(model).at("[base]")?),
+            (None, Base::Preset { .. }) => None,
+        };
+        Ok(Self { reference: study.resolved(reference), given })
+    }
+
+    /// The stages that must have run before the model is there.
+    pub(super) fn inputs(&self) -> Vec<String> {
+        if self.given.is_some() {
+            return Vec::new();
+        }
+        if self.reference.is_base() {
+            return vec![base::NAME.to_owned()];
+        }
+        let mut inputs = vec![variant::name(&self.reference.variant)];
+        if self.reference.checkpoint == Checkpoint::Matched {
+            inputs.push(select::NAME.to_owned());
+        }
+        inputs
+    }
+
+    /// The content of a given model, for the recipe.
+    pub(super) fn outside(&self) -> Result<BTreeMap<String, String>> {
+        let role = format!("model {}", self.reference);
+        self.given.iter().map(|folder| Ok((role.clone(), hash_folder(folder)?))).collect()
+    }
+
+    /// The reference with its checkpoint as a step, now that the `select` stage has run.
+    pub(super) fn chosen(&self, scene: &Scene) -> Result<Reference> {
+        let checkpoint = match self.reference.checkpoint {
+            Checkpoint::Matched => {
+                let selection = Selection::load(scene.input(select::NAME)?)?;
+                Checkpoint::Step(selection.step(&self.reference.variant)?)
+            }
+            other => other,
+        };
+        Ok(Reference { variant: self.reference.variant.clone(), checkpoint })
+    }
+
+    /// Where the model is, now that its stage has run.
+    pub(super) fn folder(&self, scene: &Scene) -> Result<PathBuf> {
+        if let Some(folder) = &self.given {
+            return Ok(folder.clone());
+        }
+        let chosen = self.chosen(scene)?;
+        match chosen.checkpoint {
+            Checkpoint::Step(step) => {
+                Ok(variant::checkpoint(scene.input(&variant::name(&chosen.variant))?, step))
+            }
+            _ => Ok(base::model(scene.input(base::NAME)?)),
+        }
+    }
+
+    /// The name in tables and the model.
+    pub(super) fn load(&self, scene: &Scene) -> Result<(String, Model)> {
+        let name = self.chosen(scene)?.to_string();
+        let model = Model::load(&self.folder(scene)?, &scene.device).at(format!("model `{name}`"))?;
+        Ok((name, model))
+    }
+}
+
+/// The names of several models as the study gives them, with ends written out as steps.
+pub(super) fn names(models: &[ModelSource]) -> Vec<String> {
+    models.iter().map(|model| model.reference.to_string()).collect()
+}
+
+/// Several models with their names in tables.
+pub(super) fn load(models: &[ModelSource], scene: &Scene) -> Result<Vec<(String, Model)>> {
+    models.iter().map(|model| model.load(scene)).collect()
+}
+
+/// The inputs of several models together, each once.
+pub(super) fn inputs(models: &[ModelSource]) -> Vec<String> {
+    let mut inputs: Vec<String> = models.iter().flat_map(ModelSource::inputs).collect();
+    inputs.sort();
+    inputs.dedup();
+    inputs
+}
+
+/// The contents of several given models together.
+pub(super) fn outside(models: &[ModelSource]) -> Result<BTreeMap<String, String>> {
+    let mut all = BTreeMap::new();
+    for model in models {
+        all.extend(model.outside()?);
+    }
+    Ok(all)
+}
+
+fn local(model: &str) -> Result<PathBuf> {
+    let folder = Path::new(model);
+    if folder.is_dir() {
+        return Ok(folder.to_owned());
+    }
+    Err(Error::request(format!("field `model`: there is no folder `{model}`"))
+        .hint("give the folder of a Hugging Face repository (config.json, *.safetensors, tokenizer.json)"))
+}

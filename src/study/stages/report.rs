@@ -1,0 +1,221 @@
+//! Stage `report`: every table of the study in one place, and the page that shows them.
+
+use super::select::{self, Selection};
+use crate::claims::ClaimSettings;
+use crate::diff::DiffSettings;
+use crate::error::{Result, io};
+use crate::experiments::ExperimentSettings;
+use crate::report::{self, ReportInput, StageFact, StudyFacts, VariantFact};
+use crate::store::Manifest;
+use crate::study::config::{BASE, Base, Checkpoint, Method, Reference, Study};
+use crate::study::stage::{Estimate, Scene, Stage, json};
+use crate::tables::{self, catalogue};
+use crate::tasks::Suite;
+use crate::training::TimingRow;
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+pub(super) const NAME: &str = "report";
+
+pub(super) struct Report {
+    study: Study,
+    inputs: Vec<String>,
+}
+
+impl Report {
+    /// `inputs` are all other stages, in the order they run.
+    pub(super) fn new(study: &Study, inputs: Vec<String>) -> Self {
+        Self { study: study.clone(), inputs }
+    }
+
+    fn facts(&self, scene: &Scene) -> Result<StudyFacts> {
+        let study = &self.study;
+        let selection = match self.inputs.iter().any(|input| input == select::NAME) {
+            true => Some(Selection::load(scene.input(select::NAME)?)?),
+            false => None,
+        };
+        let label = |reference: &Reference| match (reference.checkpoint, &selection) {
+            (Checkpoint::Matched, Some(selection)) => {
+                let step = Checkpoint::Step(selection.step(&reference.variant)?);
+                Ok(Reference { variant: reference.variant.clone(), checkpoint: step }.to_string())
+            }
+            _ => Ok(study.resolved(reference).to_string()),
+        };
+        let over = study.dictionary.as_ref().map(|dictionary| dictionary.over.as_slice()).unwrap_or_default();
+        Ok(StudyFacts {
+            name: study.name.clone(),
+            question: study.question.clone(),
+            seed: study.seed,
+            device: if scene.device.is_cuda() { "cuda f32" } else { "cpu f32" }.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            base: self.base(),
+            variants: self.variants(),
+            in_domain: names(&study.suites.in_domain),
+            transfer: names(&study.suites.transfer),
+            safety: names(&study.suites.safety),
+            collateral: names(&study.suites.collateral),
+            dictionary_variants: over.iter().map(label).collect::<Result<_>>()?,
+            matched: selection.map(|selection| self.matched(&selection)).unwrap_or_default(),
+            samples: study.evaluation.samples as u64,
+            temperature: f64::from(study.evaluation.temperature),
+            max_new_tokens: study.evaluation.max_new_tokens as u64,
+            alpha: study.claims.alpha,
+            correction: study.claims.correction.name().to_owned(),
+            training_seeds: 1,
+            changed_defaults: self.changed_defaults()?,
+            stages: self.stages(scene)?,
+            study_file: study.text.clone(),
+        })
+    }
+
+    fn base(&self) -> String {
+        match &self.study.base {
+            Base::Preset { preset, training } => {
+                format!("preset {preset:?}, {} steps on the built-in curriculum", training.steps)
+                    .to_lowercase()
+            }
+            Base::Model(model) => model.clone(),
+        }
+    }
+
+    fn variants(&self) -> Vec<VariantFact> {
+        let base = match &self.study.base {
+            Base::Preset { training, .. } => ("curriculum".to_owned(), training.steps),
+            Base::Model(model) => (model.clone(), 0),
+        };
+        let base = VariantFact {
+            name: BASE.to_owned(),
+            method: BASE.to_owned(),
+            data: base.0,
+            steps: base.1 as u64,
+            updates_per_step: 1,
+        };
+        let reward = self.study.suites.in_domain.first().map_or("", |suite| suite.name());
+        let variants = self.study.variants.iter().map(|variant| {
+            let (method, data, updates) = match &variant.method {
+                Method::Sft { data, .. } => {
+                    let arms: Vec<_> = data.arms().map(|(arm, share)| (arm.name(), share)).collect();
+                    let data = match arms.as_slice() {
+                        [(arm, _)] => (*arm).to_owned(),
+                        arms => {
+                            let parts =
+                                arms.iter().map(|(arm, share)| format!("{arm} {:.0} %", share * 100.0));
+                            parts.collect::<Vec<_>>().join(", ")
+                        }
+                    };
+                    ("sft", data, 1)
+                }
+                Method::Rl { name, settings } => {
+                    (name.as_str(), format!("verifier of {reward}"), settings.minibatches * settings.passes)
+                }
+                Method::Model(model) => ("given", model.clone(), 1),
+            };
+            VariantFact {
+                name: variant.name.clone(),
+                method: method.to_owned(),
+                data,
+                steps: variant.last_checkpoint().unwrap_or(0) as u64,
+                updates_per_step: updates as u64,
+            }
+        });
+        std::iter::once(base).chain(variants).collect()
+    }
+
+    /// The matched checkpoints in the order of the study, the reference at its end.
+    fn matched(&self, selection: &Selection) -> Vec<String> {
+        let variants = self.study.variants.iter().filter_map(|variant| {
+            let step = if variant.name == selection.reference {
+                variant.last_checkpoint()
+            } else {
+                selection.matched.get(&variant.name).copied()
+            };
+            step.map(|step| format!("{}@{step}", variant.name))
+        });
+        variants.collect()
+    }
+
+    /// What the study changed of the protocol's defaults, a line each.
+    fn changed_defaults(&self) -> Result<Vec<String>> {
+        let mut changed =
+            changes("interventions", &self.study.interventions, &ExperimentSettings::default())?;
+        changed.extend(changes("claims", &self.study.claims, &ClaimSettings::default())?);
+        changed.extend(changes("diff", &self.study.diff, &DiffSettings::default())?);
+        Ok(changed)
+    }
+
+    fn stages(&self, scene: &Scene) -> Result<Vec<StageFact>> {
+        let manifest = |name: &String| {
+            let manifest = Manifest::load(scene.input(name)?)?;
+            Ok(StageFact {
+                name: name.clone(),
+                id: manifest.recipe.id().short().to_owned(),
+                inputs: manifest.recipe.inputs.values().map(|id| id.short().to_owned()).collect(),
+            })
+        };
+        self.inputs.iter().map(manifest).collect()
+    }
+
+    /// How long every stage took, as its manifest tells it.
+    fn write_timings(&self, scene: &Scene) -> Result<PathBuf> {
+        let row = |name: &String| {
+            let manifest = Manifest::load(scene.input(name)?)?;
+            Ok(TimingRow { stage: name.clone(), seconds: manifest.wall_seconds, ..TimingRow::default() })
+        };
+        let rows = self.inputs.iter().map(row).collect::<Result<Vec<_>>>()?;
+        let folder = scene.scratch.join("timings");
+        std::fs::create_dir_all(&folder).map_err(|error| io("create", &folder, error))?;
+        tables::write(&folder.join("timings.parquet"), &catalogue::TIMINGS, &rows)?;
+        Ok(folder)
+    }
+}
+
+/// The fields in which `found` differs from `default`, a line each.
+fn changes(section: &str, found: &impl Serialize, default: &impl Serialize) -> Result<Vec<String>> {
+    let (found, default) = (json(found)?, json(default)?);
+    let (Some(found), Some(default)) = (found.as_object(), default.as_object()) else {
+        return Ok(Vec::new());
+    };
+    let changed = found.iter().filter(|(key, value)| default.get(*key) != Some(value));
+    Ok(changed
+        .map(|(key, value)| {
+            format!("{section}.{key} is {value} instead of {}", default.get(key).unwrap_or(&Value::Null))
+        })
+        .collect())
+}
+
+fn names(suites: &[Suite]) -> Vec<String> {
+    suites.iter().map(|suite| suite.name().to_owned()).collect()
+}
+
+impl Stage for Report {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    fn config(&self) -> Result<Value> {
+        Ok(json!({ "name": self.study.name, "question": self.study.question, "study": self.study.text }))
+    }
+
+    fn inputs(&self) -> Vec<String> {
+        self.inputs.clone()
+    }
+
+    fn estimate(&self) -> Estimate {
+        Estimate { seconds: 3.0, memory_bytes: 0.3e9, disk_bytes: 10e6 }
+    }
+
+    fn make(&self, scene: &Scene) -> Result<()> {
+        let mut folders = self
+            .inputs
+            .iter()
+            .map(|name| scene.input(name).map(ToOwned::to_owned))
+            .collect::<Result<Vec<PathBuf>>>()?;
+        folders.push(self.write_timings(scene)?);
+        report::build(&ReportInput { tables: folders, facts: self.facts(scene)? }, &scene.folder)
+    }
+}
