@@ -138,7 +138,8 @@ pub fn metrics_pair(
             },
             features: spec.features,
             tokens,
-            fve: 1.0 - sums.error / (sums.square - centre),
+            // Two equal models have no difference to explain; 0 supports no claim about it.
+            fve: if sums.square > centre { 1.0 - sums.error / (sums.square - centre) } else { 0.0 },
             mse: sums.error / count,
             cosine: sums.cosine / count,
             l0: active as f64 / count,
