@@ -7,7 +7,7 @@ use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
 use crate::diff::{ContextRow, FeatureRow};
 use crate::error::Result;
-use crate::evaluation::EvaluationRow;
+use crate::evaluation::{EvaluationRow, PatternRow, TrajectoryRow};
 use crate::experiments::{ControlRow, EffectRow, SetRow};
 use crate::tables;
 use crate::training::{TimingRow, TrainingRow};
@@ -20,6 +20,8 @@ pub(super) struct Data {
     pub(super) facts: StudyFacts,
     pub(super) training: Vec<TrainingRow>,
     pub(super) evaluations: Vec<EvaluationRow>,
+    pub(super) trajectories: Vec<TrajectoryRow>,
+    pub(super) patterns: Vec<PatternRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<FeatureRow>,
     pub(super) contexts: Vec<ContextRow>,
@@ -46,6 +48,8 @@ impl Data {
         Ok(Self {
             training,
             evaluations,
+            trajectories: rows(folder, "trajectories")?,
+            patterns: rows(folder, "patterns")?,
             dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,

@@ -1,6 +1,7 @@
 //! What the main endpoints are made of: persistence and first attempts in pass@1, and what becomes of
 //! refusals.
 
+use super::patterns;
 use super::trajectories::{legend, main_rows, measured, panel, value};
 use crate::error::Result;
 use crate::report::axis::{Axis, Format};
@@ -47,6 +48,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         ));
     }
     blocks.extend(problems.into_iter().map(|suite| Block::Folded(parts(data, suite))));
+    blocks.extend(patterns::block(data));
     Ok(Section::new(id, title, blocks))
 }
 

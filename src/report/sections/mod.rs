@@ -8,6 +8,7 @@ pub(super) mod features;
 pub(super) mod finding;
 pub(super) mod fitness;
 pub(super) mod method;
+mod patterns;
 pub(super) mod provenance;
 pub(super) mod reference;
 pub(super) mod run;

@@ -3,6 +3,7 @@
 
 mod comparison;
 mod curve;
+mod dips;
 
 pub(super) use comparison::value;
 pub(super) use curve::{legend, panel};
@@ -36,7 +37,9 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     );
     let figure =
         Figure::new("trajectories-by-suite", "Trajectories", caption, &panels)?.with_legend(legend(data));
-    Ok(Section::new(id, title, vec![Block::Figure(figure), Block::Table(comparison::sheet(data, &suites))]))
+    let mut blocks = vec![Block::Figure(figure), Block::Table(comparison::sheet(data, &suites))];
+    blocks.extend(dips::sheet(data).map(Block::Table));
+    Ok(Section::new(id, title, blocks))
 }
 
 /// The measured rows of a suite's main endpoint: its primary one, or for a suite that is not built in the
