@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: RunArguments, context: &Context) -> Result<()> {
 fn text(summary: &RunSummary) -> String {
     let made: Vec<_> = summary.stages.iter().filter(|stage| !stage.cached).collect();
     let cached = summary.stages.len() - made.len();
-    let seconds: f64 = made.iter().map(|stage| stage.seconds).sum();
+    let seconds = made.iter().fold(0.0, |sum, stage| sum + stage.seconds);
     let mut text =
         format!("{}: {} stages made in {seconds:.0} s, {cached} cached\n", summary.study, made.len());
     for claim in &summary.findings {

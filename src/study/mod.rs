@@ -9,7 +9,7 @@
 //! results into files. The order:
 //!
 //! ```text
-//! base -> evaluation base (gate) -> variant v -> evaluation v -> select -> capture -> dictionary -> diff
+//! base -> evaluation base (gate) -> variant v -> evaluation v -> trajectories, select -> capture -> dictionary -> diff
 //!      -> experiments -> claims -> report
 //! ```
 //!

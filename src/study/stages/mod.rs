@@ -2,12 +2,15 @@
 
 mod base;
 mod capture;
+mod claims;
 mod dictionary;
 mod diff;
 mod evaluation;
+mod experiments;
 mod models;
 mod report;
 mod select;
+mod trajectories;
 mod variant;
 
 use super::config::Study;
@@ -24,10 +27,13 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
         stages.extend(variant::Variant::new(study, variant)?.map(boxed));
         stages.push(boxed(evaluation::Evaluation::of_variant(study, variant)?));
     }
+    stages.push(boxed(trajectories::Trajectories::new(study)));
     stages.extend(select::Select::new(study).map(boxed));
     stages.extend(capture::Capture::new(study)?.map(boxed));
     stages.extend(dictionary::Dictionary::new(study).map(boxed));
     stages.extend(diff::Diff::new(study)?.map(boxed));
+    stages.extend(experiments::Experiments::new(study)?.map(boxed));
+    stages.extend(claims::Claims::new(study).map(boxed));
     let before = stages.iter().map(|stage| stage.name()).collect();
     stages.push(boxed(report::Report::new(study, before)));
     Ok(stages)

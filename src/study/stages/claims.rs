@@ -1,0 +1,72 @@
+//! Stage `claims`: effects and controls become verdicts.
+
+use super::{evaluation, experiments};
+use crate::claims::{self, ClaimSettings, Fitness};
+use crate::error::Result;
+use crate::evaluation::EvaluationRow;
+use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
+use crate::study::config::{BASE, Study};
+use crate::study::stage::{Estimate, Scene, Stage, json};
+use crate::tables::{self, catalogue};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+pub(super) const NAME: &str = "claims";
+
+pub(super) struct Claims {
+    seed: u64,
+    settings: ClaimSettings,
+    receivers: Vec<String>,
+}
+
+impl Claims {
+    /// `None` without hypotheses to decide.
+    pub(super) fn new(study: &Study) -> Option<Self> {
+        let variants: BTreeSet<String> =
+            study.hypotheses.iter().map(|hypothesis| hypothesis.receiver.variant.clone()).collect();
+        (!variants.is_empty()).then(|| Self {
+            seed: study.seed,
+            settings: study.claims.clone(),
+            receivers: variants.into_iter().filter(|variant| variant != BASE).collect(),
+        })
+    }
+}
+
+impl Stage for Claims {
+    fn name(&self) -> String {
+        NAME.to_owned()
+    }
+
+    fn revision(&self) -> u32 {
+        1
+    }
+
+    fn config(&self) -> Result<Value> {
+        Ok(json!({ "seed": self.seed, "settings": json(&self.settings)? }))
+    }
+
+    fn inputs(&self) -> Vec<String> {
+        let evaluations = self.receivers.iter().map(String::as_str).chain([BASE]).map(evaluation::name);
+        [experiments::NAME.to_owned()].into_iter().chain(evaluations).collect()
+    }
+
+    fn estimate(&self) -> Estimate {
+        Estimate { seconds: 5.0, memory_bytes: 0.2e9, disk_bytes: 2e4 }
+    }
+
+    fn make(&self, scene: &Scene) -> Result<()> {
+        let folder = scene.input(experiments::NAME)?;
+        let effects: Vec<EffectRow> = tables::read(&folder.join("effects.parquet"))?;
+        let controls: Vec<ControlRow> = tables::read(&folder.join("controls.parquet"))?;
+        let differences: Vec<DifferenceRow> = tables::read(&folder.join("differences.parquet"))?;
+        let mut evaluations: Vec<EvaluationRow> = Vec::new();
+        for variant in self.receivers.iter().map(String::as_str).chain([BASE]) {
+            evaluations.extend(tables::read::<EvaluationRow>(
+                &scene.input(&evaluation::name(variant))?.join("evaluations.parquet"),
+            )?);
+        }
+        let fitness = Fitness::of_receivers(&effects, &evaluations, BASE);
+        let rows = claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
+        tables::write(&scene.folder.join("claims.parquet"), &catalogue::CLAIMS, &rows)
+    }
+}
