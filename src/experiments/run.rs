@@ -285,3 +285,139 @@ fn explore(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::hypothesis::SetRule;
+    use super::super::small;
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn hypotheses() -> Vec<Hypothesis> {
+        let transfer = Hypothesis {
+            name: "transfer".to_owned(),
+            set: SetRule::Features((0..6).collect()),
+            receiver: "rl".to_owned(),
+            edit: Edit::Zero,
+            dose: 1.0,
+            suite: "general_points:faces=11-13".to_owned(),
+            endpoint: None,
+            direction: None,
+        };
+        let safety = Hypothesis {
+            name: "safety".to_owned(),
+            set: SetRule::Carriers(Axis::Safety),
+            receiver: "sft".to_owned(),
+            edit: Edit::Transplant("base".to_owned()),
+            suite: "refusal".to_owned(),
+            endpoint: Some("refusal_log_odds".to_owned()),
+            ..transfer.clone()
+        };
+        vec![transfer, safety]
+    }
+
+    fn settings() -> ExperimentSettings {
+        ExperimentSettings {
+            controls: 7,
+            set_sizes: vec![1, 3],
+            problems: 12,
+            samples: 2,
+            max_new_tokens: 6,
+            balance_tolerance: 0.5,
+            doses: vec![0.5],
+            ..ExperimentSettings::default()
+        }
+    }
+
+    fn tables(settings: &ExperimentSettings) -> ExperimentTables {
+        run(&small::inputs(1), &hypotheses(), settings, 5, &Observer::silent()).unwrap()
+    }
+
+    #[test]
+    fn every_hypothesis_is_measured_beside_its_controls_whatever_the_batch() {
+        let found = tables(&settings());
+        let exact = |mut tables: ExperimentTables| {
+            // A sum over all rows, in the order of the batches: the last bit of it may differ.
+            tables.effects.iter_mut().for_each(|row| row.delta_norm = None);
+            tables
+        };
+        let small_batches = tables(&ExperimentSettings { batch_rows: 23, ..settings() });
+        assert!(exact(found.clone()) == exact(small_batches), "the batch size changes results");
+
+        let declared: Vec<&EffectRow> = found.effects.iter().filter(|row| row.declared).collect();
+        let names: Vec<(&str, &str)> =
+            declared.iter().map(|row| (row.hypothesis.as_str(), row.endpoint.as_str())).collect();
+        assert_eq!(names, [("transfer", "pass"), ("safety", "refusal_log_odds")]);
+        assert_eq!(
+            (declared[0].direction.as_str(), declared[1].direction.as_str()),
+            ("decrease", "increase")
+        );
+        for row in &declared {
+            let controls = found
+                .controls
+                .iter()
+                .filter(|control| control.hypothesis == row.hypothesis && control.suite == row.suite);
+            let of_endpoint: Vec<&ControlRow> =
+                controls.filter(|control| control.endpoint == row.endpoint).collect();
+            assert_eq!(of_endpoint.len(), 7);
+            assert_eq!(row.controls, of_endpoint.iter().filter(|control| control.matched).count() as u64);
+            assert!(row.ceiling.is_some() && !row.untestable);
+            let differences: Vec<f64> = found
+                .differences
+                .iter()
+                .filter(|other| {
+                    (&other.condition, &other.suite, &other.endpoint)
+                        == (&row.condition, &row.suite, &row.endpoint)
+                })
+                .map(DifferenceRow::difference)
+                .collect();
+            assert_eq!(differences.len() as u64, row.problems);
+            let mean = differences.iter().sum::<f64>() / differences.len() as f64;
+            assert!((mean - row.effect).abs() < 1e-12);
+        }
+        let both: BTreeSet<(&str, &str)> =
+            found.controls.iter().map(|row| (row.hypothesis.as_str(), row.suite.as_str())).collect();
+        assert_eq!(both.len(), 4, "both axes of the picture have controls: {both:?}");
+        let safety: Vec<&SetRow> = found.sets.iter().filter(|row| row.hypothesis == "safety").collect();
+        assert!(safety.iter().all(|row| row.score.is_some_and(|score| score > 0.0)), "{safety:?}");
+        assert!(found.effects.iter().any(|row| row.condition == "transfer | in base"));
+        assert!(found.effects.iter().any(|row| row.condition == "transfer | dose 0.5"));
+    }
+
+    #[test]
+    fn nothing_is_chosen_on_a_problem_that_is_measured() {
+        let inputs = small::inputs(1);
+        let readout = Readout::new(&inputs.models, inputs.dictionary.clone(), inputs.hook).unwrap();
+        let (settings, observer) = (settings(), Observer::silent());
+        let selection = Selection::new(&inputs, &readout, &settings, 5, &observer);
+        for (_, suite) in &inputs.suites {
+            let ids = |half| -> BTreeSet<String> {
+                selection.trial(suite, half).problems().into_iter().map(|problem| problem.id).collect()
+            };
+            let (chosen, measured) = (ids(Half::Select), ids(Half::Measure));
+            assert!(!chosen.is_empty() && chosen.is_disjoint(&measured), "{}", suite.name());
+        }
+        let measured: BTreeSet<String> =
+            tables(&settings).differences.into_iter().map(|row| row.problem).collect();
+        let half = |suite: &Suite, half| selection.trial(suite, half).problems();
+        let chosen = inputs.suites.iter().flat_map(|(_, suite)| half(suite, Half::Select));
+        assert!(chosen.into_iter().all(|problem| !measured.contains(&problem.id)));
+    }
+
+    #[test]
+    fn what_a_hypothesis_refers_to_must_be_there() {
+        let error = |change: fn(&mut Hypothesis)| {
+            let mut hypotheses = hypotheses();
+            change(&mut hypotheses[0]);
+            let found = run(&small::inputs(1), &hypotheses, &settings(), 5, &Observer::silent());
+            found.unwrap_err().to_string()
+        };
+        assert!(
+            error(|h| h.receiver = "sft@40".to_owned()).contains("hypothesis `transfer`: expected a variant")
+        );
+        assert!(error(|h| h.suite = "refusals".to_owned()).contains("did you mean `refusal`?"));
+        assert!(error(|h| h.endpoint = Some("refuse".to_owned())).contains("its endpoints are pass"));
+        assert!(error(|h| h.edit = Edit::ProjectOut).contains("expected an edit of features"));
+        assert!(error(|h| h.name = "safety".to_owned()).contains("found it twice"));
+    }
+}

@@ -73,7 +73,8 @@ impl Hooks {
     }
 
     /// Begins the pass at `blocks.{layer}.hook_resid_pre` with this residual stream [rows, width, d_model];
-    /// embeddings and earlier blocks are not computed, and their layers of a cache are left alone.
+    /// embeddings and earlier blocks are not computed, and their layers of a cache are left alone. The number
+    /// of blocks as `layer` begins after the last.
     #[must_use]
     pub fn start_from(mut self, layer: usize, residual: Tensor) -> Self {
         self.start = Some((layer, residual));

@@ -69,9 +69,9 @@ impl Pass<'_> {
     /// Takes in the residual stream that the caller brings.
     fn begin(&mut self, layer: usize, residual: &Tensor) -> Result<Value, Halt> {
         let expected = [self.layout.rows(), self.layout.width(), self.config.d_model];
-        if layer >= self.config.layers() || residual.dims() != expected {
+        if layer > self.config.layers() || residual.dims() != expected {
             return Err(Halt::Failed(Error::request(format!(
-                "start at block {layer}: expected one of {} blocks and a residual stream {expected:?}, \
+                "start at block {layer}: expected a block from 0 to {} and a residual stream {expected:?}, \
                  found {:?}",
                 self.config.layers(),
                 residual.dims()
