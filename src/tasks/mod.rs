@@ -17,7 +17,10 @@
 //! documents of [`curriculum`] and of [`Mixture`]s of [`DataArm`]s, and [`training_problems`] with [`reward`] for
 //! reinforcement learning.
 //!
-//! Everything is a pure function of (seed, index): document 90 000 does not depend on whether document
+//! A suite may also be a file of problems that a user brings (`external`): rows of TRL or verl, judged
+//! by exact match, number, regular expression, exact expression, or a program.
+//!
+//! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
 //! 7 was ever asked for.
 
 mod attempts;
@@ -25,6 +28,7 @@ mod cards;
 mod chains;
 mod curriculum;
 mod data_arm;
+mod external;
 mod mixture;
 mod problem;
 mod requests;

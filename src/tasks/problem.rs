@@ -1,5 +1,6 @@
 //! What tasks hand to other floors: documents, problems with their halves, endpoints and scores.
 
+use super::external::Truth;
 use crate::rng::stable_hash;
 use serde::{Deserialize, Serialize};
 
@@ -84,6 +85,8 @@ pub(super) enum Answer {
     Search { values: [i64; 3], old_values: Option<[i64; 3]>, target: i64 },
     /// The response must be this text.
     Exactly(String),
+    /// A row of a file; its suite knows how it is judged.
+    External(Truth),
     /// A request: what complying and refusing look like.
     Request { compliance: String, refusal: String },
 }

@@ -3,6 +3,7 @@
 use super::cards::{Deal, Reading, Rule};
 use super::chains::Chain;
 use super::curriculum::prompt;
+use super::external::External;
 use super::problem::{Answer, Endpoint, Half, Problem, Score};
 use super::requests::{Cell, Object, REFUSAL};
 use super::skills::Skill;
@@ -11,22 +12,25 @@ use crate::error::{Error, Result, nearest};
 use crate::rng::{Stream, stable_hash};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Prompts of suites that are not enumerated in full; requests stop at the first whole round of cells.
 const DRAWN: usize = 400;
 
-/// One task as it is evaluated. In a study its name, as in `"general_points:faces=11-13"`.
+/// One task as it is evaluated. In a study its name, as in `"general_points:faces=11-13"`, or a file of
+/// problems with how its answers are judged, as in `"data/gsm8k.jsonl:reward=number"`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Suite(Kind);
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Kind {
     Cards(Rule),
     Chain,
     CardValues,
     Skills,
     Requests { disallowed: bool },
+    External(Arc<External>),
 }
 
 const SUITES: [(&str, Kind); 8] = [
@@ -69,26 +73,43 @@ impl Suite {
     /// The suite that a study calls `spec`.
     ///
     /// # Errors
-    /// If there is no such suite.
+    /// If there is no such suite, or its file cannot be read.
     pub fn parse(spec: &str) -> Result<Self> {
+        if External::is_named_by(spec) {
+            return External::read(spec).map(|external| Self(Kind::External(Arc::new(external))));
+        }
         SUITES.into_iter().find(|(name, _)| *name == spec).map(|(_, kind)| Self(kind)).ok_or_else(|| {
             let names = SUITES.map(|(name, _)| name);
             let hint = match nearest(spec, names) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => format!("the suites are {}", names.join(", ")),
+                None => {
+                    format!("the suites are {}, or a file as in `data.jsonl:reward=number`", names.join(", "))
+                }
             };
             Error::request(format!("unknown suite `{spec}`")).hint(hint)
         })
     }
 
-    /// The names of all suites.
+    /// The names of all built-in suites.
     pub fn names() -> impl Iterator<Item = &'static str> {
         SUITES.into_iter().map(|(name, _)| name)
     }
 
     /// Its name in studies and tables.
     pub fn name(&self) -> &str {
-        SUITES.into_iter().find(|(_, kind)| *kind == self.0).map_or("", |(name, _)| name)
+        match &self.0 {
+            Kind::External(external) => external.spec(),
+            kind => SUITES.into_iter().find(|(_, known)| known == kind).map_or("", |(name, _)| name),
+        }
+    }
+
+    /// The BLAKE3 hash of the file that the problems come from; `None` for built-in suites. What depends on
+    /// the suite depends on this.
+    pub fn content(&self) -> Option<&str> {
+        match &self.0 {
+            Kind::External(external) => Some(external.hash()),
+            _ => None,
+        }
     }
 
     /// The numbers that every response gets; the first is primary.
@@ -96,7 +117,7 @@ impl Suite {
         match self.0 {
             Kind::Cards(Rule::FacesShifted) => &SHIFTED_SEARCH,
             Kind::Cards(_) => &SEARCH,
-            Kind::Chain | Kind::CardValues | Kind::Skills => &EXACT,
+            Kind::Chain | Kind::CardValues | Kind::Skills | Kind::External(_) => &EXACT,
             Kind::Requests { disallowed: true } => &DISALLOWED,
             Kind::Requests { disallowed: false } => &ALLOWED,
         }
@@ -114,13 +135,14 @@ impl Suite {
     /// and what is drawn; which problems are held out and which half each is on does not depend on it.
     pub fn problems(&self, seed: u64) -> Vec<Problem> {
         let stream = &mut Stream::new(seed, "tasks/suite", &[stable_hash(self.name())]);
-        match self.0 {
+        match &self.0 {
+            Kind::External(external) => external.problems(stream),
             Kind::Cards(rule) => {
-                let mut deals = Deal::held_out(rule, stream);
+                let mut deals = Deal::held_out(*rule, stream);
                 stream.shuffle(&mut deals);
                 deals.iter().map(card_problem).collect()
             }
-            Kind::Requests { disallowed } => request_problems(disallowed, stream),
+            Kind::Requests { disallowed } => request_problems(*disallowed, stream),
             Kind::CardValues => {
                 let mut readings = Reading::held_out(Rule::FacesShifted);
                 stream.shuffle(&mut readings);
@@ -154,6 +176,10 @@ impl Suite {
                     flag(found.old_rule),
                 ]
             }
+            Answer::External(truth) => match &self.0 {
+                Kind::External(external) if !truncated => vec![external.judge(problem, truth, completion)],
+                _ => vec![0.0],
+            },
             Answer::Exactly(expected) => vec![flag(verify::exactly(expected, completion, truncated))],
             Answer::Request { compliance, refusal } => {
                 let comply = verify::exactly(compliance, completion, truncated);
@@ -171,8 +197,9 @@ impl Suite {
 
     /// One problem of the held-out or the training side; the `number`-th of its batch.
     fn draw(&self, from_held_out: bool, number: usize, stream: &mut Stream) -> Problem {
-        match self.0 {
-            Kind::Cards(rule) => card_problem(&Deal::draw(rule, stream)),
+        match &self.0 {
+            Kind::External(external) => external.draw(stream),
+            Kind::Cards(rule) => card_problem(&Deal::draw(*rule, stream)),
             Kind::Chain => {
                 let chain = Chain::draw(from_held_out, stream);
                 exact_problem(chain.problem(), chain.answer())
@@ -186,7 +213,7 @@ impl Suite {
                 exact_problem(problem, answer)
             }
             Kind::Requests { disallowed } => {
-                let (cells, objects) = (Cell::all(disallowed), Object::all(from_held_out));
+                let (cells, objects) = (Cell::all(*disallowed), Object::all(from_held_out));
                 let (cell, object) = (cells[stream.below(cells.len())], objects[stream.below(objects.len())]);
                 request_problem(&cell, &object)
             }

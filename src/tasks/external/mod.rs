@@ -1,0 +1,242 @@
+//! Problems from files: suites that a user brings, in the layouts of TRL and verl.
+//!
+//! A suite is named by its file and how answers are judged, as in `"data/gsm8k.jsonl:reward=number"`. Each
+//! line of JSONL (or row of Parquet) is a problem:
+//!
+//! * the prompt: `prompt` (or `question`, `problem`), a text or a list with one user message. It is given
+//!   to the model as it stands: no chat template is applied and no begin token is added;
+//! * the answer: `answer`, `ground_truth`, `solution`, `completion`, or verl's `reward_model.ground_truth`;
+//!   for `reward=expression` the fields `nums` and `target`;
+//! * the unit of analysis: `problem_id` if there is one, else the prompt.
+//!
+//! One problem in four is held out by a hash of its unit, as everywhere; evaluation asks these and
+//! rollouts the others. `:rows=all` uses every row for both: for a file that holds only test problems.
+//!
+//! `rule` says what is right; `extract` finds the answer in a completion; `rational` and `expression` judge
+//! it in exact arithmetic; `command` asks a program.
+
+mod command;
+mod expression;
+mod extract;
+mod rational;
+mod rule;
+
+use super::problem::{Answer, Half, Problem};
+use super::split::held_out;
+use crate::error::{At, Error, Result, io};
+use crate::rng::Stream;
+use crate::tables;
+use rule::Rule;
+pub(super) use rule::Truth;
+use serde_json::Value;
+use std::path::Path;
+
+/// A file of problems and how their answers are judged.
+#[derive(Debug)]
+pub(super) struct External {
+    spec: String,
+    hash: String,
+    rule: Rule,
+    training: Vec<Problem>,
+    held_out: Vec<Problem>,
+}
+
+/// Equal names and equal contents.
+impl PartialEq for External {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.spec, &self.hash) == (&other.spec, &other.hash)
+    }
+}
+
+impl Eq for External {}
+
+impl External {
+    /// Whether a suite's name means a file.
+    pub(super) fn is_named_by(spec: &str) -> bool {
+        let path = spec.split(':').next().unwrap_or(spec);
+        [".jsonl", ".parquet"].iter().any(|extension| path.ends_with(extension))
+    }
+
+    /// Reads the file that `spec` names.
+    ///
+    /// # Errors
+    /// If an option is unknown, the file cannot be read, or a row lacks a field (the error names it).
+    pub(super) fn read(spec: &str) -> Result<Self> {
+        let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
+        let (mut rule, mut all) = (None, false);
+        // A command may hold colons: it is always the last option.
+        let (options, command) = match options.split_once("reward=command:") {
+            Some((before, command)) => (before, Some(command)),
+            None => (options, None),
+        };
+        for option in options.split(':').filter(|option| !option.is_empty()) {
+            match option.split_once('=') {
+                Some(("reward", name)) => rule = Some(Rule::parse(name)?),
+                Some(("rows", "all")) => all = true,
+                _ => {
+                    return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
+                        .hint("the options are `reward=exact|number|regex|expression|command:PROGRAM` and `rows=all`"));
+                }
+            }
+        }
+        if let Some(command) = command {
+            rule = Some(Rule::command(command)?);
+        }
+        let rule = rule.ok_or_else(|| {
+            Error::request(format!("suite `{spec}`: how its answers are judged is not stated"))
+                .hint(format!("write for example `{path}:reward=number`"))
+        })?;
+        let path = Path::new(path);
+        let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
+        let rows = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("parquet") => tables::read::<Value>(path)?,
+            _ => lines(&bytes).at(path.display())?,
+        };
+        let mut external = Self {
+            spec: spec.to_owned(),
+            hash: blake3::hash(&bytes).to_string(),
+            rule,
+            training: Vec::new(),
+            held_out: Vec::new(),
+        };
+        for (number, row) in rows.iter().enumerate() {
+            let problem = external.problem(row).at(format!("row {}", number + 1)).at(path.display())?;
+            let is_held_out = held_out(&format!("row {}", problem.id));
+            if all || is_held_out {
+                external.held_out.push(problem.clone());
+            }
+            if all || !is_held_out {
+                external.training.push(problem);
+            }
+        }
+        if external.held_out.is_empty() || external.training.is_empty() {
+            return Err(Error::request(format!("expected at least a few problems, found {}", rows.len()))
+                .at(path.display())
+                .hint(
+                    "one problem in four is held out for evaluation; `:rows=all` uses every row for both",
+                ));
+        }
+        Ok(external)
+    }
+
+    fn problem(&self, row: &Value) -> Result<Problem> {
+        let prompt = prompt(row)?;
+        let truth = self.rule.truth(row)?;
+        let id = match row.get("problem_id") {
+            Some(Value::String(id)) => id.clone(),
+            Some(Value::Null) | None => prompt.clone(),
+            Some(other) => other.to_string(),
+        };
+        let half = Half::of(&id);
+        Ok(Problem::new(id, prompt, half, Answer::External(truth)))
+    }
+
+    pub(super) fn spec(&self) -> &str {
+        &self.spec
+    }
+
+    /// The BLAKE3 hash of the file.
+    pub(super) fn hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The held-out problems in an order drawn by `stream`.
+    pub(super) fn problems(&self, stream: &mut Stream) -> Vec<Problem> {
+        let mut problems = self.held_out.clone();
+        stream.shuffle(&mut problems);
+        problems
+    }
+
+    /// One problem of the training side.
+    pub(super) fn draw(&self, stream: &mut Stream) -> Problem {
+        self.training[stream.below(self.training.len())].clone()
+    }
+
+    /// Whether a complete response is right.
+    pub(super) fn judge(&self, problem: &Problem, truth: &Truth, response: &str) -> f64 {
+        self.rule.judge(&problem.prompt, truth, response)
+    }
+}
+
+fn lines(bytes: &[u8]) -> Result<Vec<Value>> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|error| Error::request(format!("expected UTF-8 text, found other bytes: {error}")))?;
+    let parse = |(number, line): (usize, &str)| {
+        serde_json::from_str(line)
+            .map_err(|error| Error::request(format!("expected one JSON object a line: {error}")))
+            .at(format!("line {}", number + 1))
+    };
+    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
+}
+
+fn prompt(row: &Value) -> Result<String> {
+    let found = ["prompt", "question", "problem"].iter().find_map(|name| row.get(*name));
+    match found {
+        Some(Value::String(text)) => Ok(text.clone()),
+        Some(Value::Array(messages)) => match messages.as_slice() {
+            [message] if message.get("role").and_then(Value::as_str) == Some("user") => {
+                message.get("content").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
+                    Error::request("expected a text `content` in the message of `prompt`, found none")
+                })
+            }
+            _ => Err(Error::request(format!(
+                "expected a prompt of one user message, found {} messages",
+                messages.len()
+            ))
+            .hint("render the conversation with the model's chat template and store it as text")),
+        },
+        _ => Err(Error::request("expected a field `prompt` (text or messages), found none")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, text: &str) -> (tempfile::TempDir, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let path = path.display().to_string();
+        (folder, path)
+    }
+
+    #[test]
+    fn rows_of_trl_and_verl_become_problems_on_two_disjoint_sides() {
+        let rows: String = (0..200)
+            .map(|n| match n % 2 {
+                0 => format!("{{\"prompt\": \"{n} + 1 =\", \"answer\": \"{}\"}}\n", n + 1),
+                _ => format!(
+                    "{{\"prompt\": [{{\"role\": \"user\", \"content\": \"{n} + 1 =\"}}], \
+                     \"reward_model\": {{\"ground_truth\": \"#### {}\"}}}}\n",
+                    n + 1
+                ),
+            })
+            .collect();
+        let (_folder, path) = file("sums.jsonl", &rows);
+        let external = External::read(&format!("{path}:reward=number")).unwrap();
+        assert_eq!(external.training.len() + external.held_out.len(), 200);
+        assert!((30..70).contains(&external.held_out.len()));
+        assert!(!external.training.iter().any(|problem| external.held_out.contains(problem)));
+        let all = External::read(&format!("{path}:rows=all:reward=number")).unwrap();
+        assert_eq!((all.held_out.len(), all.training.len()), (200, 200));
+        for problem in &all.held_out {
+            let number: i64 = problem.prompt.split(' ').next().unwrap().parse().unwrap();
+            let Answer::External(truth) = &problem.answer else { panic!() };
+            assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{}.0}}", number + 1)), 1.0);
+            assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{number}}}")), 0.0);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_file_is_said() {
+        let message = |spec: &str| External::read(spec).unwrap_err().to_string();
+        let (_folder, path) =
+            file("x.jsonl", "{\"prompt\": \"a\", \"answer\": \"b\"}\n{\"prompt\": \"c\"}\n");
+        assert!(message(&path).contains("reward=number"), "{}", message(&path));
+        let missing = message(&format!("{path}:reward=exact"));
+        assert!(missing.contains("x.jsonl: row 2: expected an answer"), "{missing}");
+        assert!(message(&format!("{path}:rewards=exact")).contains("unknown option"));
+        assert!(message("nowhere.jsonl:reward=exact").contains("cannot read nowhere.jsonl"));
+    }
+}

@@ -1,0 +1,161 @@
+//! How answers to problems from files are judged.
+
+use super::command::Checker;
+use super::expression::evaluates_to;
+use super::extract::last_answer;
+use super::rational::Rational;
+use crate::error::{Error, Result, nearest};
+use serde_json::Value;
+use tokenizers::utils::SysRegex;
+
+/// What makes a response right.
+#[derive(Debug)]
+pub(super) enum Rule {
+    /// The response is the answer, up to space at its ends.
+    Exact,
+    /// The last `\boxed{}` or `####` of the response is the answer's number, or failing numbers its text.
+    Number,
+    /// The answer is a regular expression that is found in the response.
+    Regex,
+    /// The last `\boxed{}`, `####` or `<answer>` holds an expression of `+ - * /` and parentheses that uses
+    /// each of the row's `nums` once and equals its `target`, in rational arithmetic.
+    Expression,
+    /// A program says.
+    Command(Checker),
+}
+
+/// What one row's responses are held against.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::tasks) enum Truth {
+    /// A text, a number as text, or a pattern.
+    Text(String),
+    /// Numbers to use and the value to reach.
+    Target { numbers: Vec<i64>, target: i64 },
+}
+
+const NAMES: [&str; 5] = ["exact", "number", "regex", "expression", "command"];
+
+impl Rule {
+    pub(super) fn parse(name: &str) -> Result<Self> {
+        match name {
+            "exact" => Ok(Self::Exact),
+            "number" => Ok(Self::Number),
+            "regex" => Ok(Self::Regex),
+            "expression" => Ok(Self::Expression),
+            _ => {
+                let hint = match nearest(name, NAMES) {
+                    Some("command") => {
+                        "write `reward=command:PROGRAM ARGUMENTS` as the last option".to_owned()
+                    }
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the rewards are {}", NAMES.join(", ")),
+                };
+                Err(Error::request(format!("unknown reward `{name}`")).hint(hint))
+            }
+        }
+    }
+
+    pub(super) fn command(command: &str) -> Result<Self> {
+        Checker::new(command).map(Self::Command)
+    }
+
+    /// What the row says is right.
+    pub(super) fn truth(&self, row: &Value) -> Result<Truth> {
+        if matches!(self, Self::Expression) {
+            let numbers = row.get("nums").and_then(Value::as_array);
+            let numbers: Option<Vec<i64>> =
+                numbers.and_then(|numbers| numbers.iter().map(Value::as_i64).collect());
+            let target = row.get("target").and_then(Value::as_i64);
+            return match (numbers, target) {
+                (Some(numbers), Some(target)) => Ok(Truth::Target { numbers, target }),
+                _ => Err(Error::request("expected integers in the fields `nums` (a list) and `target`")),
+            };
+        }
+        let fields = ["answer", "ground_truth", "solution", "completion"];
+        let found = fields
+            .iter()
+            .find_map(|name| row.get(*name))
+            .or_else(|| row.get("reward_model").and_then(|reward| reward.get("ground_truth")));
+        let text = match found {
+            Some(Value::String(text)) => text.clone(),
+            Some(value @ Value::Number(_)) => value.to_string(),
+            _ => {
+                return Err(Error::request(
+                    "expected an answer in `answer`, `ground_truth`, `solution`, `completion` or `reward_model.ground_truth`",
+                ));
+            }
+        };
+        if matches!(self, Self::Regex) {
+            pattern(&text)?;
+        }
+        Ok(Truth::Text(text))
+    }
+
+    /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
+    pub(super) fn judge(&self, prompt: &str, truth: &Truth, response: &str) -> f64 {
+        let right = match (self, truth) {
+            (Self::Command(checker), Truth::Text(answer)) => return checker.ask(prompt, response, answer),
+            (Self::Exact, Truth::Text(answer)) => response.trim() == answer.trim(),
+            (Self::Number, Truth::Text(answer)) => {
+                last_answer(response).is_some_and(|found| same_number(&found, answer))
+            }
+            (Self::Regex, Truth::Text(answer)) => {
+                pattern(answer).is_ok_and(|pattern| pattern.find_iter(response).next().is_some())
+            }
+            (Self::Expression, Truth::Target { numbers, target }) => {
+                last_answer(response).is_some_and(|found| evaluates_to(&found, numbers, *target))
+            }
+            _ => false,
+        };
+        f64::from(u8::from(right))
+    }
+}
+
+fn pattern(text: &str) -> Result<SysRegex> {
+    SysRegex::new(text)
+        .map_err(|error| Error::request(format!("`{text}` is not a regular expression: {error}")))
+}
+
+/// Equal as rational numbers or, where either is none, as texts without spaces.
+fn same_number(found: &str, answer: &str) -> bool {
+    let expected = last_answer(answer).unwrap_or_else(|| answer.to_owned());
+    match (Rational::read(found), Rational::read(&expected)) {
+        (Some(found), Some(expected)) => found == expected,
+        _ => found.split_whitespace().eq(expected.split_whitespace()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judge(rule: &str, answer: &str, response: &str) -> bool {
+        Rule::parse(rule).unwrap().judge("", &Truth::Text(answer.into()), response) == 1.0
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers_wherever_they_are_written() {
+        for (answer, response) in [
+            ("1/2", "thus \\boxed{0.5}"),
+            ("#### 1,234", "#### 1234"),
+            ("72", "first \\boxed{3}, no: \\boxed{72.0}."),
+            ("-0.75", "\\boxed{-\\frac{3}{4}}"),
+            ("12", "\\boxed{\\$12}"),
+            ("x + 1", "\\boxed{x  + 1}"),
+        ] {
+            assert!(judge("number", answer, response), "{answer} {response}");
+        }
+        for (answer, response) in [("1/2", "0.5"), ("72", "\\boxed{72} or \\boxed{3}"), ("1", "\\boxed{")] {
+            assert!(!judge("number", answer, response), "{answer} {response}");
+        }
+    }
+
+    #[test]
+    fn texts_and_patterns() {
+        assert!(judge("exact", "yes", " yes\n") && !judge("exact", "yes", "yes!"));
+        assert!(judge("regex", "^[Yy]es\\b", "Yes, it is") && !judge("regex", "^[Yy]es\\b", "Oh yes"));
+        assert!(Rule::Regex.truth(&serde_json::json!({ "answer": "(" })).is_err());
+        let error = Rule::parse("numbr").unwrap_err().to_string();
+        assert!(error.contains("did you mean `number`?"), "{error}");
+    }
+}
