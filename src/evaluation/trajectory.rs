@@ -177,10 +177,10 @@ impl Shape {
             ("gain", step(last), bootstrap.mean(&self.measure.difference(last, 0))),
             ("decline", step(highest), bootstrap.mean(&self.measure.difference(highest, last))),
         ];
-        if let Some(longest) = self.select_length.extreme(|a, b| a > b) {
-            if let Some(lengths) = self.measure_length.values.get(longest) {
-                found.push(("longest_response", step(longest), bootstrap.mean(lengths)));
-            }
+        let longest = self.select_length.extreme(|a, b| a > b);
+        let lengths = longest.and_then(|place| Some((place, self.measure_length.values.get(place)?)));
+        if let Some((place, lengths)) = lengths {
+            found.push(("longest_response", step(place), bootstrap.mean(lengths)));
         }
         found
     }

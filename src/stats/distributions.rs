@@ -6,7 +6,7 @@
 
 /// P(T <= t) for Student's t with `freedom` degrees of freedom. NaN where `freedom` is not positive.
 pub fn student_t(t: f64, freedom: f64) -> f64 {
-    if t.is_nan() || !(freedom > 0.0) {
+    if t.is_nan() || freedom.is_nan() || freedom <= 0.0 {
         return f64::NAN;
     }
     let tail = 0.5 * incomplete_beta(freedom / (freedom + t * t), 0.5 * freedom, 0.5);

@@ -22,7 +22,7 @@ use super::cards::{Deal, Rule};
 use super::curriculum::{self, prompt};
 use super::problem::Document;
 use super::requests;
-use super::search::{short_solution, solver_trace, written};
+use super::search::{miss, short_solution, solver_trace, written};
 use crate::error::{Error, Result, nearest};
 use crate::rng::Stream;
 
@@ -128,13 +128,11 @@ impl DataArm {
             Self::NoCot => trace = trace.split_off(trace.len().saturating_sub(1)),
             Self::Short => trace = short_solution(deal).into_iter().collect(),
             Self::Shuffled => stream.shuffle(&mut trace),
-            Self::NoisyAnswers(share) => {
-                // A trace that hit at once has no failed attempt to end at: it is redrawn as one miss.
-                if stream.uniform_f64() < share {
-                    trace.pop();
-                    if trace.is_empty() {
-                        trace.extend(super::search::miss(deal, stream));
-                    }
+            Self::NoisyAnswers(share) if stream.uniform_f64() < share => {
+                trace.pop();
+                // A trace that hit at once has no failed attempt to end at.
+                if trace.is_empty() {
+                    trace.extend(miss(deal, stream));
                 }
             }
             Self::NoisySteps(share) => {

@@ -24,7 +24,7 @@ impl Mixture {
     pub fn new(shares: &BTreeMap<String, f64>) -> Result<Self> {
         let arms = shares.keys().map(|name| DataArm::parse(name)).collect::<Result<Vec<_>>>()?;
         let shares: Vec<f64> = shares.values().copied().collect();
-        if let Some(share) = shares.iter().find(|share| !(**share > 0.0)) {
+        if let Some(share) = shares.iter().find(|share| share.is_nan() || **share <= 0.0) {
             return Err(Error::request(format!("expected shares above 0, found {share}"))
                 .hint("leave out an arm that is not to be used"));
         }

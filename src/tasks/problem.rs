@@ -28,7 +28,7 @@ pub enum Half {
 impl Half {
     /// The half of a problem, by a hash of its id alone.
     pub fn of(id: &str) -> Self {
-        if half_hash(id) % 2 == 0 { Self::Select } else { Self::Measure }
+        if half_hash(id).is_multiple_of(2) { Self::Select } else { Self::Measure }
     }
 
     /// `select` or `measure`, as in the tables.

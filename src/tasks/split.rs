@@ -10,7 +10,7 @@ const ONE_IN: u64 = 4;
 /// their sorted values and target (so one decision covers every rule and order), requests by their
 /// object, skills by their letters, chains by their text, card readings by their sorted cards.
 pub(super) fn held_out(what: &str) -> bool {
-    stable_hash(&format!("held out: {what}")) % ONE_IN == 0
+    stable_hash(&format!("held out: {what}")).is_multiple_of(ONE_IN)
 }
 
 /// [`held_out`] for a card problem.
