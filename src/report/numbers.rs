@@ -34,7 +34,7 @@ pub(super) fn short(value: f64) -> String {
     let text = match size {
         _ if !value.is_finite() => return "n/a".to_owned(),
         0.0 => "0".to_owned(),
-        _ if size >= 1e6 || size < 1e-3 => format!("{value:.1e}"),
+        _ if !(1e-3..1e6).contains(&size) => format!("{value:.1e}"),
         _ if size >= 100.0 => format!("{value:.0}"),
         _ if size >= 10.0 => format!("{value:.1}"),
         _ if size >= 0.095 => format!("{value:.2}"),

@@ -33,7 +33,7 @@ pub(super) fn load(folder: &Path) -> Result<Vec<Saying>> {
 }
 
 fn choose(frame: &DataFrame) -> Result<Vec<Saying>> {
-    let words = |name: &str| Ok::<_, polars::error::PolarsError>(frame.column(name)?.str()?);
+    let words = |name: &str| frame.column(name).and_then(|column| column.str());
     let (variant, condition, half) = (words("variant")?, words("condition")?, words("half")?);
     let (suite, prompt, completion) = (words("suite")?, words("prompt")?, words("completion")?);
     let (checkpoint, sample) = (frame.column("checkpoint")?.i64()?, frame.column("sample")?.i64()?);

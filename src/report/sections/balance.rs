@@ -6,16 +6,23 @@ use crate::report::numbers::percent;
 use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 use std::collections::BTreeMap;
 
+/// Hypothesis, condition, and the way of drawing.
+type Cloud<'a> = (&'a str, &'a str, &'a str);
+/// By draw: the worst gap over suites, and whether all suites are matched.
+type Draws = BTreeMap<u64, (f64, bool)>;
+
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let (id, title) = ("balance", "Are the controls matched?");
     if data.controls.is_empty() {
         return Ok(Section::absent(id, title, "controls"));
     }
-    let mut clouds: BTreeMap<(&str, &str, &str), BTreeMap<u64, (f64, bool)>> = BTreeMap::new();
+    let mut clouds: BTreeMap<Cloud<'_>, Draws> = BTreeMap::new();
     for row in &data.controls {
         let draws = clouds.entry((&row.hypothesis, &row.condition, &row.cloud)).or_default();
-        draws.insert(row.draw, (row.balance, row.matched));
+        let (gap, matched) = draws.entry(row.draw).or_insert((0.0, true));
+        *gap = gap.max(row.balance);
+        *matched &= row.matched;
     }
     let caption = "Balance of the control sets. A control has as many features as the set it stands for, and must match it, per suite and per prompt or response, in firing rate and in mean squared size of the edit. The gap is the worst relative difference over all of these. Draws outside the tolerance support no claim.";
     let mut sheet = Sheet::new(
