@@ -9,8 +9,8 @@ use crate::tables;
 use crate::tasks::{Mixture, Suite};
 use crate::training::rl::settings::METHODS;
 use crate::training::{
-    Dataset, DpoSettings, RftSettings, RlSettings, SftSettings, TrainingRow, TrainingRun, train_dpo,
-    train_rft, train_rl, train_sft,
+    Dataset, DpoSettings, RftSettings, RlSettings, SftSettings, TrainingRow, TrainingRun, own_pairs,
+    train_dpo, train_rft, train_rl, train_sft,
 };
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -25,10 +25,11 @@ pub(crate) struct TrainArguments {
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
     /// For sft, a data arm (verified_cot), shares ({verified_cot = 0.9, refusals = 0.1}) or a file of prompts
-    /// and completions; for dpo, a file of prompts, chosen and rejected (JSONL or Parquet).
+    /// and completions; for dpo, a file of prompts, chosen and rejected (JSONL or Parquet); without one, dpo pairs the model's
+    /// own verified and failed responses.
     #[arg(long)]
     data: Option<String>,
-    /// For rft and policy gradients, the suite whose training problems are sampled and whose verifier rewards.
+    /// For rft, dpo and policy gradients, the suite whose training problems are sampled and whose verifier rewards.
     #[arg(long, default_value = "general_points")]
     suite: String,
     /// Receives `checkpoints/<step>/`, `training.parquet` and `timings.parquet`.
@@ -115,7 +116,10 @@ fn by_method(arguments: &TrainArguments, model: &Model, run: &TrainingRun) -> Re
         }
         "dpo" => {
             let settings: DpoSettings = arguments.set.apply(&DpoSettings::default())?;
-            let data = Dataset::pairs(Path::new(needed(arguments)?))?;
+            let data = match &arguments.data {
+                Some(path) => Dataset::pairs(Path::new(path))?,
+                None => own_pairs(model, &suite()?, &settings, seed)?,
+            };
             train_dpo(model, &|first, count| data.take(seed, first, count), &settings, run)?;
             Ok(settings.sft.steps)
         }

@@ -434,6 +434,11 @@ pub const TRAINING: TableSpec = TableSpec {
         ),
         fixed("tokens_trained", ColumnType::Integer, "tokens trained on since the start, padding excluded"),
         fixed("tokens_sampled", ColumnType::Integer, "tokens sampled since the start"),
+        fixed(
+            "flops",
+            ColumnType::Float,
+            "floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for a token sampled",
+        ),
     ],
 };
 

@@ -10,7 +10,7 @@ use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
 use super::run::{Method, StepReport, TrainingRun, drive};
-use super::settings::{DpoSettings, positive};
+use super::settings::DpoSettings;
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Model};
@@ -35,8 +35,7 @@ pub type Pairs<'a> = &'a dyn Fn(u64, usize) -> Vec<Pair>;
 /// # Errors
 /// If a setting or pair is wrong, a gradient is not finite, or a signal asked to stop (after saving).
 pub fn train_dpo(model: &Model, pairs: Pairs<'_>, settings: &DpoSettings, run: &TrainingRun) -> Result<()> {
-    settings.sft.check()?;
-    positive("beta", settings.beta)?;
+    settings.check()?;
     let start = model.weights_hash()?;
     let reference = model.copy()?;
     let weights = Weights::new(model, settings.sft.lora.as_ref(), run.seed)?;

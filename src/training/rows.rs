@@ -54,6 +54,9 @@ pub struct TrainingRow {
     pub tokens_trained: usize,
     /// Tokens sampled since the start.
     pub tokens_sampled: usize,
+    /// Floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for a
+    /// token sampled.
+    pub flops: f64,
 }
 
 /// How long a step took. The only table that may differ between two runs.

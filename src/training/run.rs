@@ -100,7 +100,8 @@ pub(super) fn drive(
         let step = progress.steps;
         let report = method.step(step).at(format!("step {}", step + 1)).at(&run.variant)?;
         progress.steps += 1;
-        add(run, &mut progress, report, started.elapsed().as_secs_f64());
+        let weights = method.weights().model.parameters().elements();
+        add(run, &mut progress, report, weights, started.elapsed().as_secs_f64());
         if let Some(row) = progress.rows.last() {
             bar.note(&note(row));
         }
@@ -122,7 +123,7 @@ pub(super) fn drive(
     tables::write(&run.folder.join("timings.parquet"), &catalogue::TIMINGS, &progress.timings)
 }
 
-fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, seconds: f64) {
+fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, weights: usize, seconds: f64) {
     let mut row = report.row;
     let tokens = row.tokens_trained;
     row.variant.clone_from(&run.variant);
@@ -131,6 +132,7 @@ fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, seconds: 
         row.tokens_trained += previous.tokens_trained;
         row.tokens_sampled += previous.tokens_sampled;
     }
+    row.flops = weights as f64 * (6 * row.tokens_trained + 2 * row.tokens_sampled) as f64;
     let timed = |stage: &str, seconds, tokens| TimingRow {
         stage: stage.into(),
         variant: run.variant.clone(),

@@ -160,13 +160,41 @@ impl SftSettings {
 pub struct DpoSettings {
     /// How much a nat of log-probability over the reference is worth; small values let the model move far.
     pub beta: f64,
+    /// Without given pairs: problems that the model answers to make its own.
+    pub prompts: usize,
+    /// Without given pairs: responses per problem.
+    pub samples: usize,
+    /// Without given pairs: the token budget of a response.
+    pub max_new_tokens: usize,
     /// Steps, rates and sizes.
     pub sft: SftSettings,
 }
 
 impl Default for DpoSettings {
     fn default() -> Self {
-        Self { beta: 0.1, sft: SftSettings { learning_rate: 1e-5, ..SftSettings::default() } }
+        Self {
+            beta: 0.1,
+            prompts: 256,
+            samples: 8,
+            max_new_tokens: 64,
+            sft: SftSettings { learning_rate: 1e-5, ..SftSettings::default() },
+        }
+    }
+}
+
+impl DpoSettings {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self) -> Result<()> {
+        at_least_one("prompts", self.prompts)?;
+        at_least_one("max_new_tokens", self.max_new_tokens)?;
+        if self.samples < 2 {
+            return Err(field("samples", "at least 2, for a pair takes two", self.samples));
+        }
+        positive("beta", self.beta)?;
+        self.sft.check()
     }
 }
 

@@ -270,14 +270,33 @@ fn pairs(first: u64, count: usize) -> Vec<Pair> {
 
 #[test]
 fn preferences_are_learned_and_resumed_exactly() {
-    let settings = DpoSettings { beta: 0.5, sft: SftSettings { learning_rate: 1e-3, ..sft_settings(12) } };
+    let settings = DpoSettings {
+        beta: 0.5,
+        sft: SftSettings { learning_rate: 1e-3, ..sft_settings(12) },
+        ..DpoSettings::default()
+    };
     let folder = tempfile::tempdir().unwrap();
     train_dpo(&half_trained(), &pairs, &settings, &run(folder.path(), Observer::silent())).unwrap();
     let rows: Vec<TrainingRow> = tables::read(&folder.path().join("training.parquet")).unwrap();
     assert!((rows[0].loss.unwrap() - std::f64::consts::LN_2).abs() < 1e-6, "the reference is a copy");
     assert!(rows[11].margin.unwrap() > 0.5 && rows[11].accuracy == Some(1.0), "{:?}", rows[11]);
-    let short = DpoSettings { sft: SftSettings { steps: 5, ..settings.sft }, ..settings };
+    let short = DpoSettings { sft: SftSettings { steps: 5, ..settings.sft.clone() }, ..settings };
     resumes_exactly(|run| train_dpo(&half_trained(), &pairs, &short, run), 5);
+}
+
+#[test]
+fn own_responses_become_preferences() {
+    let suite = Suite::parse("refusal").unwrap();
+    let settings = DpoSettings { prompts: 32, samples: 4, max_new_tokens: 8, ..DpoSettings::default() };
+    let pairs = own_pairs(&half_trained(), &suite, &settings, 1).unwrap();
+    for pair in pairs.take(1, 0, pairs.len()) {
+        assert_eq!(pair.chosen.prompt, pair.rejected.prompt);
+        assert!(
+            pair.chosen.response.starts_with("no") && !pair.chosen.response.contains("<eos>"),
+            "{pair:?}"
+        );
+        assert_ne!(pair.chosen.response, pair.rejected.response);
+    }
 }
 
 #[test]

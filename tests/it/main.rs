@@ -5,5 +5,6 @@ mod goldens;
 mod interruption;
 mod invariance;
 mod mutation;
+mod objectives;
 mod report;
 mod tasks;

@@ -224,8 +224,9 @@ fn recompute_loss(
     let per_response = case.advantage.of(&inputs.reward, inputs.group_size)?;
     let advantages: Vec<f64> =
         per_response.iter().flat_map(|advantage| std::iter::repeat_n(*advantage, batch.width)).collect();
-    let ours = objective.evaluate(batch, &advantages, None, &Totals::of(batch))?;
-    let scale = ours.watched.rescale(case.aggregation);
+    let totals = Totals::of(batch);
+    let ours = objective.evaluate(batch, &advantages, None, &totals)?;
+    let scale = ours.watched.rescale(case.aggregation, &totals);
     let loss = ours.loss * scale;
     let gradient: Vec<f64> = ours.weights.iter().map(|weight| weight * scale).collect();
     let aggregation = value.get("aggregation").and_then(Value::as_str).unwrap_or_default();

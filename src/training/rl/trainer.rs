@@ -215,7 +215,7 @@ impl PolicyGradient<'_> {
             loss += evaluation.loss;
             watched.merge(&evaluation.watched);
         }
-        let scale = watched.rescale(self.settings.objective.aggregation);
+        let scale = watched.rescale(self.settings.objective.aggregation, &totals);
         let others = self.others();
         let norm = self.weights.update(&mut self.optimiser, &others, rate, scale)?;
         sums.loss += loss * scale;

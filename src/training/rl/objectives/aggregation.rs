@@ -23,6 +23,9 @@ pub enum Aggregation {
     SequenceMeanTokenSumBudget,
 }
 
+/// What verl adds to the number of tokens.
+pub(super) const EPSILON: f64 = 1e-8;
+
 impl Aggregation {
     /// The coefficient of each token's loss, `[rows * width]`.
     pub(super) fn coefficients(self, batch: &Responses, totals: &Totals) -> Vec<f64> {
@@ -30,7 +33,7 @@ impl Aggregation {
         let mut coefficients = Vec::with_capacity(batch.mask.len());
         for row in 0..batch.rows {
             let coefficient = match self {
-                Self::TokenMean => 1.0 / totals.tokens.max(1) as f64,
+                Self::TokenMean => 1.0 / (totals.tokens as f64 + EPSILON),
                 Self::SequenceMeanTokenMean => 1.0 / (rows * batch.length(row).max(1) as f64),
                 Self::SequenceMeanTokenSum => 1.0 / rows,
                 Self::SequenceMeanTokenSumNorm => 1.0 / width,

@@ -129,10 +129,11 @@ impl Watched {
 
     /// What loss and gradient must be multiplied by once the whole minibatch is in: responses that
     /// FIPO drops leave the denominator of the token mean, which is not known before.
-    pub fn rescale(&self, aggregation: Aggregation) -> f64 {
+    pub fn rescale(&self, aggregation: Aggregation, totals: &Totals) -> f64 {
+        let kept = totals.tokens.saturating_sub(self.dropped);
         match aggregation {
-            Aggregation::TokenMean if self.dropped > 0 && self.dropped < self.tokens => {
-                self.tokens as f64 / (self.tokens - self.dropped) as f64
+            Aggregation::TokenMean if self.dropped > 0 && kept > 0 => {
+                (totals.tokens as f64 + aggregation::EPSILON) / (kept as f64 + aggregation::EPSILON)
             }
             _ => 1.0,
         }

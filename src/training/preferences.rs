@@ -1,0 +1,52 @@
+//! Preferences without an annotator: a model's own responses, judged by a verifier.
+
+use super::dataset::Dataset;
+use super::dpo::Pair;
+use super::rl::rollout::{Group, Response, Sampling, roll_out};
+use super::settings::DpoSettings;
+use crate::error::{Error, Result};
+use crate::model::{Model, Tokenizer};
+use crate::tasks::{Document, Suite};
+
+/// Rows that are sampled together.
+const BATCH_ROWS: usize = 256;
+
+/// Samples responses to training problems of `suite` and pairs, problem by problem, verified with failed
+/// ones. Responses that were cut off are left out: they have no end to learn.
+///
+/// # Errors
+/// If a setting is wrong, sampling fails, or no problem has both kinds.
+pub fn own_pairs(model: &Model, suite: &Suite, settings: &DpoSettings, seed: u64) -> Result<Dataset<Pair>> {
+    settings.check()?;
+    let sampling = Sampling {
+        samples: settings.samples,
+        temperature: 1.0,
+        max_new_tokens: settings.max_new_tokens,
+        batch_rows: BATCH_ROWS,
+        overlong_buffer: 0,
+    };
+    let rollout = roll_out(model, suite, &sampling, (settings.prompts, 0), seed, 0)?;
+    let tokenizer = model.tokenizer()?;
+    let pairs: Vec<Pair> = rollout.groups.iter().flat_map(|group| of_group(group, tokenizer)).collect();
+    if pairs.is_empty() {
+        return Err(Error::work(format!(
+            "none of {} problems has both a verified and a failed response",
+            settings.prompts
+        ))
+        .hint("raise `prompts`, `samples` or `max_new_tokens`, or give pairs by --data"));
+    }
+    Dataset::new(pairs)
+}
+
+fn of_group(group: &Group, tokenizer: &Tokenizer) -> Vec<Pair> {
+    let whole = || group.responses.iter().filter(|response| !response.example.truncated);
+    let verified = whole().filter(|response| response.reward >= 1.0);
+    let failed = whole().filter(|response| response.reward < 1.0);
+    let document = |response: &Response| {
+        let (prompt, answer) = response.example.tokens.split_at(response.example.prompt);
+        // The last token is the end token, which the trainer appends.
+        let answer = answer.split_last().map_or(answer, |(_, rest)| rest);
+        Document { prompt: tokenizer.decode(prompt), response: tokenizer.decode(answer) }
+    };
+    verified.zip(failed).map(|(a, b)| Pair { chosen: document(a), rejected: document(b) }).collect()
+}
