@@ -47,7 +47,7 @@ pub(crate) fn check_objectives(arguments: CheckObjectivesArguments, context: &Co
         }
         text + &format!("{} quantities compared, tolerance {:.0e}", answer.compared, answer.tolerance)
     })?;
-    let wrong = comparisons.iter().filter(|found| !(found.difference <= golden::TOLERANCE)).count();
+    let wrong = comparisons.iter().filter(|found| !found.holds()).count();
     match wrong {
         0 => Ok(()),
         wrong => Err(Error::work(format!(

@@ -23,6 +23,13 @@ pub struct Comparison {
     pub difference: f64,
 }
 
+impl Comparison {
+    /// Whether the difference is within [`TOLERANCE`].
+    pub fn holds(&self) -> bool {
+        self.difference <= TOLERANCE
+    }
+}
+
 /// The largest difference that two f64 implementations of one formula may have.
 pub const TOLERANCE: f64 = 1e-9;
 

@@ -215,7 +215,7 @@ impl RlSettings {
             return Err(field("overlong_buffer", "at most `max_new_tokens`", self.overlong_buffer));
         }
         let bonus = self.objective.entropy_bonus;
-        if !(bonus >= 0.0) {
+        if bonus.is_nan() || bonus < 0.0 {
             return Err(field("objective.entropy_bonus", "a number that is not negative", bonus));
         }
         for (name, value) in [("gamma", self.value_head.gamma), ("lambda", self.value_head.lambda)] {

@@ -37,11 +37,9 @@ impl Clip {
         };
         positive("low", self.low)?;
         positive("high", self.high)?;
-        match self.dual {
-            Some(dual) if !(dual > 1.0) => {
-                Err(Error::request(format!("clip: `dual` must be over 1, found {dual}")))
-            }
-            _ => Ok(()),
+        match self.dual.is_none_or(|dual| dual > 1.0) {
+            true => Ok(()),
+            false => Err(Error::request(format!("clip: `dual` must be over 1, found {:?}", self.dual))),
         }
     }
 }

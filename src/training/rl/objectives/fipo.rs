@@ -41,21 +41,17 @@ impl Default for Fipo {
 impl Fipo {
     pub(super) fn check(&self) -> Result<()> {
         self.clip.check()?;
-        if !(self.half_life > 0.0) {
-            return Err(Error::request(format!(
-                "fipo: `half_life` must be positive, found {}",
-                self.half_life
-            )));
-        }
-        if !(0.0..=1.0).contains(&self.below) {
-            return Err(Error::request(format!("fipo: `below` must be in 0..=1, found {}", self.below)));
-        }
-        if !(self.above >= 0.0) {
-            return Err(Error::request(format!("fipo: `above` must not be negative, found {}", self.above)));
-        }
-        match self.safety > 0.0 {
-            true => Ok(()),
-            false => Err(Error::request(format!("fipo: `safety` must be positive, found {}", self.safety))),
+        let fields = [
+            ("half_life", self.half_life > 0.0, self.half_life, "positive"),
+            ("below", (0.0..=1.0).contains(&self.below), self.below, "from 0 to 1"),
+            ("above", self.above >= 0.0, self.above, "at least 0"),
+            ("safety", self.safety > 0.0, self.safety, "positive"),
+        ];
+        match fields.into_iter().find(|(_, sound, ..)| !sound) {
+            None => Ok(()),
+            Some((name, _, found, expected)) => {
+                Err(Error::request(format!("fipo: `{name}` must be {expected}, found {found}")))
+            }
         }
     }
 }

@@ -239,13 +239,13 @@ mod tests {
                 objective.evaluate(batch, &advantages, Some(&reference), &Totals::of(batch)).unwrap()
             };
             let weights = value(&batch()).weights;
-            for index in 0..6 {
+            for (index, weight) in weights.iter().enumerate() {
                 let mut moved = batch();
                 moved.new[index] += 1e-6;
                 let up = value(&moved).loss;
                 moved.new[index] -= 2e-6;
                 let slope = (up - value(&moved).loss) / 2e-6;
-                assert!((slope - weights[index]).abs() < 1e-7, "{objective:?} {index}: {slope}");
+                assert!((slope - weight).abs() < 1e-7, "{objective:?} {index}: {slope}");
             }
         }
     }
