@@ -1,12 +1,16 @@
 //! How a report writes numbers: enough digits to compare, no more.
 
-/// A share as a percentage: `38 %`, `0.4 %`.
+/// A share as a percentage, with a space that does not break: `38 %`, `0.4 %`.
 pub(super) fn percent(share: f64) -> String {
     if !share.is_finite() {
         return "n/a".to_owned();
     }
     let value = share * 100.0;
-    if value != 0.0 && value.abs() < 1.0 { format!("{value:.1} %") } else { format!("{value:.0} %") }
+    if value != 0.0 && value.abs() < 1.0 {
+        format!("{value:.1}\u{a0}%")
+    } else {
+        format!("{value:.0}\u{a0}%")
+    }
 }
 
 /// A signed difference of shares in percentage points: `+4.1`, `−0.3`.
@@ -82,8 +86,8 @@ mod tests {
 
     #[test]
     fn numbers_read_as_in_a_paper() {
-        assert_eq!(percent(0.384), "38 %");
-        assert_eq!(percent(0.004), "0.4 %");
+        assert_eq!(percent(0.384), "38\u{a0}%");
+        assert_eq!(percent(0.004), "0.4\u{a0}%");
         assert_eq!(points(-0.0412), "\u{2212}4.1");
         assert_eq!(points(0.00001), "0.0");
         assert_eq!(p_value(0.0167), ".017");

@@ -18,7 +18,7 @@ impl Scale {
     /// The scale of the endpoint called `name`.
     pub(super) fn of(name: &str) -> Self {
         match name {
-            "attempts" => Self::Count,
+            "attempts" | "response_tokens" => Self::Count,
             name if name.ends_with("log_odds") => Self::LogOdds,
             _ => Self::Share,
         }

@@ -11,6 +11,7 @@ use crate::report::marks::{Mark, Shape};
 use crate::report::numbers::{percent, short};
 use crate::report::palette::{BLUE, Colour, GREY, VERMILLION};
 use crate::report::panel::Panel;
+use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Section, Sheet};
 
 /// What a response to a request can be, with its colour, from the bottom of a bar to its top.
@@ -147,7 +148,7 @@ fn parts(data: &Data, suite: &str) -> Sheet {
     columns.push(("cut off#".to_owned(), "Completions that reached the limit of new tokens"));
     let columns: Vec<(&str, &str)> = columns.iter().map(|(title, about)| (title.as_str(), *about)).collect();
     let caption = format!(
-        "Parts of pass on {suite}, in numbers. Percent with 95 % intervals; attempts are a mean count per response.",
+        "Parts of pass on {suite}, in numbers. Percent with 95 % intervals; attempts and tokens are means per response.",
     );
     let mut sheet = Sheet::new(&format!("parts-{}", anchor(suite)), caption, &columns);
     for variant in &data.facts.variants {
@@ -170,7 +171,7 @@ fn parts(data: &Data, suite: &str) -> Sheet {
             for endpoint in &endpoints {
                 let row = rows.iter().find(|row| row.endpoint == *endpoint);
                 cells.push(match row {
-                    Some(row) if *endpoint == "attempts" => {
+                    Some(row) if Scale::of(endpoint) != Scale::Share => {
                         row.value.map_or_else(|| Cell::text("n/a"), |mean| Cell::number(short(mean), mean))
                     }
                     Some(row) => value(row),

@@ -51,5 +51,5 @@ fn change(data: &Data, suite: &str, endpoint: &str, variant: &str, checkpoint: u
     };
     let scale = Scale::of(endpoint);
     let (before, after) = (value(data.base(), None)?, value(variant, Some(checkpoint))?);
-    Some(format!("{} \u{2192} {}", scale.level(before), scale.level(after)))
+    Some(format!("{}\u{a0}\u{2192}\u{a0}{}", scale.level(before), scale.level(after)))
 }
