@@ -3,6 +3,7 @@
 //! Nothing is picked by what a model wrote: the first prompts of each suite's measuring half, first sample.
 
 use crate::error::{At, Result};
+use crate::evaluation::PLAIN;
 use crate::tables;
 use polars::prelude::DataFrame;
 use std::collections::BTreeMap;
@@ -41,7 +42,7 @@ fn choose(frame: &DataFrame) -> Result<Vec<Saying>> {
     let mut prompts: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut sayings = Vec::new();
     for row in 0..frame.height() {
-        let plain = condition.get(row) == Some("none") && half.get(row) == Some("measure");
+        let plain = condition.get(row) == Some(PLAIN) && half.get(row) == Some("measure");
         let (Some(0), true) = (sample.get(row), plain) else { continue };
         let (Some(suite), Some(prompt)) = (suite.get(row), prompt.get(row)) else { continue };
         let chosen = prompts.entry(suite).or_default();
