@@ -63,7 +63,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
                 3 =>
                     "A corner means that only this variant writes the feature; the middle, that all write it alike.",
                 _ =>
-                    "Each axis runs from base only (0) over equal (.5) to that variant only (1); features on the diagonal changed alike in both.",
+                    "On each axis, 0 means base only, .5 equal, 1 that variant only; features on the diagonal changed alike in both.",
             },
         );
         blocks.push(Block::Figure(
@@ -171,22 +171,33 @@ fn triangle(data: &Data, [base, left, right]: [&String; 3]) -> Panel {
 }
 
 fn pairs(data: &Data, base: &str, others: &[String]) -> Vec<Panel> {
+    let reach = reach(data, base, others);
     let mut panels = Vec::new();
     for (index, one) in others.iter().enumerate() {
         for two in others.iter().skip(index + 1) {
             let mut marks = vec![Mark::Line {
-                points: vec![(0.0, 0.0), (1.0, 1.0)],
+                points: vec![(0.5 - reach, 0.5 - reach), (0.5 + reach, 0.5 + reach)],
                 colour: AXIS,
                 width: 1.0,
                 dashed: true,
             }];
             marks.extend(clouds(data, |row| Some((against(row, one, base)?, against(row, two, base)?))));
-            let x = Axis::fixed(&format!("{one} against {base}"), -0.02, 1.02, Format::Number);
-            let y = Axis::fixed(&format!("{two} against {base}"), -0.02, 1.02, Format::Number);
+            let axis = |variant: &String| {
+                Axis::fixed(&format!("{variant} against {base}"), 0.5 - reach, 0.5 + reach, Format::Number)
+            };
+            let (x, y) = (axis(one), axis(two));
             panels.push(Panel { size: (380, 340), ..Panel::new(format!("{one} and {two}"), x, y, marks) });
         }
     }
     panels
+}
+
+/// How far from equal the farthest feature lies, with a little room: the half-width of all planes.
+fn reach(data: &Data, base: &str, others: &[String]) -> f64 {
+    let live = data.features.iter().filter(|row| row.class != Class::Dead);
+    let shares = live.flat_map(|row| others.iter().filter_map(|variant| against(row, variant, base)));
+    let farthest = shares.map(|share| (share - 0.5).abs()).fold(0.0, f64::max);
+    (farthest * 1.1).clamp(0.1, 0.52)
 }
 
 fn histogram(data: &Data, base: &str, other: &str) -> Panel {

@@ -5,7 +5,7 @@ use crate::diff::{Change, Class, ContextRow, FeatureRow};
 use crate::error::Result;
 use crate::report::data::Data;
 use crate::report::numbers::{count, short};
-use crate::report::view::{Block, Cell, Passage, Section, Sheet};
+use crate::report::view::{Block, Cell, Passage, Section, Sheet, Tone};
 use std::collections::BTreeMap;
 
 /// Features on the page; the rest are in the Parquet file.
@@ -82,21 +82,19 @@ fn columns(variants: &[String]) -> Vec<(String, String)> {
     let mut columns = vec![
         column("Feature#", "Index in the dictionary"),
         column("Class", "By the rule of the protocol"),
-        column("Present in", "Variants whose activations need it"),
-        column("Change", "Same, reweighted or rotated between those"),
-        column("Set of", "Hypotheses whose set holds it"),
-    ];
-    columns.extend(
-        variants.iter().map(|variant| (format!("norm {variant}#"), format!("Decoder norm in {variant}"))),
-    );
-    columns.extend([
-        column("Rate#", "Tokens per thousand on which it fires, joint code"),
         column("Where it fires", "Passages around its activations"),
         column(
             "What it promotes",
             "Tokens whose logits its decoder raises most, in the last variant that has it",
         ),
-    ]);
+        column("Set of", "Hypotheses whose set holds it"),
+        column("Present in", "Variants whose activations need it"),
+        column("Change", "Same, reweighted or rotated between those"),
+        column("Rate#", "Tokens per thousand on which it fires, joint code"),
+    ];
+    columns.extend(
+        variants.iter().map(|variant| (format!("norm {variant}#"), format!("Decoder norm in {variant}"))),
+    );
     columns
 }
 
@@ -119,22 +117,22 @@ fn cells(row: &FeatureRow, variants: &[String], notes: &Notes<'_>) -> Vec<Cell> 
     let number = |value: Option<f64>| {
         value.map_or_else(|| Cell::text("\u{2013}"), |value| Cell::number(short(value), value))
     };
-    let mut cells = vec![
-        Cell::number(row.feature.to_string(), f64::from(row.feature)),
-        Cell::text(row.class.name()).coloured(colour(row.class)),
-        Cell::text(row.present.replace('+', " + ")),
-        Cell::text(row.change.map_or("\u{2013}", Change::name)),
-        Cell::text(notes.sets(row).join(", ")),
-    ];
-    cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
-    cells.push(number(Some(row.rate * 1000.0)));
     let strongest = contexts.iter().filter(|context| context.band == "top").take(STRONGEST);
     let weaker = WEAKER.iter().filter_map(|band| contexts.iter().find(|context| context.band == *band));
     let peak = contexts.iter().map(|context| context.peak).fold(0.0, f64::max);
     let passages: Vec<Passage> = strongest.chain(weaker).map(|context| passage(context, peak)).collect();
-    cells.push(Cell { number: Some(peak), passages, ..Cell::default() });
     let promoted = variants.iter().rev().find_map(|variant| row.text(&format!("promoted_{variant}")));
-    cells.push(Cell::text(promoted.unwrap_or("\u{2013}")));
+    let mut cells = vec![
+        Cell::number(row.feature.to_string(), f64::from(row.feature)),
+        Cell::text(row.class.name()).coloured(colour(row.class)),
+        Cell { number: Some(peak), passages, ..Cell::default() },
+        Cell::text(promoted.unwrap_or("\u{2013}")).toned(Tone::Typed),
+        Cell::text(notes.sets(row).join(", ")),
+        Cell::text(row.present.replace('+', " + ")),
+        Cell::text(row.change.map_or("\u{2013}", Change::name)),
+        number(Some(row.rate * 1000.0)),
+    ];
+    cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
     cells
 }
 
