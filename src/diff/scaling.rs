@@ -371,7 +371,7 @@ mod tests {
         let found = scaling.nu(Target::Reconstruction, feature, w, v).expect("feature 0 fires");
         // Per cluster, from the definition: sums along d_v of w's and of v's target.
         let reconstruction = reconstruction(&world, &world.codes);
-        let mut clusters = vec![(0.0, 0.0); TOKENS / 4];
+        let mut clusters = [(0.0, 0.0); TOKENS / 4];
         for token in 0..TOKENS {
             for (_, strength) in world.codes.token(token).filter(|(active, _)| *active == feature) {
                 let along = |variant: usize| {

@@ -15,14 +15,19 @@ pub struct PlantedTokens {
     pub activations: Vec<f32>,
 }
 
+/// One token: the firing features with their strengths, and the activations of all variants.
+struct Token {
+    active: Vec<(u32, f32)>,
+    row: Vec<f32>,
+}
+
 impl Planted {
     /// The tokens of `range`. A token is the same whichever range it is read in.
     pub fn tokens(&self, range: Range<usize>) -> PlantedTokens {
-        let tokens: Vec<(Vec<(u32, f32)>, Vec<f32>)> =
-            range.into_par_iter().map(|token| self.token(token as u64)).collect();
+        let tokens: Vec<Token> = range.into_par_iter().map(|token| self.token(token as u64)).collect();
         let mut truth = Codes { starts: vec![0], features: Vec::new(), values: Vec::new() };
         let mut activations = Vec::with_capacity(tokens.len() * self.row());
-        for (active, row) in tokens {
+        for Token { active, row } in tokens {
             for (feature, strength) in active {
                 truth.features.push(feature);
                 truth.values.push(strength);
@@ -37,7 +42,7 @@ impl Planted {
         self.recipe().variants.len() * self.recipe().d_model
     }
 
-    fn token(&self, token: u64) -> (Vec<(u32, f32)>, Vec<f32>) {
+    fn token(&self, token: u64) -> Token {
         let mut stream = Stream::new(self.seed, "planted token", &[token]);
         let mut fires = vec![false; self.features.len()];
         for (index, feature) in self.features.iter().enumerate() {
@@ -60,7 +65,7 @@ impl Planted {
                 part.iter_mut().zip(decoder).for_each(|(x, d)| *x += strength * d);
             }
         }
-        (active, row)
+        Token { active, row }
     }
 }
 
