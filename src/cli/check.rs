@@ -1,9 +1,8 @@
 //! `check …`: each verifies one thing and says how well.
 //!
-//! To add `check model`: write `check_model.rs` as any verb's file, then add one line to [`CheckCommand`]
-//! and one to [`check`].
+//! To add another: write its file as any verb's, then add one line to [`CheckCommand`] and one to [`check`].
 
-use super::{Context, check_objectives, check_planted, check_study};
+use super::{Context, check_model, check_objectives, check_planted, check_study};
 use crate::error::Result;
 use clap::Subcommand;
 
@@ -18,6 +17,8 @@ pub(crate) struct CheckArguments {
 enum CheckCommand {
     /// Read a study as `run` would, and say what it amounts to.
     Study(check_study::CheckStudyArguments),
+    /// Run a model repository through its paces, and against reference tensors.
+    Model(check_model::CheckModelArguments),
     /// Compare our losses and gradients with a file of reference numbers.
     Objectives(check_objectives::CheckObjectivesArguments),
     /// Plant features whose fate is known, fit, class, and count what is found.
@@ -27,6 +28,7 @@ enum CheckCommand {
 pub(crate) fn check(arguments: CheckArguments, context: &Context) -> Result<()> {
     match arguments.command {
         CheckCommand::Study(arguments) => check_study::check_study(arguments, context),
+        CheckCommand::Model(arguments) => check_model::check_model(arguments, context),
         CheckCommand::Objectives(arguments) => check_objectives::check_objectives(arguments, context),
         CheckCommand::Planted(arguments) => check_planted::check_planted(arguments, context),
     }

@@ -14,7 +14,9 @@
 //! with `context.printer.answer(&value, || text)`: `text` for people, `value` as JSON under `--json`.
 //! `--seed` and `--set` come from [`flags`], so that they mean the same everywhere.
 
+mod capture;
 mod check;
+mod check_model;
 mod check_objectives;
 mod check_planted;
 mod check_study;
@@ -29,6 +31,7 @@ mod printer;
 mod progress;
 mod report;
 mod run;
+mod sample;
 mod signals;
 mod train;
 
@@ -57,6 +60,10 @@ enum Command {
     Plan(plan::PlanArguments),
     /// Post-train one model by one method.
     Train(train::TrainArguments),
+    /// Draw completions of prompts from a model.
+    Sample(sample::SampleArguments),
+    /// Write activations of a model by hook name, or list its hook points.
+    Capture(capture::CaptureArguments),
     /// Say what changed between the variants of a dictionary, feature by feature.
     Diff(diff::DiffArguments),
     /// Decide the declared hypotheses from the tables of an experiment.
@@ -74,6 +81,8 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Run(arguments) => run::run(arguments, context),
         Command::Plan(arguments) => plan::plan(arguments, context),
         Command::Train(arguments) => train::train(arguments, context),
+        Command::Sample(arguments) => sample::sample(arguments, context),
+        Command::Capture(arguments) => capture::capture(arguments, context),
         Command::Diff(arguments) => diff::diff(arguments, context),
         Command::Claims(arguments) => claims::claims(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),

@@ -45,6 +45,20 @@ pub(super) struct Block {
     pub(super) shape: Shape,
 }
 
+impl Block {
+    /// All projections of the block.
+    pub(super) fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let mlp = self.gate.iter().chain([&self.up, &self.down]);
+        [&self.query, &self.key, &self.value, &self.output].into_iter().chain(mlp)
+    }
+
+    /// All projections of the block, to change.
+    pub(super) fn linears_mut(&mut self) -> impl Iterator<Item = &mut Linear> {
+        let mlp = self.gate.iter_mut().chain([&mut self.up, &mut self.down]);
+        [&mut self.query, &mut self.key, &mut self.value, &mut self.output].into_iter().chain(mlp)
+    }
+}
+
 /// The weights of a whole decoder.
 #[derive(Clone)]
 pub(super) struct Decoder {
@@ -139,7 +153,7 @@ impl Builder<'_> {
             true => Some(self.take(format!("{name}.bias"), &[total], Role::Bias)?),
             false => None,
         };
-        Ok(Linear { weight, bias, stored, inputs, outputs })
+        Ok(Linear { weight, bias, stored, inputs, outputs, adapter: None })
     }
 
     fn block(&mut self, layer: usize) -> Result<Block> {

@@ -21,9 +21,8 @@ pub(super) fn read(document: Map<String, Value>) -> Result<Config> {
         Family::Gpt2 => gpt2(&fields)?,
         _ => modern(family, &fields)?,
     };
-    let mut config = Config { document: Map::new(), ..config };
+    let config = Config { document, ..config };
     check(&config)?;
-    config.document = document;
     Ok(config)
 }
 
@@ -318,7 +317,7 @@ fn rope(
         return Err(refused("partial_rotary_factor", partial, "this family rotates whole heads"));
     }
     let dim = (head_dim as f32 * partial) as usize;
-    if dim == 0 || dim % 2 != 0 || dim > head_dim {
+    if dim == 0 || !dim.is_multiple_of(2) || dim > head_dim {
         return Err(refused("partial_rotary_factor", partial, "an even part of each head is rotated"));
     }
     let original = || parameters.number("original_max_position_embeddings", Some(max_positions as f32));
@@ -360,13 +359,15 @@ fn yarn_attention_factor(parameters: &Fields<'_>, factor: f32) -> Result<f32> {
 }
 
 fn check(config: &Config) -> Result<()> {
-    if config.heads % config.key_heads != 0 {
+    if !config.heads.is_multiple_of(config.key_heads) {
         return Err(Error::request(format!(
             "field `num_key_value_heads`: expected a divisor of num_attention_heads ({}), found {}",
             config.heads, config.key_heads
         )));
     }
-    if config.head_dim == 0 || (config.d_model % config.heads != 0 && config.head_dim * config.heads == 0) {
+    let is_divided =
+        !config.document.contains_key("head_dim") && config.head_dim == config.d_model / config.heads;
+    if config.head_dim == 0 || (is_divided && !config.d_model.is_multiple_of(config.heads)) {
         return Err(Error::request(format!(
             "field `num_attention_heads`: expected a divisor of the width {}, found {}",
             config.d_model, config.heads

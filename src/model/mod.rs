@@ -8,18 +8,23 @@
 //! * `build`, `pass`: the blocks, and the pass through them.
 //! * `weights`, `tokenizer`: repositories in and out.
 
+mod adapters;
 mod build;
 mod cache;
+pub mod chat;
 mod config;
 mod config_json;
+pub mod conformance;
 mod family;
 mod hook_point;
 mod hooks;
+pub mod hub;
 mod initialise;
 mod parameters;
 mod pass;
 mod rope_scaling;
 mod sampler;
+mod token_file;
 mod tokenizer;
 mod tokens;
 mod weights;
@@ -32,8 +37,10 @@ pub use hooks::{Edit, Hooks, Site};
 pub use parameters::Parameters;
 pub use rope_scaling::Rope;
 pub use sampler::{Completion, Finish, NextToken, Prompt, SampleSettings, sample, sample_model};
+pub use token_file::TokenFile;
 pub use tokenizer::Tokenizer;
 pub use tokens::TokenBatch;
+pub use weights::save_tensors;
 
 pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
 
@@ -108,11 +115,15 @@ impl Model {
         Ok(Self { inner: Arc::new(inner), tokenizer: None })
     }
 
-    /// Writes a Hugging Face model repository that transformers loads.
+    /// Writes a Hugging Face model repository that transformers loads. An adapter is merged into what is
+    /// written.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
+        if self.has_adapter() {
+            return self.merged()?.save(folder);
+        }
         std::fs::create_dir_all(folder)
             .map_err(|error| crate::error::io("create the folder", folder, error))?;
         self.config().save(folder)?;
@@ -121,7 +132,7 @@ impl Model {
             .iter()
             .map(|parameter| (parameter.name().to_owned(), parameter.value()))
             .collect();
-        weights::save(&folder.join("model.safetensors"), &tensors)?;
+        weights::save_tensors(&folder.join("model.safetensors"), &tensors)?;
         match &self.tokenizer {
             Some(tokenizer) => tokenizer.save(folder),
             None => Ok(()),
@@ -150,6 +161,12 @@ impl Model {
     /// # Errors
     /// If the copy cannot be made.
     pub fn copy(&self) -> Result<Self> {
+        let mut copy = self.copy_without_adapter()?;
+        copy.attach_copies(self)?;
+        Ok(copy)
+    }
+
+    fn copy_without_adapter(&self) -> Result<Self> {
         let mut source = Copied(self.parameters());
         let mut copy = Self::from_source(self.config().clone(), &mut source, self.device())?;
         copy.tokenizer = self.tokenizer.clone();
@@ -374,6 +391,32 @@ impl Model {
     }
 }
 
+/// The tokens that end a completion: `eos_token_id` of `generation_config.json`, else of `config.json`, and
+/// the tokenizer's EOS.
+///
+/// # Errors
+/// If a file is there but malformed.
+pub fn stop_tokens(folder: &Path, tokenizer: Option<&Tokenizer>) -> Result<Vec<u32>> {
+    let mut stop = Vec::new();
+    for file in ["generation_config.json", "config.json"] {
+        let path = folder.join(file);
+        let document = tokenizer::optional_object(&path)?;
+        let found = match document.get("eos_token_id") {
+            Some(serde_json::Value::Array(ids)) => ids.clone(),
+            Some(id) => vec![id.clone()],
+            None => Vec::new(),
+        };
+        stop.extend(found.iter().filter_map(serde_json::Value::as_u64).map(|id| id as u32));
+        if !stop.is_empty() {
+            break;
+        }
+    }
+    stop.extend(tokenizer.and_then(Tokenizer::eos));
+    stop.sort_unstable();
+    stop.dedup();
+    Ok(stop)
+}
+
 /// Parameters out of a checkpoint's tensors.
 struct Checkpoint {
     tensors: weights::Tensors,
@@ -408,7 +451,9 @@ impl Checkpoint {
 impl Source for Checkpoint {
     fn parameter(&mut self, name: &str, dims: &[usize], _: Role) -> Result<Parameter> {
         let bare = name.strip_prefix(self.base).unwrap_or(name);
-        let found = [name, bare].into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
+        // GPT-NeoX calls its head `embed_out`; later versions of transformers call it `lm_head`.
+        let head = if name == "embed_out.weight" { "lm_head.weight" } else { name };
+        let found = [name, bare, head].into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
         let Some((name, tensor)) = found else {
             return Err(Error::request(format!("tensor `{name}` {dims:?}: expected it, found none")));
         };

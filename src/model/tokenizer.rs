@@ -16,6 +16,8 @@ struct Inner {
     pad: Option<u32>,
     /// `tokenizer_config.json`, written back unchanged.
     config: Map<String, Value>,
+    /// `chat_template.jinja`, written back unchanged.
+    chat_file: Option<String>,
 }
 
 impl Tokenizer {
@@ -41,7 +43,12 @@ impl Tokenizer {
             })
         };
         let (bos, eos, pad) = (special("bos"), special("eos"), special("pad"));
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config })))
+        let path = folder.join("chat_template.jinja");
+        let chat_file = match path.exists() {
+            true => Some(std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?),
+            false => None,
+        };
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config, chat_file })))
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`.
@@ -54,6 +61,10 @@ impl Tokenizer {
             .tokenizer
             .save(&path, true)
             .map_err(|error| Error::work(format!("cannot write {}: {error}", path.display())))?;
+        if let Some(template) = &self.0.chat_file {
+            let path = folder.join("chat_template.jinja");
+            std::fs::write(&path, template).map_err(|error| io("write", &path, error))?;
+        }
         if self.0.config.is_empty() {
             return Ok(());
         }
@@ -74,6 +85,42 @@ impl Tokenizer {
             .encode(text, false)
             .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Token ids of `text` with the special tokens that the tokenizer's own rules add.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_with_specials(&self, text: &str) -> Result<Vec<u32>> {
+        let encoding = self
+            .0
+            .tokenizer
+            .encode(text, true)
+            .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// `messages` (role and content) as text, by the chat template of the repository.
+    ///
+    /// # Errors
+    /// If there is no template, or it refuses the messages.
+    pub fn render_chat(&self, messages: &Value, add_generation_prompt: bool) -> Result<String> {
+        let named = self.0.config.get("chat_template");
+        let default = |all: &Vec<Value>| {
+            let one = all.iter().find(|one| one.get("name").is_some_and(|name| name == "default"))?;
+            one.get("template")?.as_str().map(str::to_owned)
+        };
+        let template = self.0.chat_file.clone().or_else(|| match named? {
+            Value::String(template) => Some(template.clone()),
+            Value::Array(all) => default(all),
+            _ => None,
+        });
+        let template = template.ok_or_else(|| {
+            Error::request("the model has no chat template").hint("give `prompt` instead of `messages`")
+        })?;
+        let text = |id: Option<u32>| id.and_then(|id| self.token(id));
+        let (bos, eos) = (text(self.bos()), text(self.eos()));
+        super::chat::render_chat(&template, messages, add_generation_prompt, bos.as_deref(), eos.as_deref())
     }
 
     /// The text of token ids, special tokens included. Unknown ids are left out.
@@ -159,11 +206,11 @@ impl Tokenizer {
             _ => Map::new(),
         };
         let (bos, eos, pad) = (Some(bos_id), Some(eos_id), Some(pad_id));
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config })))
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config, chat_file: None })))
     }
 }
 
-fn optional_object(path: &Path) -> Result<Map<String, Value>> {
+pub(super) fn optional_object(path: &Path) -> Result<Map<String, Value>> {
     if !path.exists() {
         return Ok(Map::new());
     }

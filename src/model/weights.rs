@@ -46,24 +46,33 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
         }
         return Ok(vec![single]);
     }
-    let text = std::fs::read_to_string(&index).map_err(|error| io("read", &index, error))?;
+    Ok(shards(&index)?.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// The names of the files that an index lists; none leads out of the folder.
+pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
+    let text = std::fs::read_to_string(index).map_err(|error| io("read", index, error))?;
     let wrong = |why: String| Error::work(why).at(index.display());
     let document: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| wrong(format!("expected JSON: {error}")))?;
     let map = document.get("weight_map").and_then(serde_json::Value::as_object);
     let map = map.ok_or_else(|| wrong("expected an object `weight_map`".to_owned()))?;
-    let mut names: Vec<&str> = Vec::new();
+    let mut names = Vec::new();
     for (tensor, file) in map {
         let file = file.as_str().filter(|file| !file.contains(['/', '\\']) && !file.starts_with('.'));
-        names.push(file.ok_or_else(|| wrong(format!("tensor `{tensor}`: expected a file of this folder")))?);
+        let file = file.ok_or_else(|| wrong(format!("tensor `{tensor}`: expected a file of this folder")))?;
+        names.push(file.to_owned());
     }
     names.sort_unstable();
     names.dedup();
-    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+    Ok(names)
 }
 
-/// Writes tensors to one file.
-pub(super) fn save(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
+/// Writes tensors to one safetensors file.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn save_tensors(file: &Path, tensors: &[(String, Tensor)]) -> Result<()> {
     let metadata = Some([("format".to_owned(), "pt".to_owned())].into_iter().collect());
     let tensors = tensors
         .iter()

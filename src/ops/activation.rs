@@ -21,7 +21,7 @@ pub enum Activation {
     ReluSquared,
 }
 
-const ROOT_2_OVER_PI: f32 = 0.797_884_56;
+const ROOT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
 impl Activation {
@@ -35,7 +35,7 @@ impl Activation {
             }
             Self::Gelu => {
                 let cumulative = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
-                let density = 0.398_942_28 * exp(-0.5 * x * x);
+                let density = 0.398_942_3 * exp(-0.5 * x * x);
                 (x * cumulative, cumulative + x * density)
             }
             Self::GeluTanh => {

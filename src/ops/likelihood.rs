@@ -4,7 +4,8 @@
 //! `log p = logit_target − log Σ exp logits`, and the entropy `log Σ exp logits − Σ p · logit`. Backward
 //! computes the logits of a chunk again: `dlogits = g (1_target − p)`, `dh = dlogits W`, `dW += dlogitsᵀ h`.
 
-use super::matmul::{Matrix, product, rows_times};
+use super::linear::{FEW_TOKENS, SMALL_WEIGHT};
+use super::matmul::{Matrix, fresh_product, product, rows_times};
 use super::parameter::{Parameter, with_slice};
 use super::simd::{exp, max, sum, tanh, vectorised};
 use crate::error::Result;
@@ -35,10 +36,14 @@ pub struct TokenLogProbabilities {
 impl Unembedding {
     /// Logits [tokens, vocabulary] of packed hidden states.
     pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
-        let mut logits = with_slice(&self.weight.value(), |weight| {
-            let width = self.weight.dims().last().copied().unwrap_or(0);
-            rows_times(hidden, Matrix::dense(weight, width).transposed())
-        })?;
+        let (vocabulary, width) = self.size();
+        let mut logits = if hidden.len() <= FEW_TOKENS * width && vocabulary * width <= SMALL_WEIGHT {
+            rows_times(hidden, Matrix::dense(&self.weight.transposed()?, vocabulary))
+        } else {
+            with_slice(&self.weight.value(), |weight| {
+                rows_times(hidden, Matrix::dense(weight, width).transposed())
+            })?
+        };
         if let Some(cap) = self.soft_cap {
             super::parallel::rows(&mut logits, 1, |_, chunk| {
                 vectorised(
@@ -149,7 +154,6 @@ impl Likelihood {
         let mut out = vec![0f32; hidden.len()];
         for (index, rows) in rows.chunks(CHUNK * width).enumerate() {
             let first = index * CHUNK;
-            let count = rows.len() / width;
             let mut logits = self.unembedding.logits(rows)?;
             self.logit_gradients(&mut logits, &self.targets[first..], &gradients[first..]);
             let dense = Matrix::dense(&logits, vocabulary);
@@ -159,11 +163,8 @@ impl Likelihood {
                     product(buffer, width, dense.transposed(), rows, !fresh, Parallelism::Rayon(0));
                 });
             }
-            let mut part = vec![0f32; count * width];
-            with_slice(&weight.value(), |weight| {
-                let weight = Matrix::dense(weight, width);
-                product(&mut part, width, dense, weight, false, Parallelism::Rayon(0));
-            })?;
+            let part =
+                with_slice(&weight.value(), |weight| fresh_product(dense, Matrix::dense(weight, width)))?;
             for (at, part) in self.at[first..].iter().zip(part.chunks_exact(width)) {
                 let out = &mut out[at * width..(at + 1) * width];
                 out.iter_mut().zip(part).for_each(|(total, part)| *total += part);

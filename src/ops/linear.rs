@@ -3,13 +3,21 @@
 //! Families store the same projection in different ways; [`Stored`] says how, and the products read it in
 //! place.
 
-use super::matmul::{Matrix, product, rows_times};
+use super::matmul::{Matrix, fresh_product, product, rows_times};
 use super::parallel::{self, reduce_rows};
 use super::parameter::{Parameter, with_slice};
 use super::simd::vectorised;
 use super::tape::{Tape, Value};
 use crate::error::Result;
+use candle_core::Tensor;
 use gemm::Parallelism;
+
+/// With at most this many tokens, packing the weight costs as much as the product: a transposed copy of it
+/// is kept instead.
+pub(super) const FEW_TOKENS: usize = 256;
+
+/// Larger weights are not copied.
+pub(super) const SMALL_WEIGHT: usize = 1 << 22;
 
 /// How a projection lies in its checkpoint tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +44,17 @@ pub(crate) enum Stored {
     },
 }
 
+/// A low-rank addition to a stored tensor: `scale · (x Aᵀ) Bᵀ`.
+#[derive(Clone, Debug)]
+pub(crate) struct Adapter {
+    /// A [rank, inputs]
+    pub(crate) down: Parameter,
+    /// B [total outputs of the tensor, rank]
+    pub(crate) up: Parameter,
+    /// The factor on the addition.
+    pub(crate) scale: f32,
+}
+
 /// The weights of one projection.
 #[derive(Clone, Debug)]
 pub(crate) struct Linear {
@@ -49,13 +68,18 @@ pub(crate) struct Linear {
     pub(crate) inputs: usize,
     /// Outputs per token.
     pub(crate) outputs: usize,
+    /// What is added to the projection.
+    pub(crate) adapter: Option<Adapter>,
 }
 
 impl Linear {
     /// Applies the projection to every token.
     pub(crate) fn forward(&self, tape: &Tape, x: &Value) -> Result<Value> {
-        let weight = self.weight.value();
-        let mut y = with_slice(&weight, |weight| self.with_matrix(weight, |w| rows_times(x.data(), w)))?;
+        let mut y = self.product(x.data())?;
+        if let Some(adapter) = &self.adapter {
+            let added = self.adapted(adapter, &self.lowered(adapter, x.data())?)?;
+            parallel::add(&mut y, &added);
+        }
         if let Some(bias) = &self.bias {
             let bias = with_slice(&bias.value(), |bias| self.gather(bias, 1))?;
             parallel::rows(&mut y, self.outputs, |_, chunk| {
@@ -75,24 +99,93 @@ impl Linear {
             tape.push(move |slots| {
                 let Some(gradient) = slots.take(to) else { return Ok(()) };
                 this.add_gradients(&x, &gradient)?;
-                slots.add(from, this.input_gradient(&gradient)?);
+                let mut to_x = this.input_gradient(&gradient)?;
+                if let Some(adapter) = &this.adapter {
+                    parallel::add(&mut to_x, &this.adapter_gradients(adapter, &x, &gradient)?);
+                }
+                slots.add(from, to_x);
                 Ok(())
             });
         }
         Ok(y)
     }
 
+    /// `x Wᵀ`.
+    fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
+        if let Stored::Rows { start } = self.stored
+            && x.len() <= FEW_TOKENS * self.inputs
+            && self.weight.elements() <= SMALL_WEIGHT
+        {
+            let transposed = self.weight.transposed()?;
+            let total = transposed.len() / self.inputs.max(1);
+            let w = Matrix {
+                data: &transposed[start..],
+                rows: self.inputs,
+                columns: self.outputs,
+                row_stride: total,
+                column_stride: 1,
+            };
+            return Ok(rows_times(x, w));
+        }
+        Ok(with_slice(&self.weight.value(), |weight| self.with_matrix(weight, |w| rows_times(x, w)))?)
+    }
+
+    /// Outputs of the whole stored tensor.
+    pub(crate) fn total(&self) -> usize {
+        self.weight.elements() / self.inputs.max(1)
+    }
+
+    /// `scale · x Aᵀ` [tokens, rank].
+    fn lowered(&self, adapter: &Adapter, x: &[f32]) -> Result<Vec<f32>> {
+        let mut low = with_slice(&adapter.down.value(), |down| {
+            rows_times(x, Matrix::dense(down, self.inputs).transposed())
+        })?;
+        low.iter_mut().for_each(|number| *number *= adapter.scale);
+        Ok(low)
+    }
+
+    /// This projection's rows of B, times a lowered input.
+    fn adapted(&self, adapter: &Adapter, low: &[f32]) -> Result<Vec<f32>> {
+        let rank = adapter.down.elements() / self.inputs.max(1);
+        let up = with_slice(&adapter.up.value(), |up| self.gather(up, rank))?;
+        Ok(rows_times(low, Matrix::dense(&up, rank).transposed()))
+    }
+
+    /// Adds to the gradients of A and B; returns what the adapter adds to the gradient of the input.
+    fn adapter_gradients(&self, adapter: &Adapter, x: &[f32], gradient: &[f32]) -> Result<Vec<f32>> {
+        let rank = adapter.down.elements() / self.inputs.max(1);
+        let dy = Matrix::dense(gradient, self.outputs);
+        let low = self.lowered(adapter, x)?;
+        if adapter.up.trainable() {
+            let part = fresh_product(dy.transposed(), Matrix::dense(&low, rank));
+            adapter.up.accumulate_part(|buffer| self.scatter(&part, buffer, rank));
+        }
+        let up = with_slice(&adapter.up.value(), |up| self.gather(up, rank))?;
+        let mut to_low = fresh_product(dy, Matrix::dense(&up, rank));
+        to_low.iter_mut().for_each(|number| *number *= adapter.scale);
+        let to_low = Matrix::dense(&to_low, rank);
+        if adapter.down.trainable() {
+            let part = fresh_product(to_low.transposed(), Matrix::dense(x, self.inputs));
+            adapter.down.accumulate_part(|buffer| parallel::add(buffer, &part));
+        }
+        Ok(with_slice(&adapter.down.value(), |down| fresh_product(to_low, Matrix::dense(down, self.inputs)))?)
+    }
+
+    /// What merging an adapter adds to the stored tensor, in its shape.
+    pub(crate) fn delta(&self, adapter: &Adapter) -> Result<Tensor> {
+        let product = (adapter.up.value().matmul(&adapter.down.value())? * f64::from(adapter.scale))?;
+        Ok(match self.stored {
+            Stored::Columns { .. } => product.t()?.contiguous()?,
+            Stored::Rows { .. } | Stored::Heads { .. } => product,
+        })
+    }
+
     /// `dx = dy W`.
     fn input_gradient(&self, gradient: &[f32]) -> Result<Vec<f32>> {
-        let tokens = gradient.len() / self.outputs.max(1);
-        let mut out = vec![0f32; tokens * self.inputs];
-        with_slice(&self.weight.value(), |weight| {
-            self.with_matrix(weight, |w| {
-                let dy = Matrix::dense(gradient, self.outputs);
-                product(&mut out, self.inputs, dy, w.transposed(), false, Parallelism::Rayon(0));
-            });
-        })?;
-        Ok(out)
+        let dy = Matrix::dense(gradient, self.outputs);
+        Ok(with_slice(&self.weight.value(), |weight| {
+            self.with_matrix(weight, |w| fresh_product(dy, w.transposed()))
+        })?)
     }
 
     /// `dW += dyᵀ x`, `db += Σ dy`.
@@ -120,8 +213,7 @@ impl Linear {
                     product(&mut buffer[start..], total, x.transposed(), dy, true, all);
                 }),
                 Stored::Heads { .. } => {
-                    let mut part = vec![0f32; self.inputs * self.outputs];
-                    product(&mut part, self.inputs, dy.transposed(), x, false, all);
+                    let part = fresh_product(dy.transposed(), x);
                     self.weight.accumulate_part(|buffer| self.scatter(&part, buffer, self.inputs));
                 }
             }

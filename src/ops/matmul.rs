@@ -31,7 +31,7 @@ pub(crate) struct Matrix<'a> {
 impl<'a> Matrix<'a> {
     /// A dense row-major matrix with `columns` columns.
     pub(crate) fn dense(data: &'a [f32], columns: usize) -> Self {
-        let rows = if columns == 0 { 0 } else { data.len() / columns };
+        let rows = data.len().checked_div(columns).unwrap_or(0);
         Self { data, rows, columns, row_stride: columns, column_stride: 1 }
     }
 
@@ -63,26 +63,56 @@ pub(crate) fn product(
     accumulate: bool,
     parallelism: Parallelism,
 ) {
-    let (rows, inner, columns) = (left.rows, left.columns, right.columns);
-    assert_eq!(inner, right.rows, "inner dimensions of a matrix product");
-    if rows == 0 || columns == 0 {
+    if left.rows == 0 || right.columns == 0 {
         return;
     }
     assert!(
-        out_stride >= columns
-            && out.len() >= (rows - 1) * out_stride + columns
-            && left.data.len() >= left.last()
-            && right.data.len() >= right.last(),
-        "matrix product outside of its buffers"
+        out_stride >= right.columns && out.len() >= (left.rows - 1) * out_stride + right.columns,
+        "matrix product outside of its result"
     );
-    // SAFETY: every index that the strides reach is inside the slices, by the assertion above; `out` is
-    // borrowed mutably, so it overlaps neither operand.
+    // SAFETY: every index that the strides reach is inside `out`, by the assertion above; it is borrowed
+    // mutably, so it overlaps neither operand.
+    unsafe { write_product(out.as_mut_ptr(), out_stride, left, right, accumulate, parallelism) }
+}
+
+/// `left · right` as a dense row-major matrix.
+pub(crate) fn fresh_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    let length = left.rows * right.columns;
+    if length == 0 || left.columns == 0 {
+        return vec![0f32; length];
+    }
+    let mut out = Vec::with_capacity(length);
+    // SAFETY: the capacity holds the whole result, and the product writes all of it without reading.
+    unsafe {
+        write_product(out.as_mut_ptr(), right.columns, left, right, false, Parallelism::Rayon(0));
+        out.set_len(length);
+    }
+    out
+}
+
+/// # Safety
+/// `out` is valid for writes, and for reads when accumulating, at `row * out_stride + column` for every
+/// element of the result, and overlaps neither operand.
+unsafe fn write_product(
+    out: *mut f32,
+    out_stride: usize,
+    left: Matrix<'_>,
+    right: Matrix<'_>,
+    accumulate: bool,
+    parallelism: Parallelism,
+) {
+    assert_eq!(left.columns, right.rows, "inner dimensions of a matrix product");
+    assert!(
+        left.data.len() >= left.last() && right.data.len() >= right.last(),
+        "matrix product outside of its operands"
+    );
+    // SAFETY: the operands are in bounds by the assertion above, the result by the caller's promise.
     unsafe {
         gemm::gemm(
-            rows,
-            columns,
-            inner,
-            out.as_mut_ptr(),
+            left.rows,
+            right.columns,
+            left.columns,
+            out,
             1,
             out_stride as isize,
             accumulate,
@@ -122,9 +152,7 @@ pub(crate) fn rows_times(left: &[f32], right: Matrix<'_>) -> Vec<f32> {
 fn in_panels(left: &[f32], right: Matrix<'_>) -> Vec<f32> {
     let (inner, columns) = (right.rows, right.columns);
     let rows = left.len() / inner.max(1);
-    let mut out = vec![0f32; rows * columns];
-    let mut start = 0;
-    while start < inner {
+    let part = |start: usize| {
         let length = PANEL.min(inner - start);
         let left = Matrix {
             data: &left[start.min(left.len())..],
@@ -133,9 +161,13 @@ fn in_panels(left: &[f32], right: Matrix<'_>) -> Vec<f32> {
             row_stride: inner,
             column_stride: 1,
         };
-        let right = Matrix { data: &right.data[start * right.row_stride..], rows: length, ..right };
-        product(&mut out, columns, left, right, start > 0, Parallelism::Rayon(0));
-        start += length;
+        (left, Matrix { data: &right.data[start * right.row_stride..], rows: length, ..right })
+    };
+    let (left, right) = part(0);
+    let mut out = fresh_product(left, right);
+    for start in (PANEL..inner).step_by(PANEL) {
+        let (left, right) = part(start);
+        product(&mut out, columns, left, right, true, Parallelism::Rayon(0));
     }
     out
 }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Device, InplaceOp1, Layout, Tensor};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 /// One weight of a model: f32, contiguous, named as in the checkpoint. Clones share it.
@@ -12,8 +12,10 @@ pub struct Parameter(Arc<Inner>);
 struct Inner {
     name: String,
     value: RwLock<Tensor>,
+    version: AtomicU64,
     trainable: AtomicBool,
     gradient: Mutex<Gradient>,
+    transposed: Mutex<Option<(u64, Arc<Vec<f32>>)>>,
 }
 
 #[derive(Default)]
@@ -31,8 +33,10 @@ impl Parameter {
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             value: RwLock::new(value.to_dtype(DType::F32)?.contiguous()?.detach()),
+            version: AtomicU64::new(0),
             trainable: AtomicBool::new(true),
             gradient: Mutex::default(),
+            transposed: Mutex::default(),
         })))
     }
 
@@ -72,6 +76,7 @@ impl Parameter {
             )));
         }
         *held = value.to_device(held.device())?.to_dtype(DType::F32)?.contiguous()?.detach().copy()?;
+        self.0.version.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 
@@ -123,6 +128,7 @@ impl Parameter {
         }
         let step = Step { work: Mutex::new(Some((work, &mut gradient.buffer))), result: Mutex::new(None) };
         self.value().inplace_op1(&step)?;
+        self.0.version.fetch_add(1, Ordering::AcqRel);
         Ok(step.result.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -144,6 +150,18 @@ impl Parameter {
             }
             work(buffer);
         });
+    }
+
+    /// A transposed copy of a matrix, made anew only when the weights have changed.
+    pub(crate) fn transposed(&self) -> Result<Arc<Vec<f32>>> {
+        let version = self.0.version.load(Ordering::Acquire);
+        let mut held = self.0.transposed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, copy)) = held.as_ref().filter(|(made, _)| *made == version) {
+            return Ok(copy.clone());
+        }
+        let copy = Arc::new(self.value().t()?.flatten_all()?.to_vec1::<f32>()?);
+        *held = Some((version, copy.clone()));
+        Ok(copy)
     }
 
     fn lock(&self) -> MutexGuard<'_, Gradient> {

@@ -113,9 +113,9 @@ pub(crate) fn exp(x: f32) -> f32 {
     let clamped = if x > 88.3 { 88.3 } else { x };
     let shifted = clamped.mul_add(std::f32::consts::LOG2_E, SHIFT);
     let power = shifted - SHIFT;
-    let rest = power.mul_add(2.121_944_4e-4, power.mul_add(-0.693_359_375, clamped));
-    let mut series = 1.987_569_15e-4f32;
-    for coefficient in [1.398_199_95e-3, 8.333_451_9e-3, 4.166_579_6e-2, 1.666_666_55e-1, 5.000_000_1e-1] {
+    let rest = power.mul_add(2.121_944_4e-4, power.mul_add(-355.0 / 512.0, clamped));
+    let mut series = 1.987_569_1e-4f32;
+    for coefficient in [1.398_199_95e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         series = series.mul_add(rest, coefficient);
     }
     let mantissa = series.mul_add(rest * rest, rest) + 1.0;

@@ -1,5 +1,6 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
+mod adapters;
 mod cli;
 mod goldens;
 mod interruption;

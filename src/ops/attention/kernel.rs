@@ -24,87 +24,136 @@ pub(super) fn attend(
     let width = shape.heads * shape.head_dim;
     let keys = (start + length).div_ceil(BLOCK) * BLOCK;
     let mut scratch = vec![0f32; TILE * keys];
-    for head in key_head * shape.group()..(key_head + 1) * shape.group() {
+    let head = Head { shape, memory, offset: key_head * shape.head_dim };
+    for query_head in key_head * shape.group()..(key_head + 1) * shape.group() {
         let mut query = 0;
         while query < length {
-            let count = TILE.min(length - query);
+            let is_whole = query + TILE <= length;
             let tile = first_token + query;
-            let offset = |index: usize| (tile + index) * width + head * shape.head_dim;
-            let task = Task { shape, memory, key_offset: key_head * shape.head_dim, first: start + query };
+            let at = |index: usize| (tile + index) * width + query_head * shape.head_dim;
             // SAFETY: tasks differ in row or head, so these parts are disjoint; `z` outlives the call.
-            let out = |index: usize| unsafe { z.part(offset(index), shape.head_dim) };
+            let out = |index: usize| unsafe { z.part(at(index), shape.head_dim) };
             vectorised(
                 #[inline(always)]
                 || {
-                    if count == TILE {
-                        task.tile::<TILE, 1>(queries, offset, out, &mut scratch, keys);
+                    if is_whole {
+                        head.tile::<TILE, 1>(queries, at, out, start + query, &mut scratch, keys);
                     } else {
-                        task.tile::<1, 4>(queries, offset, out, &mut scratch, keys);
+                        head.tile::<1, 4>(queries, at, out, start + query, &mut scratch, keys);
                     }
                 },
             );
-            query += if count == TILE { TILE } else { 1 };
+            query += if is_whole { TILE } else { 1 };
         }
     }
 }
 
-struct Task<'a> {
-    shape: Shape,
-    memory: &'a Memory,
-    key_offset: usize,
-    /// Absolute position of the first query of the tile.
-    first: usize,
+/// One key head of one row.
+#[derive(Clone, Copy)]
+pub(super) struct Head<'a> {
+    pub(super) shape: Shape,
+    pub(super) memory: &'a Memory,
+    /// Where the head's numbers start within a token.
+    pub(super) offset: usize,
 }
 
-impl Task<'_> {
-    /// `Q` queries, `B` key blocks at a time.
+impl Head<'_> {
+    /// Attention of `Q` consecutive queries, the first at position `first`.
     #[inline(always)]
     fn tile<'z, const Q: usize, const B: usize>(
         &self,
         queries: &[f32],
-        offset: impl Fn(usize) -> usize,
+        at: impl Fn(usize) -> usize,
         out: impl Fn(usize) -> &'z mut [f32],
+        first: usize,
         scratch: &mut [f32],
         stride: usize,
     ) {
         let head_dim = self.shape.head_dim;
-        let queries: [&[f32]; Q] = std::array::from_fn(|index| &queries[offset(index)..][..head_dim]);
-        let first_block = self.shape.first_key(self.first) / BLOCK;
-        let end_block = (self.first + Q - 1) / BLOCK + 1;
-        let mut block = first_block;
-        while block < end_block {
-            if block + B <= end_block {
-                self.score::<Q, B>(&queries, block, scratch, stride);
-                block += B;
-            } else {
-                self.score::<Q, 1>(&queries, block, scratch, stride);
-                block += 1;
-            }
-        }
+        let queries: [&[f32]; Q] = std::array::from_fn(|index| &queries[at(index)..][..head_dim]);
+        let blocks = self.shape.first_key(first) / BLOCK..(first + Q - 1) / BLOCK + 1;
+        self.scores::<Q, B>(&queries, blocks.clone(), scratch, stride);
         for query in 0..Q {
-            let position = self.first + query;
+            let position = first + query;
             let row = &mut scratch[query * stride..][..stride];
-            normalise(&mut row[first_block * BLOCK..end_block * BLOCK], |index| {
-                let key = first_block * BLOCK + index;
+            normalise(&mut row[blocks.start * BLOCK..blocks.end * BLOCK], |index| {
+                let key = blocks.start * BLOCK + index;
                 key <= position && key >= self.shape.first_key(position)
             });
         }
-        let tokens = first_block * BLOCK..(end_block * BLOCK).min(self.memory.tokens());
-        let mut at = 0;
-        while at + LANES <= head_dim {
-            let mut sums = [[0f32; LANES]; Q];
-            for token in tokens.clone() {
-                let value = &self.memory.value(token, self.key_offset + at)[..LANES];
+        let tokens = blocks.start * BLOCK..(blocks.end * BLOCK).min(self.memory.tokens());
+        self.mix::<Q>(scratch, stride, tokens, out);
+    }
+
+    /// Scores of `Q` queries against key blocks, `B` blocks at a time, scaled and capped, into rows of
+    /// `stride` numbers.
+    #[inline(always)]
+    pub(super) fn scores<const Q: usize, const B: usize>(
+        &self,
+        queries: &[&[f32]; Q],
+        blocks: std::ops::Range<usize>,
+        scratch: &mut [f32],
+        stride: usize,
+    ) {
+        let head_dim = self.shape.head_dim;
+        assert!(queries.iter().all(|query| query.len() == head_dim), "queries of one head");
+        let mut block = blocks.start;
+        while block < blocks.end {
+            // Past the end the last block is computed again: cheaper than another loop for the rest.
+            let keys: [&[[f32; BLOCK]]; B] = std::array::from_fn(|index| {
+                self.memory.key_block((block + index).min(blocks.end - 1), self.offset, head_dim)
+            });
+            assert!(keys.iter().all(|keys| keys.len() == head_dim), "keys of one head");
+            let mut sums = [[[0f32; BLOCK]; B]; Q];
+            for at in 0..head_dim {
                 for query in 0..Q {
-                    let weight = scratch[query * stride + token];
-                    for lane in 0..LANES {
-                        sums[query][lane] = weight.mul_add(value[lane], sums[query][lane]);
+                    // SAFETY: all of these have `head_dim` entries, by the assertions above.
+                    let number = unsafe { *queries[query].get_unchecked(at) };
+                    for index in 0..B {
+                        // SAFETY: as above.
+                        let keys = unsafe { keys[index].get_unchecked(at) };
+                        for lane in 0..BLOCK {
+                            sums[query][index][lane] = number.mul_add(keys[lane], sums[query][index][lane]);
+                        }
                     }
                 }
             }
             for query in 0..Q {
-                out(query)[at..at + LANES].copy_from_slice(&sums[query]);
+                for index in 0..B.min(blocks.end - block) {
+                    let row = &mut scratch[query * stride + (block + index) * BLOCK..][..BLOCK];
+                    for lane in 0..BLOCK {
+                        row[lane] = finish(self.shape, sums[query][index][lane]);
+                    }
+                }
             }
+            block += B;
+        }
+    }
+
+    /// The sum of the values of `tokens` by the weights of `Q` rows.
+    #[inline(always)]
+    pub(super) fn mix<'z, const Q: usize>(
+        &self,
+        weights: &[f32],
+        stride: usize,
+        tokens: std::ops::Range<usize>,
+        out: impl Fn(usize) -> &'z mut [f32],
+    ) {
+        let head_dim = self.shape.head_dim;
+        let mut at = 0;
+        // One query alone would wait for each sum: keep four going.
+        if Q == 1 {
+            while at + 4 * LANES <= head_dim {
+                self.mix_part::<Q, 4>(weights, stride, tokens.clone(), at, &out);
+                at += 4 * LANES;
+            }
+            while at + 2 * LANES <= head_dim {
+                self.mix_part::<Q, 2>(weights, stride, tokens.clone(), at, &out);
+                at += 2 * LANES;
+            }
+        }
+        while at + LANES <= head_dim {
+            self.mix_part::<Q, 1>(weights, stride, tokens.clone(), at, &out);
             at += LANES;
         }
         if at < head_dim {
@@ -112,8 +161,8 @@ impl Task<'_> {
                 let out = &mut out(query)[at..];
                 out.fill(0.0);
                 for token in tokens.clone() {
-                    let weight = scratch[query * stride + token];
-                    let value = self.memory.value(token, self.key_offset + at);
+                    let weight = weights[query * stride + token];
+                    let value = self.memory.value(token, self.offset + at);
                     for (out, value) in out.iter_mut().zip(value) {
                         *out = weight.mul_add(*value, *out);
                     }
@@ -122,37 +171,33 @@ impl Task<'_> {
         }
     }
 
-    /// Scores of `Q` queries against `B` blocks, scaled and capped.
+    /// Numbers `at..at + C · 16` of the sum.
     #[inline(always)]
-    fn score<const Q: usize, const B: usize>(
+    fn mix_part<'z, const Q: usize, const C: usize>(
         &self,
-        queries: &[&[f32]; Q],
-        block: usize,
-        scratch: &mut [f32],
+        weights: &[f32],
         stride: usize,
+        tokens: std::ops::Range<usize>,
+        at: usize,
+        out: &impl Fn(usize) -> &'z mut [f32],
     ) {
-        let head_dim = self.shape.head_dim;
-        let keys: [&[[f32; BLOCK]]; B] =
-            std::array::from_fn(|index| self.memory.key_block(block + index, self.key_offset, head_dim));
-        let mut sums = [[[0f32; BLOCK]; B]; Q];
-        for at in 0..head_dim {
+        let mut sums = [[[0f32; LANES]; C]; Q];
+        let rows: [&[f32]; Q] =
+            std::array::from_fn(|query| &weights[query * stride + tokens.start..][..tokens.len()]);
+        for (index, token) in tokens.enumerate() {
+            let (values, _) = self.memory.value(token, self.offset + at)[..C * LANES].as_chunks::<LANES>();
             for query in 0..Q {
-                let number = queries[query][at];
-                for index in 0..B {
-                    let keys = &keys[index][at];
-                    for lane in 0..BLOCK {
-                        sums[query][index][lane] = number.mul_add(keys[lane], sums[query][index][lane]);
+                // SAFETY: each row has as many entries as there are tokens.
+                let weight = unsafe { *rows[query].get_unchecked(index) };
+                for (sums, values) in sums[query].iter_mut().zip(values) {
+                    for lane in 0..LANES {
+                        sums[lane] = weight.mul_add(values[lane], sums[lane]);
                     }
                 }
             }
         }
-        for query in 0..Q {
-            for index in 0..B {
-                let row = &mut scratch[query * stride + (block + index) * BLOCK..][..BLOCK];
-                for lane in 0..BLOCK {
-                    row[lane] = finish(self.shape, sums[query][index][lane]);
-                }
-            }
+        for (query, sums) in sums.iter().enumerate() {
+            out(query)[at..at + C * LANES].copy_from_slice(sums.as_flattened());
         }
     }
 }

@@ -44,11 +44,6 @@ impl Memory {
         self.keys[start..start + head_dim * BLOCK].as_chunks().0
     }
 
-    /// One key number: token, number within the row.
-    pub(super) fn key(&self, token: usize, at: usize) -> f32 {
-        self.keys[(token / BLOCK * self.width + at) * BLOCK + token % BLOCK]
-    }
-
     /// The value of `token`, from number `offset` on.
     #[inline(always)]
     pub(super) fn value(&self, token: usize, offset: usize) -> &[f32] {

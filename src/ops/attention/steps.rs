@@ -1,9 +1,11 @@
 //! Scores, pattern and mixing one by one, for hooks between them. Buffers are [rows, heads, width, keys],
 //! where `keys` is the longest row's; what no token reaches is −∞ in scores and 0 in the pattern.
 
-use super::kernel::{finish, normalise};
+use super::kernel::{Head, normalise};
+use super::memory::BLOCK;
 use super::{Memory, Shape};
 use crate::ops::layout::Layout;
+use crate::ops::parallel::Disjoint;
 use crate::ops::simd::{dot, vectorised};
 use crate::ops::tape::{Tape, Value};
 use rayon::prelude::*;
@@ -71,14 +73,15 @@ pub(crate) fn scores(
     let mut out = vec![f32::NEG_INFINITY; layout.rows() * shape.heads * layout.width() * keys(layout)];
     each_query(shape, layout, &mut out, |query, slice| {
         let numbers = &queries.data()[query.at(shape)..][..shape.head_dim];
-        let offset = query.key_offset(shape);
-        for key in shape.first_key(query.position)..=query.position {
-            let sum = numbers
-                .iter()
-                .enumerate()
-                .fold(0f32, |sum, (at, number)| number.mul_add(memory[query.row].key(key, offset + at), sum));
-            slice[key] = finish(shape, sum);
-        }
+        let head = Head { shape, memory: &memory[query.row], offset: query.key_offset(shape) };
+        let seen = shape.first_key(query.position)..query.position + 1;
+        let blocks = seen.start / BLOCK..seen.end.div_ceil(BLOCK);
+        let mut scratch = vec![0f32; blocks.end * BLOCK];
+        vectorised(
+            #[inline(always)]
+            || head.scores::<1, 4>(&[numbers], blocks, &mut scratch, 0),
+        );
+        slice[seen.clone()].copy_from_slice(&scratch[seen]);
     });
     let out = tape.value(out, keys(layout));
     if let (Some(to_q), Some(to_k), Some(from)) = (queries.slot(), keys_value.slot(), out.slot()) {
@@ -160,12 +163,16 @@ pub(crate) fn mix(
                 let position = layout.starts()[row] + local;
                 let query = Query { row, head, token: offsets[0] + local, position };
                 let weights = &pattern.data()[at(query) + local * keys..][..keys];
-                for (token, weight) in weights.iter().enumerate().take(memory[row].tokens()) {
-                    let value = memory[row].value(token, query.key_offset(shape));
-                    for (out, value) in out.iter_mut().zip(value) {
-                        *out = weight.mul_add(*value, *out);
-                    }
-                }
+                let head = Head { shape, memory: &memory[row], offset: query.key_offset(shape) };
+                let out = Disjoint::new(out);
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        // SAFETY: this query's own part of `z`, shared with nobody.
+                        let out = |_| unsafe { out.part(0, shape.head_dim) };
+                        head.mix::<1>(weights, 0, 0..memory[row].tokens(), out);
+                    },
+                );
             },
         );
     }

@@ -1,0 +1,152 @@
+//! `capture`: activations of a model by hook name, or the list of its hook points.
+
+use super::Context;
+use crate::error::{Error, Result, nearest};
+use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenFile};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// The flags of `capture`.
+#[derive(clap::Args)]
+pub(crate) struct CaptureArguments {
+    /// A model repository: a folder, or a name on the hub.
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    model: String,
+    /// `input_ids` and, where rows are padded, `attention_mask`.
+    #[arg(long, value_name = "FILE.safetensors", required_unless_present = "scan")]
+    tokens: Option<PathBuf>,
+    /// Hook points, separated by commas; `*` stands for any block, as in `blocks.*.hook_resid_post`.
+    #[arg(long, value_name = "NAMES", required_unless_present = "scan")]
+    hooks: Option<String>,
+    /// Where the activations go: one tensor a hook point, under its name.
+    #[arg(long, value_name = "FILE.safetensors", required_unless_present = "scan")]
+    out: Option<PathBuf>,
+    /// List hook points and their axes without running anything.
+    #[arg(long)]
+    scan: bool,
+}
+
+#[derive(Serialize)]
+struct Point {
+    name: String,
+    axes: String,
+    editable: bool,
+}
+
+#[derive(Serialize)]
+struct Captured {
+    name: String,
+    shape: Vec<usize>,
+}
+
+pub(crate) fn capture(arguments: CaptureArguments, context: &Context) -> Result<()> {
+    let model = Model::load(&crate::model::hub::find(&arguments.model)?, &context.device()?)?;
+    let (Some(tokens), Some(names), Some(out), false) =
+        (&arguments.tokens, &arguments.hooks, &arguments.out, arguments.scan)
+    else {
+        return scan(&model, arguments.hooks.as_deref(), context);
+    };
+    let points = matching(&model, names)?;
+    let tokens = TokenFile::load(tokens)?;
+    let mut hooks = points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
+    model.forward(&tokens.batch, None, &mut hooks, Gradients::Off)?;
+    hooks.finish()?;
+    let mut tensors = Vec::with_capacity(points.len());
+    for point in points {
+        if let Some(value) = hooks.take(point) {
+            let axes: &[usize] = match point {
+                HookPoint::Block(_, BlockPoint::Scores | BlockPoint::Pattern) => &[2, 3],
+                _ => &[1],
+            };
+            tensors.push((point.to_string(), tokens.aligned(&value, axes)?));
+        }
+    }
+    crate::model::save_tensors(out, &tensors)?;
+    let answer: Vec<Captured> = tensors
+        .iter()
+        .map(|(name, tensor)| Captured { name: name.clone(), shape: tensor.dims().to_vec() })
+        .collect();
+    context
+        .printer
+        .answer(&answer, || answer.iter().map(|one| format!("{:<36} {:?}\n", one.name, one.shape)).collect())
+}
+
+fn scan(model: &Model, names: Option<&str>, context: &Context) -> Result<()> {
+    let points = match names {
+        Some(names) => matching(model, names)?,
+        None => model.hook_points(),
+    };
+    let answer: Vec<Point> = points
+        .into_iter()
+        .map(|point| Point {
+            name: point.to_string(),
+            axes: axes(model, point),
+            editable: !point.is_read_only(),
+        })
+        .collect();
+    context.printer.answer(&answer, || {
+        let line = |one: &Point| {
+            format!("{:<36} {}{}\n", one.name, one.axes, if one.editable { "" } else { "  read only" })
+        };
+        answer.iter().map(line).collect()
+    })
+}
+
+fn axes(model: &Model, point: HookPoint) -> String {
+    let config = model.config();
+    let (heads, key_heads, head_dim) = (config.heads, config.key_heads, config.head_dim);
+    let last = match point {
+        HookPoint::FinalScale => "1".to_owned(),
+        HookPoint::Block(_, point) => match point {
+            BlockPoint::Norm1Scale | BlockPoint::Norm2Scale => "1".to_owned(),
+            BlockPoint::Query | BlockPoint::RotatedQuery | BlockPoint::Mixed => {
+                format!("{heads}, {head_dim}")
+            }
+            BlockPoint::Key | BlockPoint::RotatedKey | BlockPoint::Value => {
+                format!("{key_heads}, {head_dim}")
+            }
+            BlockPoint::Scores | BlockPoint::Pattern => {
+                return format!("[rows, {heads}, positions, positions]");
+            }
+            BlockPoint::MlpPre | BlockPoint::MlpPreLinear | BlockPoint::MlpPost => config.d_mlp.to_string(),
+            _ => config.d_model.to_string(),
+        },
+        _ => config.d_model.to_string(),
+    };
+    format!("[rows, positions, {last}]")
+}
+
+/// The hook points that the names stand for, in the order of the pass.
+fn matching(model: &Model, names: &str) -> Result<Vec<HookPoint>> {
+    let all = model.hook_points();
+    let spelled: Vec<String> = all.iter().map(HookPoint::to_string).collect();
+    let mut chosen = Vec::new();
+    for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let fits = |spelled: &str| {
+            let (mut parts, mut wanted) = (spelled.split('.'), name.split('.'));
+            loop {
+                match (parts.next(), wanted.next()) {
+                    (None, None) => return true,
+                    (Some(part), Some(wanted)) if wanted == "*" || wanted == part => {}
+                    _ => return false,
+                }
+            }
+        };
+        let before = chosen.len();
+        chosen.extend(all.iter().zip(&spelled).filter(|(_, spelled)| fits(spelled)).map(|(point, _)| *point));
+        if chosen.len() == before {
+            let error = Error::request(format!("no hook point of this model matches `{name}`"));
+            let concrete = name.replace('*', "0");
+            return Err(match nearest(&concrete, spelled.iter().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`? `--scan` lists them all")),
+                None => error.hint("`--scan` lists the hook points"),
+            });
+        }
+    }
+    if chosen.is_empty() {
+        return Err(Error::request("expected at least one hook point in --hooks, found none"));
+    }
+    chosen.sort_unstable_by_key(|point| all.iter().position(|known| known == point));
+    chosen.dedup();
+    Ok(chosen)
+}
