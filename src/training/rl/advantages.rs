@@ -15,7 +15,7 @@ pub enum Advantage {
     DrGrpo,
     /// `reward - mean of the others` (RLOO, arXiv 2402.14740).
     Rloo,
-    /// Generalised advantage estimates from a value head: one per token, see [`super::gae`].
+    /// Generalised advantage estimates from a value head: one per token, see the module `gae`.
     Gae,
 }
 

@@ -4,8 +4,8 @@
 //! policy only through the log-probabilities of the sampled tokens. So the gradient is a weight per
 //! token, known in closed form:
 //!
-//! 1. A token loss and its slope d loss / d log-probability ([`PolicyLoss`]: [`clip`], [`gspo`],
-//!    [`fipo`]; plus the KL term of [`kl`]).
+//! 1. A token loss and its slope d loss / d log-probability ([`PolicyLoss`]: `clip`, `gspo`,
+//!    `fipo`; plus the KL term of `kl`).
 //! 2. A coefficient per token ([`Aggregation`]).
 //! 3. `weight = coefficient * slope`. The trainer back-propagates `sum(weight * log_probability)`.
 //!
