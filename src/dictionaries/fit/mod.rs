@@ -309,7 +309,9 @@ mod tests {
             let explained = explained(&dictionary, &store);
             println!("{kind}: FVE {explained:.3}, L0 {active:.2}");
             assert!(explained > 0.65, "{kind}: FVE {explained}");
-            assert!(active < 32.0 && active > 0.2, "{kind}: L0 {active}");
+            // Here a skip transcoder reads what it writes: its linear path does nearly all.
+            let least = if kind == Kind::SkipTranscoder { 0.01 } else { 0.2 };
+            assert!(active < 32.0 && active > least, "{kind}: L0 {active}");
         }
     }
 
