@@ -51,7 +51,7 @@ pub(super) fn unknown(what: &str, found: &str, known: &[&str]) -> Error {
     let error = Error::request(format!("unknown {what} `{found}`; known are {list}"));
     match nearest(found, known.iter().copied()) {
         Some(name) => error.hint(format!("did you mean `{name}`?")),
-        None => error.hint("the README tells what each means"),
+        None => error.hint("use one of those"),
     }
 }
 

@@ -154,11 +154,11 @@ fn overrides_find_variants_by_name_and_offer_the_nearest() {
         (output.status.code(), text(&output.stderr))
     };
     assert_eq!(check("variant.sft.steps=100"), (Some(0), String::new()));
-    let (code, error) = check("variant.stf.steps=100");
+    let (code, error) = check("variant.sftt.steps=100");
     assert_eq!(code, Some(2));
     assert_eq!(
         error,
-        "error: study.toml: --set variant.stf.steps=100: unknown variant `stf`; known are `sft`, `rl`\n\
+        "error: study.toml: --set variant.sftt.steps=100: unknown variant `sftt`; known are `sft`, `rl`\n\
          hint: did you mean `sft`?\n"
     );
     let (code, error) = check("variant.sft.stps=100");
