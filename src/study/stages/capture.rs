@@ -123,7 +123,7 @@ impl Stage for Capture {
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        models::outside(&self.models)
+        models::outside(&self.models, &self.suites)
     }
 
     fn estimate(&self) -> Estimate {

@@ -48,7 +48,7 @@ impl Stage for Diff {
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        models::outside(&self.models)
+        models::outside(&self.models, [])
     }
 
     fn estimate(&self) -> Estimate {

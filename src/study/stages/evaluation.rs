@@ -129,7 +129,7 @@ impl Stage for Evaluation {
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
         let models: Vec<ModelSource> = self.models.iter().map(|(_, source)| source.clone()).collect();
-        models::outside(&models)
+        models::outside(&models, &self.suites)
     }
 
     fn estimate(&self) -> Estimate {

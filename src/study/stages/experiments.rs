@@ -97,7 +97,7 @@ impl Stage for Experiments {
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        models::outside(&self.models)
+        models::outside(&self.models, self.suites.iter().map(|(_, suite)| suite))
     }
 
     fn estimate(&self) -> Estimate {

@@ -7,6 +7,7 @@ use crate::model::Model;
 use crate::store::hash_folder;
 use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
 use crate::study::stage::Scene;
+use crate::tasks::Suite;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ impl ModelSource {
     }
 
     /// The content of a given model, for the recipe.
-    pub(super) fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<BTreeMap<String, String>> {
         let role = format!("model {}", self.reference);
         self.given.iter().map(|folder| Ok((role.clone(), hash_folder(folder)?))).collect()
     }
@@ -104,12 +105,17 @@ pub(super) fn inputs(models: &[ModelSource]) -> Vec<String> {
     inputs
 }
 
-/// The contents of several given models together.
-pub(super) fn outside(models: &[ModelSource]) -> Result<BTreeMap<String, String>> {
+/// The contents of given models and of suites that come from files.
+pub(super) fn outside<'a>(
+    models: &[ModelSource],
+    suites: impl IntoIterator<Item = &'a Suite>,
+) -> Result<BTreeMap<String, String>> {
     let mut all = BTreeMap::new();
     for model in models {
         all.extend(model.outside()?);
     }
+    let file = |suite: &Suite| Some((format!("suite {}", suite.name()), suite.content()?.to_owned()));
+    all.extend(suites.into_iter().filter_map(file));
     Ok(all)
 }
 

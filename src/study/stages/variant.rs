@@ -1,6 +1,6 @@
 //! Stage `variant <name>`: post-trains the base.
 
-use super::models::ModelSource;
+use super::models::{self, ModelSource};
 use crate::error::Result;
 use crate::study::config::{self, Method, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
@@ -90,7 +90,11 @@ impl Stage for Variant {
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        self.base.outside()
+        let suite = match &self.training {
+            Training::Rl { suite, .. } => Some(suite),
+            Training::Sft { .. } => None,
+        };
+        models::outside(std::slice::from_ref(&self.base), suite)
     }
 
     fn estimate(&self) -> Estimate {
