@@ -113,7 +113,7 @@ impl Store {
         };
         if let Some(artifact) = self.find(recipe, Verify::Sizes)? {
             lock.remove();
-            return Ok(Begin::AlreadyThere(Box::new(artifact)));
+            return Ok(Begin::AlreadyThere(artifact));
         }
         let folder = parent.join(recipe.folder_name());
         Partial::open(recipe.clone(), folder, self.complete(recipe), lock).map(Begin::Partial)
@@ -142,7 +142,7 @@ pub enum Begin {
     /// The artifact is to be made; here is its folder.
     Partial(Partial),
     /// Another process finished it in the meantime.
-    AlreadyThere(Box<Artifact>),
+    AlreadyThere(Artifact),
 }
 
 #[cfg(test)]

@@ -112,7 +112,7 @@ fn obtain(
     }
     let partial = match store.begin(&node.recipe, observer)? {
         Begin::Partial(partial) => partial,
-        Begin::AlreadyThere(artifact) => return Ok((*artifact, true)),
+        Begin::AlreadyThere(artifact) => return Ok((artifact, true)),
     };
     tracing::debug!("making {} in {}", node.recipe.stage, partial.folder().display());
     if !node.stage.resumes() {

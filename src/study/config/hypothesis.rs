@@ -64,11 +64,10 @@ impl Hypothesis {
     ) -> experiments::Hypothesis {
         let mut named = self.declared.clone();
         named.receiver = receiver;
-        match (&mut named.edit, donor) {
-            (Edit::Transplant(name) | Edit::WholeDifference(name) | Edit::ErrorOnly(name), Some(donor)) => {
-                *name = donor;
-            }
-            _ => {}
+        if let (Edit::Transplant(name) | Edit::WholeDifference(name) | Edit::ErrorOnly(name), Some(donor)) =
+            (&mut named.edit, donor)
+        {
+            *name = donor;
         }
         named
     }
