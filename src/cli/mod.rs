@@ -7,12 +7,12 @@
 //!
 //! 1. Write `fit.rs` with `#[derive(clap::Args)] pub(crate) struct FitArguments` (raw flags; each doc
 //!    comment is its help) and `pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()>`.
-//! 2. Below, add `mod fit;`, one line to [`Command`] (its doc comment is the line in `--help`) and one line
-//!    to [`dispatch`]. A `check …` verb goes to `check.rs` in the same way.
+//! 2. Below, add `mod fit;`, one line to `Command` (its doc comment is the line in `--help`) and one line
+//!    to `dispatch`. A `check …` verb goes to `check.rs` in the same way.
 //!
 //! A verb reads its flags, calls the library with `context.observer` and `context.device()?`, and ends
 //! with `context.printer.answer(&value, || text)`: `text` for people, `value` as JSON under `--json`.
-//! `--seed` and `--set` come from [`flags`], so that they mean the same everywhere.
+//! `--seed` and `--set` come from `flags.rs`, so that they mean the same everywhere.
 
 mod capture;
 mod check;

@@ -79,6 +79,7 @@ pub const EFFECTS: TableSpec = TableSpec {
         fixed("dose", ColumnType::Float, "the dose, in units of the edit; null where it has none"),
         fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
         fixed("suite", ColumnType::Text, "the suite"),
+        fixed("kind", ColumnType::Text, "necessary, sufficient, ceiling or collateral"),
         fixed(
             "axis",
             ColumnType::Text,
