@@ -27,9 +27,9 @@ pub(crate) struct Unembedding {
 
 /// Log-probabilities and entropies of one call.
 pub struct TokenLogProbabilities {
-    /// [N], nats; tracked when the hidden states are.
+    /// `[N]`, nats; tracked when the hidden states are.
     pub log_probabilities: Tensor,
-    /// [N], nats: the entropy of each whole distribution.
+    /// `[N]`, nats: the entropy of each whole distribution.
     pub entropies: Vec<f32>,
 }
 
