@@ -78,7 +78,6 @@ fn gradient(
     endpoint: Endpoint,
 ) -> Result<Vec<f32>> {
     let model = readout.model(receiver)?;
-    let shape = (batch.rows(), batch.width(), readout.dictionary().d_model());
     let mut hooks = Hooks::none().gradient(readout.hook());
     let hidden = model
         .forward(batch, None, &mut hooks, Gradients::On)?

@@ -114,7 +114,8 @@ impl<'a> Selection<'a> {
     where
         'a: 's,
     {
-        Trial { readout: self.readout, settings: self.settings, suite, half, seed: self.seed }
+        let limit = self.settings.problems;
+        Trial { readout: self.readout, settings: self.settings, suite, half, limit, seed: self.seed }
     }
 
     /// What a variant says on the selection half of a suite.

@@ -470,7 +470,7 @@ mod tests {
         let logits = logits.to_vec2::<f32>().unwrap();
 
         let text: Vec<u32> = prompt.iter().copied().chain(response).collect();
-        let batch = TokenBatch::new(&[text.clone()]).unwrap();
+        let batch = TokenBatch::new(std::slice::from_ref(&text)).unwrap();
         let joint = readout.joint(&batch, None, &[true; 3]).unwrap();
         let codes = readout.dictionary().encode(&joint).unwrap();
         for (condition, found) in conditions.iter().zip(logits) {

@@ -19,6 +19,8 @@ pub(super) struct Trial<'a> {
     pub(super) settings: &'a ExperimentSettings,
     pub(super) suite: &'a Suite,
     pub(super) half: Half,
+    /// Prompts at most.
+    pub(super) limit: usize,
     pub(super) seed: u64,
 }
 
@@ -30,10 +32,12 @@ pub(super) struct Sampled {
     pub(super) problem: usize,
     pub(super) sample: usize,
     pub(super) tokens: Vec<u32>,
-    pub(super) truncated: bool,
     /// The suite's endpoints, in order.
     pub(super) scores: Vec<f64>,
 }
+
+/// The continuous endpoint of (condition, prompt).
+type LogOdds = (usize, usize, f64);
 
 /// Endpoint values by condition and problem.
 #[derive(Clone, Debug, Default)]
@@ -75,7 +79,7 @@ impl Trial<'_> {
     /// The prompts: the first of the suite's fair order that are on this half.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let problems = self.suite.problems(self.seed).into_iter();
-        problems.filter(|problem| problem.half == self.half).take(self.settings.problems).collect()
+        problems.filter(|problem| problem.half == self.half).take(self.limit).collect()
     }
 
     /// Samples every problem under every condition in `receiver`. Equal problems and samples have equal random
@@ -140,7 +144,7 @@ impl Trial<'_> {
         problems: &[Problem],
         measured: &mut Measured,
         observer: &Observer,
-    ) -> Result<(Vec<Sampled>, Vec<(usize, usize, f64)>)> {
+    ) -> Result<(Vec<Sampled>, Vec<LogOdds>)> {
         let tokenizer = self.readout.model(receiver)?.tokenizer()?;
         let mut prompts = Vec::new();
         let mut rows = Vec::new();
@@ -177,14 +181,7 @@ impl Trial<'_> {
                     self.suite.score(problem, &text, truncated).iter().map(|(_, value)| value).collect()
                 });
                 let problem = first + problem;
-                Sampled {
-                    condition,
-                    problem,
-                    sample: completion.sample,
-                    tokens: completion.tokens,
-                    truncated,
-                    scores,
-                }
+                Sampled { condition, problem, sample: completion.sample, tokens: completion.tokens, scores }
             })
             .collect();
         let odds = if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
@@ -235,12 +232,7 @@ fn chunks<T>(items: &[T], size: usize) -> impl Iterator<Item = (usize, &[T])> {
     items.chunks(size).enumerate().map(move |(index, chunk)| (index * size, chunk))
 }
 
-fn average(
-    measured: &mut Measured,
-    problems: &[Problem],
-    conditions: usize,
-    log_odds: &[(usize, usize, f64)],
-) {
+fn average(measured: &mut Measured, problems: &[Problem], conditions: usize, log_odds: &[LogOdds]) {
     let unit_of: BTreeMap<&str, usize> =
         measured.units.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
     let unit =

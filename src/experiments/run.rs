@@ -6,7 +6,7 @@ use super::effects::{About, control_rows, rows};
 use super::hypothesis::{Axis, Direction, Hypothesis};
 use super::inputs::{ExperimentInputs, Selection};
 use super::lockstep::Condition;
-use super::measure::Measured;
+use super::measure::{Measured, Trial};
 use super::readout::Readout;
 use super::rows::{ControlRow, DifferenceRow, EffectRow, SetRow};
 use super::settings::ExperimentSettings;
@@ -110,33 +110,39 @@ fn measure(
             .push(Condition::edited(name, prepared.edit_writer(selection, edit, &prepared.features, *dose)?));
     }
     let first = conditions.len();
+    let own = suite.name() == prepared.suite.name();
     let plane = is_plane(selection, prepared, suite);
-    if plane {
-        for control in &prepared.controls {
-            conditions.push(prepared.control(selection, control)?);
-        }
-    }
+    let drawn = if plane { prepared.controls.as_slice() } else { &[] };
+    let drawn =
+        drawn.iter().map(|control| prepared.control(selection, control)).collect::<Result<Vec<_>>>()?;
     let label = format!("{} on {}", hypothesis.name, suite.name());
-    let measured = sample(selection, suite, prepared.receiver, &conditions, &label, tables)?;
-    let controls = if plane {
-        let gaps = gaps(selection, prepared, suite)?;
-        control_rows(prepared, suite, &measured, first, &gaps, selection.settings.balance_tolerance)
+    let limit = selection.settings.problems;
+    let (measured, controls) = if own {
+        conditions.extend(drawn);
+        let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
+        let gaps: Vec<f64> = prepared.controls.iter().map(|control| control.balance.worst).collect();
+        let tolerance = selection.settings.balance_tolerance;
+        let controls = control_rows(prepared, suite, &measured, first, &gaps, tolerance);
+        (measured, controls)
     } else {
-        Vec::new()
+        let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
+        let beside = beside(selection, prepared, suite, drawn, tables)?;
+        tables.controls.extend(beside);
+        (measured, Vec::new())
     };
     let ceiling = (prepared.other != prepared.receiver).then_some(2);
     let mut about = about(selection, prepared, suite, &hypothesis.receiver);
-    for condition in 1..first {
-        let extra = condition.checked_sub(2).and_then(|index| extra.get(index));
-        about.condition.clone_from(&conditions[condition].name);
-        let own = match extra {
+    for (index, condition) in conditions.iter().enumerate().take(first).skip(1) {
+        let extra = index.checked_sub(2).and_then(|index| extra.get(index));
+        about.condition.clone_from(&condition.name);
+        let beside = match extra {
             None => &controls[..],
             Some((edit, dose, kind)) => {
                 (about.edit, about.dose, about.kind, about.declared) = (edit, *dose, *kind, None);
                 &[]
             }
         };
-        let (effects, differences) = rows(&about, (axis, suite), &measured, condition, ceiling, own);
+        let (effects, differences) = rows(&about, (axis, suite), &measured, index, ceiling, beside);
         tables.effects.extend(effects);
         tables.differences.extend(differences);
     }
@@ -144,25 +150,37 @@ fn measure(
     Ok(())
 }
 
-/// The worst gap of every control on a suite: for the hypothesis's own suite the one that it was matched on.
-fn gaps(selection: &mut Selection<'_>, prepared: &Prepared, suite: &Suite) -> Result<Vec<f64>> {
-    if suite.name() == prepared.suite.name() {
-        return Ok(prepared.controls.iter().map(|control| control.balance.worst).collect());
+/// The controls on the other axis, where nothing is claimed: on fewer prompts, with their balance there.
+fn beside(
+    selection: &mut Selection<'_>,
+    prepared: &Prepared,
+    suite: &Suite,
+    drawn: Vec<Condition>,
+    tables: &mut ExperimentTables,
+) -> Result<Vec<ControlRow>> {
+    if drawn.is_empty() {
+        return Ok(Vec::new());
     }
+    let mut conditions = vec![Condition::baseline()];
+    conditions.extend(drawn);
+    let label = format!("controls of {} on {}", prepared.hypothesis.name, suite.name());
+    let limit = selection.settings.control_problems.min(selection.settings.problems);
+    let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
     let stock = prepared.stock(selection, suite)?;
     let of = |features: &[u32]| balance(&stock, &prepared.deltas, &prepared.features, features).worst;
-    Ok(prepared.controls.iter().map(|control| of(&control.features)).collect())
+    let gaps: Vec<f64> = prepared.controls.iter().map(|control| of(&control.features)).collect();
+    Ok(control_rows(prepared, suite, &measured, 1, &gaps, selection.settings.balance_tolerance))
 }
 
 fn sample(
     selection: &Selection<'_>,
-    suite: &Suite,
+    (suite, limit): (&Suite, usize),
     receiver: usize,
     conditions: &[Condition],
     label: &str,
     tables: &mut ExperimentTables,
 ) -> Result<Measured> {
-    let trial = selection.trial(suite, Half::Measure);
+    let trial = Trial { limit, ..selection.trial(suite, Half::Measure) };
     let total = conditions.len() * trial.problems().len() * selection.settings.samples;
     let mut bar = selection.observer.bar(label, total as u64, "completions");
     let measured = trial.measure(receiver, conditions, &mut bar, selection.observer)?;
@@ -217,7 +235,8 @@ fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut Experime
         if !is_plane(selection, prepared, suite) {
             continue;
         }
-        let measured = sample(selection, suite, receiver, &conditions, &name, tables)?;
+        let measured =
+            sample(selection, (suite, selection.settings.problems), receiver, &conditions, &name, tables)?;
         let about =
             About { condition: name.clone(), kind: "exploratory", ..about(selection, prepared, suite, base) };
         let (effects, differences) = rows(&about, (*axis, suite), &measured, 1, None, &[]);
@@ -266,7 +285,14 @@ fn explore(
     }
     for axis in [Axis::Transfer, Axis::Safety] {
         let Some(suite) = selection.inputs.primary(axis) else { continue };
-        let measured = sample(selection, suite, receiver, &conditions, &format!("sets in {name}"), tables)?;
+        let measured = sample(
+            selection,
+            (suite, selection.settings.problems),
+            receiver,
+            &conditions,
+            &format!("sets in {name}"),
+            tables,
+        )?;
         for (index, prepared) in sources.iter().enumerate() {
             let about = About {
                 hypothesis: "exploratory",

@@ -40,6 +40,8 @@ pub struct ExperimentSettings {
     pub decoder_difference: f64,
     /// Prompts per suite and half, at most.
     pub problems: usize,
+    /// Prompts on which controls are measured where nothing is claimed: the other axis of the picture.
+    pub control_problems: usize,
     /// Completions a prompt when an effect is measured.
     pub samples: usize,
     /// Sampling temperature; 1 is primary, 0 is greedy.
@@ -63,11 +65,12 @@ impl Default for ExperimentSettings {
             set_sizes: vec![1, 2, 4, 8, 16, 32],
             effect_share: 0.8,
             decoder_difference: 0.1,
-            problems: 96,
+            problems: 64,
+            control_problems: 24,
             samples: 4,
             temperature: 1.0,
             max_new_tokens: 64,
-            batch_rows: 1024,
+            batch_rows: 2048,
             exploratory: true,
             doses: Vec::new(),
         }
@@ -97,6 +100,7 @@ impl ExperimentSettings {
         }
         for (field, value) in [
             ("problems", self.problems),
+            ("control_problems", self.control_problems),
             ("samples", self.samples),
             ("max_new_tokens", self.max_new_tokens),
             ("batch_rows", self.batch_rows),
