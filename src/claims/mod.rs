@@ -16,6 +16,7 @@
 //! 6. The verdict: carries transfer, carries safety loss, both, neither (equivalence on both axes),
 //!    undecided, untestable, or not testable in this variant. Absence of significance is undecided.
 
+pub mod calibration;
 mod decide;
 mod evidence;
 mod fitness;

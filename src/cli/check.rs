@@ -2,7 +2,7 @@
 //!
 //! To add another: write its file as any verb's, then add one line to [`CheckCommand`] and one to [`check`].
 
-use super::{Context, check_model, check_objectives, check_planted, check_study};
+use super::{Context, check_calibration, check_model, check_objectives, check_planted, check_study};
 use crate::error::Result;
 use clap::Subcommand;
 
@@ -21,6 +21,8 @@ enum CheckCommand {
     Model(check_model::CheckModelArguments),
     /// Compare our losses and gradients with a file of reference numbers.
     Objectives(check_objectives::CheckObjectivesArguments),
+    /// Run studies in micro-worlds whose true effects are known, and count claims, verdicts and coverage.
+    Calibration(check_calibration::CheckCalibrationArguments),
     /// Plant features whose fate is known, fit, class, and count what is found.
     Planted(check_planted::CheckPlantedArguments),
 }
@@ -30,6 +32,7 @@ pub(crate) fn check(arguments: CheckArguments, context: &Context) -> Result<()> 
         CheckCommand::Study(arguments) => check_study::check_study(arguments, context),
         CheckCommand::Model(arguments) => check_model::check_model(arguments, context),
         CheckCommand::Objectives(arguments) => check_objectives::check_objectives(arguments, context),
+        CheckCommand::Calibration(arguments) => check_calibration::check_calibration(arguments, context),
         CheckCommand::Planted(arguments) => check_planted::check_planted(arguments, context),
     }
 }

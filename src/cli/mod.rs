@@ -16,6 +16,7 @@
 
 mod capture;
 mod check;
+mod check_calibration;
 mod check_model;
 mod check_objectives;
 mod check_planted;

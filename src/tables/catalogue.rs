@@ -528,6 +528,26 @@ pub const PATTERNS: TableSpec = TableSpec {
     ],
 };
 
+/// What studies in micro-worlds claim.
+pub const CALIBRATION: TableSpec = TableSpec {
+    name: "calibration",
+    about: "One row per study in a micro-world whose true effects are known (`check calibration`).",
+    columns: &[
+        fixed("world", ColumnType::Text, "null or planted"),
+        fixed("seed", ColumnType::Integer, "the world's seed"),
+        fixed("verdict", ColumnType::Text, "what was decided"),
+        fixed("claimed", ColumnType::Boolean, "whether something was claimed to be carried"),
+        fixed("right", ColumnType::Boolean, "null: no claim; planted: the planted set carries transfer"),
+        fixed("chose_planted", ColumnType::Boolean, "whether selection chose the planted set"),
+        fixed("effect", ColumnType::Float, "the measured effect on the declared suite"),
+        fixed("truth", ColumnType::Float, "the true effect of the chosen set there"),
+        fixed("ci_low", ColumnType::Float, "lower end of the simultaneous interval"),
+        fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
+        fixed("covered", ColumnType::Boolean, "whether the intervals cover the true effects on both suites"),
+        fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
+    ],
+};
+
 /// Every table, in the order in which a study makes them. Append yours.
 pub const ALL: &[&TableSpec] = &[
     &EVALUATIONS,
@@ -545,4 +565,5 @@ pub const ALL: &[&TableSpec] = &[
     &TRAINING,
     &TIMINGS,
     &PLANTED,
+    &CALIBRATION,
 ];

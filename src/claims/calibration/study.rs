@@ -1,0 +1,230 @@
+//! A whole study in a micro-world, by the rules that real ones follow: select on one half, draw matched
+//! controls, measure on the other half with the same random numbers, decide.
+
+use super::super::{ClaimRow, ClaimSettings, Power, decide};
+use super::world::{CANDIDATES, FEATURES, Planting, SAMPLES, SET_SIZE, Suite, TOKENS, World};
+use crate::error::{Error, Result};
+use crate::experiments::controls::{Cell, ControlSet, FeatureTraits, Stock, Write, draw};
+use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
+use crate::interventions::{CodeBank, Decoders, Edit, Part, Reference, Writer};
+use crate::stats::{Alternative, Summary, sign_flip};
+
+/// Problems in each half of each suite.
+const PROBLEMS: usize = 40;
+/// Fresh problems over which the true effect is averaged.
+const POPULATION: usize = 1500;
+/// Relative gap that a matched control may have.
+const TOLERANCE: f64 = 0.2;
+
+/// How the study is run. Anything but the default breaks it in a way that the calibration must notice.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Method {
+    /// The dose of the edit: 0 disables it.
+    pub(super) dose: f32,
+    /// Measure on the problems on which the set was selected.
+    pub(super) one_half: bool,
+    /// Draw controls that match the tested set.
+    pub(super) matched: bool,
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self { dose: 1.0, one_half: false, matched: true }
+    }
+}
+
+/// What a study claimed, and what is true.
+pub(super) struct Finding {
+    pub(super) claim: ClaimRow,
+    /// Whether selection chose the first candidate, the planted one.
+    pub(super) chose_planted: bool,
+    /// The true effects of the chosen set on transfer and on safety.
+    pub(super) truth: [f64; 2],
+}
+
+/// Runs one study.
+pub(super) fn study(
+    seed: u64,
+    planting: Planting,
+    method: Method,
+    settings: &ClaimSettings,
+) -> Result<Finding> {
+    let world = World::new(seed, planting);
+    let zero = |set: &[u32]| {
+        let bank = CodeBank::new(seed, Vec::new());
+        Writer::new(&Edit::Zero, method.dose, set, "tuned", &world, &Reference::default(), &bank)
+    };
+    let measured = if method.one_half { 0..PROBLEMS } else { PROBLEMS..2 * PROBLEMS };
+
+    let mut best = (f64::INFINITY, 0);
+    for candidate in 0..CANDIDATES {
+        let writer = zero(&World::candidate(candidate))?;
+        let effect = mean(&differences(&world, Suite::Transfer, &writer, 0..PROBLEMS));
+        if effect < best.0 {
+            best = (effect, candidate);
+        }
+    }
+    let set = World::candidate(best.1);
+    let count = Power::of(1, settings).needed_controls;
+    let (stock, writes) = stock(&world);
+    let tolerance = if method.matched { TOLERANCE } else { f64::INFINITY };
+    let controls = draw(&stock, &writes, &set, count, tolerance, seed, 0)?;
+
+    let writer = zero(&set)?;
+    let mut tables = Tables::default();
+    for suite in [Suite::Transfer, Suite::Safety] {
+        let rows = differences(&world, suite, &writer, measured.clone());
+        tables.add_effect(suite, &rows, seed);
+        for control in &controls {
+            let writer = match &control.direction {
+                Some(direction) => writer.borrowed_by(direction),
+                None => zero(&control.features)?,
+            };
+            let effect = mean(&differences(&world, suite, &writer, measured.clone()));
+            tables.add_control(suite, control, effect);
+        }
+    }
+    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &[], settings, seed)?;
+    let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
+    let truth = [Suite::Transfer, Suite::Safety].map(|suite| truth(&world, suite, &writer));
+    Ok(Finding { claim, chose_planted: best.1 == 0, truth })
+}
+
+/// (baseline, edited) of every problem of `range`.
+fn differences(
+    world: &World,
+    suite: Suite,
+    writer: &Writer,
+    range: std::ops::Range<usize>,
+) -> Vec<(f64, f64)> {
+    range
+        .map(|index| {
+            let problem = world.problem(suite, index);
+            let change = world.change(suite, &problem, writer);
+            (world.sampled(&problem, 0.0), world.sampled(&problem, change))
+        })
+        .collect()
+}
+
+fn mean(differences: &[(f64, f64)]) -> f64 {
+    differences.iter().map(|(baseline, edited)| edited - baseline).sum::<f64>() / differences.len() as f64
+}
+
+fn truth(world: &World, suite: Suite, writer: &Writer) -> f64 {
+    let effect = |index: usize| {
+        let problem = world.problem(suite, 2 * PROBLEMS + index);
+        let change = world.change(suite, &problem, writer);
+        world.expected(&problem, change) - world.expected(&problem, 0.0)
+    };
+    (0..POPULATION).map(effect).sum::<f64>() / POPULATION as f64
+}
+
+/// Where every feature fires on the selection half.
+fn stock(world: &World) -> (Stock, Vec<Write>) {
+    let cells = [(Suite::Transfer, "transfer"), (Suite::Safety, "safety")];
+    let mut stock = Stock { firing: vec![Vec::new(); FEATURES], ..Stock::default() };
+    for (suite, name) in cells {
+        let first = stock.cells.len();
+        stock.cells.push(Cell { suite: name.into(), part: Part::Prompt });
+        stock.cells.push(Cell { suite: name.into(), part: Part::Response });
+        for index in 0..PROBLEMS {
+            for (token, codes) in world.problem(suite, index).codes.iter().enumerate() {
+                let place = stock.cell_of_token.len() as u32;
+                stock.cell_of_token.push(first + usize::from(token >= TOKENS / 2));
+                codes.iter().for_each(|(feature, code)| {
+                    stock.firing[*feature as usize].push((place, *code));
+                });
+            }
+        }
+    }
+    stock.traits = vec![FeatureTraits { class: "shared".into(), shared: true, shift: 0.0 }; FEATURES];
+    let write = |feature: usize| Write {
+        constant: Vec::new(),
+        slope: world.decoder(feature as u32, 1).iter().map(|x| -x).collect(),
+    };
+    let writes = (0..FEATURES).map(write).collect();
+    (stock, writes)
+}
+
+#[derive(Default)]
+struct Tables {
+    effects: Vec<EffectRow>,
+    controls: Vec<ControlRow>,
+    differences: Vec<DifferenceRow>,
+}
+
+/// Name, axis and endpoint.
+fn names(suite: Suite) -> (&'static str, &'static str, &'static str) {
+    match suite {
+        Suite::Transfer => ("planted suite", "transfer", "pass"),
+        Suite::Safety => ("other suite", "safety", "refuse"),
+    }
+}
+
+impl Tables {
+    fn add_effect(&mut self, suite: Suite, rows: &[(f64, f64)], seed: u64) {
+        let (name, axis, endpoint) = names(suite);
+        for (problem, (baseline, edited)) in rows.iter().enumerate() {
+            self.differences.push(DifferenceRow {
+                condition: "chosen".into(),
+                suite: name.into(),
+                endpoint: endpoint.into(),
+                problem: format!("{name} {problem}"),
+                baseline: *baseline,
+                edited: *edited,
+            });
+        }
+        let values: Vec<f64> = rows.iter().map(|(baseline, edited)| edited - baseline).collect();
+        let interval = Summary::of(&values).interval(0.95);
+        let baseline = rows.iter().map(|row| row.0).sum::<f64>() / rows.len() as f64;
+        self.effects.push(EffectRow {
+            hypothesis: "chosen".into(),
+            condition: "chosen".into(),
+            set: "chosen".into(),
+            set_size: Some(SET_SIZE as u64),
+            receiver: "tuned".into(),
+            donor: None,
+            edit: "zero".into(),
+            dose: None,
+            readout: "joint".into(),
+            suite: name.into(),
+            axis: axis.into(),
+            endpoint: endpoint.into(),
+            kind: "necessary".into(),
+            declared: suite == Suite::Transfer,
+            direction: "decrease".into(),
+            baseline,
+            edited: baseline + interval.mean,
+            headroom: Some(baseline),
+            ceiling: None,
+            effect: interval.mean,
+            ci_low: interval.low,
+            ci_high: interval.high,
+            p_zero: sign_flip(&values, Alternative::TwoSided, seed),
+            p_controls: None,
+            controls: 0,
+            mde: None,
+            problems: rows.len() as u64,
+            samples: SAMPLES as u64,
+            fired_prompt: None,
+            fired_response: None,
+            delta_norm: None,
+            untestable: false,
+        });
+    }
+
+    fn add_control(&mut self, suite: Suite, control: &ControlSet, effect: f64) {
+        let (name, _, endpoint) = names(suite);
+        self.controls.push(ControlRow {
+            hypothesis: "chosen".into(),
+            condition: "chosen".into(),
+            cloud: control.cloud.name().into(),
+            draw: control.draw,
+            suite: name.into(),
+            endpoint: endpoint.into(),
+            effect,
+            balance: control.balance.worst,
+            matched: control.matched,
+        });
+    }
+}

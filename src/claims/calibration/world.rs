@@ -1,0 +1,152 @@
+//! A micro-world: features with known directions, two suites, and a readout whose dependence on the
+//! features is known.
+//!
+//! A problem has tokens at which features fire with codes f; the receiver's activation there is
+//! sum_j f_j d_j. Its outcome is right with probability sigmoid(ability + change), where an edit that
+//! writes delta_t at token t changes the logit by
+//!
+//!   mean over t of  u . delta_t  +  g . delta_t  -  c |delta_t|^2 .
+//!
+//! u is the planted dependence (zero in a null world, and on the safety suite), g is the problem's own,
+//! with mean zero over problems (so every edit moves single problems, but no set moves the mean), and c
+//! is the damage that any edit does.
+
+use crate::interventions::{Decoders, Position, Writer};
+use crate::rng::Stream;
+
+pub(super) const FEATURES: usize = 80;
+pub(super) const D_MODEL: usize = 24;
+/// Tokens a problem; the first half is its prompt.
+pub(super) const TOKENS: usize = 12;
+/// Disjoint sets among which selection chooses; the first is the planted one.
+pub(super) const CANDIDATES: usize = 6;
+pub(super) const SET_SIZE: usize = 3;
+pub(super) const SAMPLES: usize = 4;
+
+/// What is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Planting {
+    /// No set moves the mean of any suite; every edit does some damage.
+    Nothing,
+    /// The first candidate set carries the transfer suite and nothing else.
+    Transfer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suite {
+    Transfer,
+    Safety,
+}
+
+pub(super) struct World {
+    seed: u64,
+    variants: Vec<String>,
+    decoders: Vec<f32>,
+    rates: Vec<f64>,
+    dependence: Vec<f32>,
+    damage: f64,
+}
+
+/// One problem: codes at its tokens, its ability, and its own sensitivity.
+pub(super) struct Problem {
+    pub(super) codes: Vec<Vec<(u32, f32)>>,
+    ability: f64,
+    own: Vec<f32>,
+    key: [u64; 2],
+}
+
+impl Decoders for World {
+    fn features(&self) -> usize {
+        FEATURES
+    }
+
+    fn d_model(&self) -> usize {
+        D_MODEL
+    }
+
+    fn variants(&self) -> &[String] {
+        &self.variants
+    }
+
+    fn decoder(&self, feature: u32, _variant: usize) -> &[f32] {
+        let start = feature as usize * D_MODEL;
+        &self.decoders[start..start + D_MODEL]
+    }
+}
+
+impl World {
+    pub(super) fn new(seed: u64, planting: Planting) -> Self {
+        let mut stream = Stream::new(seed, "micro-world", &[]);
+        let scale = 1.0 / (D_MODEL as f32).sqrt();
+        let decoders: Vec<f32> = (0..FEATURES * D_MODEL).map(|_| scale * stream.normal()).collect();
+        // Candidates fire often, as features that were selected for what they do will.
+        let rate = |feature: usize, uniform: f64| {
+            if feature < CANDIDATES * SET_SIZE { 0.25 + 0.1 * uniform } else { 0.02 + 0.33 * uniform }
+        };
+        let rates = (0..FEATURES).map(|feature| rate(feature, stream.uniform_f64())).collect();
+        let mut dependence = vec![0.0; D_MODEL];
+        if planting == Planting::Transfer {
+            for row in decoders.chunks_exact(D_MODEL).take(SET_SIZE) {
+                dependence.iter_mut().zip(row).for_each(|(u, d)| *u += 2.5 * d);
+            }
+        }
+        let damage = if planting == Planting::Nothing { 0.8 } else { 0.0 };
+        Self { seed, variants: vec!["base".into(), "tuned".into()], decoders, rates, dependence, damage }
+    }
+
+    /// The features of a candidate set.
+    pub(super) fn candidate(index: usize) -> Vec<u32> {
+        (index * SET_SIZE..(index + 1) * SET_SIZE).map(|feature| feature as u32).collect()
+    }
+
+    pub(super) fn problem(&self, suite: Suite, index: usize) -> Problem {
+        let key = [suite as u64, index as u64];
+        let mut stream = Stream::new(self.seed, "micro-world problem", &key);
+        let codes = (0..TOKENS)
+            .map(|_| {
+                let mut codes = Vec::new();
+                for (feature, rate) in self.rates.iter().enumerate() {
+                    if stream.uniform_f64() < *rate {
+                        codes.push((feature as u32, 0.5 + stream.uniform()));
+                    }
+                }
+                codes
+            })
+            .collect();
+        let ability = 0.7 * f64::from(stream.normal());
+        let own = (0..D_MODEL).map(|_| 0.5 * stream.normal()).collect();
+        Problem { codes, ability, own, key }
+    }
+
+    /// How much an edit changes the problem's logit.
+    pub(super) fn change(&self, suite: Suite, problem: &Problem, writer: &Writer) -> f64 {
+        let mut delta = vec![0.0; D_MODEL];
+        let mut change = 0.0;
+        for (token, codes) in problem.codes.iter().enumerate() {
+            let key = [problem.key[0], problem.key[1], token as u64];
+            if !writer.delta(Position { joint: &[], codes, key }, &mut delta) {
+                continue;
+            }
+            for ((delta, dependence), own) in delta.iter().zip(&self.dependence).zip(&problem.own) {
+                let planted = if suite == Suite::Transfer { *dependence } else { 0.0 };
+                change += f64::from(delta * (planted + own)) - self.damage * f64::from(*delta).powi(2);
+            }
+        }
+        change / TOKENS as f64
+    }
+
+    /// Share of the problem's samples that are right when its logit is changed: the same random numbers
+    /// whatever the change.
+    pub(super) fn sampled(&self, problem: &Problem, change: f64) -> f64 {
+        let right = (0..SAMPLES as u64).filter(|sample| {
+            let key = [problem.key[0], problem.key[1], *sample];
+            Stream::new(self.seed, "micro-world sample", &key).uniform_f64() < self.expected(problem, change)
+        });
+        right.count() as f64 / SAMPLES as f64
+    }
+
+    /// The probability that the problem is right.
+    pub(super) fn expected(&self, problem: &Problem, change: f64) -> f64 {
+        1.0 / (1.0 + (-(problem.ability + change)).exp())
+    }
+}
