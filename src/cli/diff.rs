@@ -1,13 +1,17 @@
-//! `diff`: what changed between the variants of a dictionary.
+//! `diff`: what changed between variants, by a dictionary's features and without one.
 
 use super::Context;
 use super::flags::SetFlag;
 use crate::activations::import;
 use crate::dictionaries::Dictionary;
+use crate::diff::models::{
+    self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
+    heads, probes, read_prompts, weights,
+};
 use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, features};
-use crate::error::{Error, Result, io};
-use crate::model::Model;
-use crate::tables::{self, catalogue};
+use crate::error::{Error, Result, io, nearest};
+use crate::model::{HookPoint, Model};
+use crate::tables::{self, TableSpec, catalogue};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,23 +19,34 @@ use std::path::{Path, PathBuf};
 /// The flags of `diff`.
 #[derive(clap::Args)]
 pub(crate) struct DiffArguments {
-    /// A dictionary over several variants.
-    #[arg(long, value_name = "DIR")]
-    dictionary: PathBuf,
+    /// A dictionary over several variants. Needs `--activations`.
+    #[arg(long, value_name = "DIR", requires = "activations")]
+    dictionary: Option<PathBuf>,
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model].
-    #[arg(long, value_name = "FILE_OR_STORE")]
-    activations: PathBuf,
+    #[arg(long, value_name = "FILE_OR_STORE", requires = "dictionary")]
+    activations: Option<PathBuf>,
     /// Names of the variants of a plain file, base first.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
-    /// A variant's model, for the tokens that its decoders promote, as in `--model rl=runs/rl`; may be repeated.
+    /// A variant's model, base first, as in `--model base=runs/base --model rl=runs/rl`. With a dictionary they
+    /// say which tokens its decoders promote; two or more are compared matrix by matrix.
     #[arg(long, value_name = "VARIANT=DIR")]
     model: Vec<String>,
-    /// Measure on all tokens, not only on the last tenth that `fit` leaves out. For activations that the
-    /// dictionary has never seen.
+    /// Prompts with labels (lines with `prompt` and `label`) on which the models are compared: divergence,
+    /// mean differences, directions, probes and heads.
+    #[arg(long, value_name = "FILE.jsonl", requires = "model")]
+    prompts: Option<PathBuf>,
+    /// Tokens that begin the response that the labels are about, such as a refusal, as in `--watch no,sorry`.
+    #[arg(long, value_delimiter = ',', value_name = "TOKENS")]
+    watch: Vec<String>,
+    /// Where probes and mean differences read [default: the end of the middle block].
+    #[arg(long, value_name = "HOOK")]
+    hook: Option<HookPoint>,
+    /// Measure features on all tokens, not only on the last tenth that `fit` leaves out. For activations
+    /// that the dictionary has never seen.
     #[arg(long)]
     all_tokens: bool,
-    /// Receives `features.parquet` and `contexts.parquet`.
+    /// Receives the tables.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -41,6 +56,13 @@ pub(crate) struct DiffArguments {
 #[derive(Serialize)]
 struct Answer {
     out: PathBuf,
+    tables: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    features: Option<FeatureSummary>,
+}
+
+#[derive(Serialize)]
+struct FeatureSummary {
     features: usize,
     tokens: usize,
     classes: BTreeMap<&'static str, usize>,
@@ -49,24 +71,115 @@ struct Answer {
 
 pub(crate) fn diff(arguments: DiffArguments, context: &Context) -> Result<()> {
     let settings = arguments.set.apply(&DiffSettings::default())?;
-    let dictionary = Dictionary::load(&arguments.dictionary)?;
-    let store = import(&arguments.activations, &arguments.variants)?;
-    let models = models(&arguments.model, context)?;
+    let models = load_models(&arguments.model, context)?;
+    if arguments.dictionary.is_none() && models.len() < 2 {
+        return Err(Error::request("expected a dictionary or at least two models, found neither")
+            .hint("give --dictionary and --activations, or --model base=DIR --model rl=DIR"));
+    }
+    std::fs::create_dir_all(&arguments.out).map_err(|error| io("create", &arguments.out, error))?;
+    let mut tables = Writer { out: &arguments.out, written: Vec::new() };
+    let features = match (&arguments.dictionary, &arguments.activations) {
+        (Some(dictionary), Some(activations)) => Some(feature_tables(
+            &arguments,
+            dictionary,
+            activations,
+            &models,
+            &settings,
+            context,
+            &mut tables,
+        )?),
+        _ => None,
+    };
+    if models.len() >= 2 {
+        tables.write(&catalogue::WEIGHTS, &weights(&models)?)?;
+    }
+    if let (Some(prompts), Some((_, first))) = (&arguments.prompts, models.first()) {
+        let prompts = read_prompts(prompts, first.tokenizer()?)?;
+        prompt_tables(&arguments, &models, &prompts, &settings, &mut tables)?;
+    }
+    let answer = Answer { out: arguments.out.clone(), tables: tables.written, features };
+    context.printer.answer(&answer, || text_of(&answer))
+}
+
+/// Writes tables into one folder and remembers their names.
+struct Writer<'a> {
+    out: &'a Path,
+    written: Vec<String>,
+}
+
+impl Writer<'_> {
+    fn write<R: Serialize>(&mut self, spec: &TableSpec, rows: &[R]) -> Result<()> {
+        let name = format!("{}.parquet", spec.name);
+        tables::write(&self.out.join(&name), spec, rows)?;
+        self.written.push(name);
+        Ok(())
+    }
+}
+
+fn feature_tables(
+    arguments: &DiffArguments,
+    dictionary: &Path,
+    activations: &Path,
+    models: &[(String, Model)],
+    settings: &DiffSettings,
+    context: &Context,
+    tables: &mut Writer<'_>,
+) -> Result<FeatureSummary> {
+    let dictionary = Dictionary::load(dictionary)?;
+    let store = import(activations, &arguments.variants)?;
     let range = if arguments.all_tokens { 0..store.tokens() } else { store.held_out() };
     let tokenizer = models.first().map(|(_, model)| model.tokenizer()).transpose()?;
     let text =
         |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());
     let tokens = range.len().min(settings.tokens);
-    let mut found = features(&dictionary, &store, range, &settings, &text, &context.observer)?;
-    add_lens(&mut found.features, &dictionary, &models, settings.lens_tokens)?;
-    std::fs::create_dir_all(&arguments.out).map_err(|error| io("create", &arguments.out, error))?;
-    tables::write(&arguments.out.join("features.parquet"), &catalogue::FEATURES, &found.features)?;
-    tables::write(&arguments.out.join("contexts.parquet"), &catalogue::CONTEXTS, &found.contexts)?;
-    let answer = summary(&found.features, tokens, &arguments.out);
-    context.printer.answer(&answer, || text_of(&answer))
+    let mut found = features(&dictionary, &store, range, settings, &text, &context.observer)?;
+    let of_dictionary: Vec<(String, Model)> =
+        models.iter().filter(|(name, _)| dictionary.variants().contains(name)).cloned().collect();
+    add_lens(&mut found.features, &dictionary, &of_dictionary, settings.lens_tokens)?;
+    tables.write(&catalogue::FEATURES, &found.features)?;
+    tables.write(&catalogue::CONTEXTS, &found.contexts)?;
+    Ok(summary(&found.features, tokens))
 }
 
-fn models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
+fn prompt_tables(
+    arguments: &DiffArguments,
+    models: &[(String, Model)],
+    prompts: &[LabelledPrompt],
+    settings: &DiffSettings,
+    tables: &mut Writer<'_>,
+) -> Result<()> {
+    let Some((_, base)) = models.first() else { return Ok(()) };
+    let watched = watched(&arguments.watch, base)?;
+    let hook = arguments.hook.unwrap_or(HookPoint::resid_post(base.config().layers() / 2));
+    tables.write(&catalogue::DIVERGENCES, &divergence(models, prompts)?)?;
+    let differences = activation_differences(models, hook, prompts, settings.lens_tokens)?;
+    tables.write(&catalogue::ACTIVATION_DIFFERENCES, &differences)?;
+    tables.write(&catalogue::HEADS, &heads(models, prompts, &watched)?)?;
+    if models::labels(prompts).len() > 1 {
+        let how = DirectionSettings { watched, ..DirectionSettings::default() };
+        tables.write(&catalogue::DIRECTIONS, &directions(models, prompts, &how)?)?;
+        tables.write(&catalogue::PROBES, &probes(models, &[hook], prompts, &ProbeSettings::default())?)?;
+    }
+    Ok(())
+}
+
+fn watched(names: &[String], model: &Model) -> Result<Vec<u32>> {
+    let tokenizer = model.tokenizer()?;
+    let id = |name: &String| {
+        tokenizer.id(name).ok_or_else(|| {
+            let error = Error::request(format!("`--watch`: the tokenizer has no token `{name}`"));
+            let known: Vec<String> =
+                (0..tokenizer.vocabulary() as u32).filter_map(|id| tokenizer.token(id)).collect();
+            match nearest(name, known.iter().map(String::as_str)) {
+                Some(near) => error.hint(format!("did you mean `{near}`?")),
+                None => error.hint("give the token as the tokenizer writes it"),
+            }
+        })
+    };
+    names.iter().map(id).collect()
+}
+
+fn load_models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
     let device = context.device()?;
     flags
         .iter()
@@ -80,7 +193,7 @@ fn models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
         .collect()
 }
 
-fn summary(rows: &[FeatureRow], tokens: usize, out: &Path) -> Answer {
+fn summary(rows: &[FeatureRow], tokens: usize) -> FeatureSummary {
     let mut classes = BTreeMap::new();
     let mut present = BTreeMap::new();
     for row in rows {
@@ -89,17 +202,20 @@ fn summary(rows: &[FeatureRow], tokens: usize, out: &Path) -> Answer {
             *present.entry(row.present.clone()).or_insert(0) += 1;
         }
     }
-    Answer { out: out.to_owned(), features: rows.len(), tokens, classes, present }
+    FeatureSummary { features: rows.len(), tokens, classes, present }
 }
 
 fn text_of(answer: &Answer) -> String {
-    let mut text = format!("{} features on {} tokens\n", answer.features, answer.tokens);
-    for (class, count) in &answer.classes {
-        text += &format!("{count:7}  {class}\n");
+    let mut text = String::new();
+    if let Some(found) = &answer.features {
+        text += &format!("{} features on {} tokens\n", found.features, found.tokens);
+        for (class, count) in &found.classes {
+            text += &format!("{count:7}  {class}\n");
+        }
+        text += "present in\n";
+        for (present, count) in &found.present {
+            text += &format!("{count:7}  {present}\n");
+        }
     }
-    text += "present in\n";
-    for (present, count) in &answer.present {
-        text += &format!("{count:7}  {present}\n");
-    }
-    text + &answer.out.join("features.parquet").display().to_string()
+    text + &format!("{}: {}", answer.out.display(), answer.tables.join(", "))
 }

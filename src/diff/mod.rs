@@ -10,6 +10,7 @@ mod contexts;
 mod decoders;
 mod features;
 mod lens;
+pub mod models;
 pub mod planted;
 mod rows;
 mod scaling;

@@ -1,0 +1,85 @@
+//! Activation difference lens (arXiv 2510.13900): the mean difference on the first tokens of texts that
+//! have nothing to do with the training, read through the logit lens.
+
+use super::prompts::LabelledPrompt;
+use super::reading::{batches, captured, mean};
+use super::rows::ActivationDifferenceRow;
+use crate::diff::decoders::dot;
+use crate::diff::lens::lens_tokens;
+use crate::error::{Error, Result};
+use crate::model::{Gradients, HookPoint, Hooks, Model};
+
+/// Positions that are read: the first five.
+const POSITIONS: usize = 5;
+
+/// The mean difference of every later model from the first at `hook`, on the first positions of `texts`,
+/// with the `count` tokens that it promotes and suppresses most in the variant.
+///
+/// # Errors
+/// If there is no base, a model lacks the hook, or a variant has no tokenizer.
+pub fn activation_differences(
+    models: &[(String, Model)],
+    hook: HookPoint,
+    texts: &[LabelledPrompt],
+    count: usize,
+) -> Result<Vec<ActivationDifferenceRow>> {
+    let Some(((_, base), others)) = models.split_first() else {
+        return Err(Error::request("expected a base and its variants, found no model"));
+    };
+    let bases = first_activations(base, hook, texts)?;
+    let mut rows = Vec::new();
+    for (variant, model) in others {
+        let ours = first_activations(model, hook, texts)?;
+        let tokenizer = model.tokenizer()?;
+        let text = |ids: &[u32]| {
+            let names = ids.iter().map(|id| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
+            names.collect::<Vec<_>>().join(" ")
+        };
+        for (position, (ours, bases)) in
+            ours.iter().zip(&bases).enumerate().filter(|(_, (o, _))| !o.is_empty())
+        {
+            let differences: Vec<Vec<f32>> = ours
+                .iter()
+                .zip(bases)
+                .map(|(own, base)| own.iter().zip(base).map(|(a, b)| a - b).collect())
+                .collect();
+            let average = mean(&differences);
+            let norm = |x: &[f32]| dot(x, x).sqrt();
+            let base_norm = bases.iter().map(|x| norm(x)).sum::<f64>() / bases.len() as f64;
+            let cosine = |x: &Vec<f32>| {
+                let scale = norm(x) * norm(&average);
+                if scale > 0.0 { dot(x, &average) / scale } else { 0.0 }
+            };
+            let found = lens_tokens(model, &average, count)?;
+            rows.push(ActivationDifferenceRow {
+                variant: variant.clone(),
+                hook: hook.to_string(),
+                position: position as u64,
+                relative_norm: if base_norm > 0.0 { norm(&average) / base_norm } else { 0.0 },
+                consistency: differences.iter().map(cosine).sum::<f64>() / differences.len() as f64,
+                prompts: differences.len() as u64,
+                promoted: found.first().map(|tokens| text(&tokens.promoted)).unwrap_or_default(),
+                suppressed: found.first().map(|tokens| text(&tokens.suppressed)).unwrap_or_default(),
+            });
+        }
+    }
+    Ok(rows)
+}
+
+/// `[position][text][d_model]`, of the texts that reach the position.
+fn first_activations(model: &Model, hook: HookPoint, texts: &[LabelledPrompt]) -> Result<Vec<Vec<Vec<f32>>>> {
+    let mut found = vec![Vec::new(); POSITIONS];
+    batches(texts, |_, tokens| {
+        let mut hooks = Hooks::none().capture(hook).stop_after(hook);
+        model.forward(tokens, None, &mut hooks, Gradients::Off)?;
+        hooks.finish()?;
+        let value = captured(&mut hooks, hook)?;
+        for (row, length) in tokens.lengths().iter().enumerate() {
+            for (position, found) in found.iter_mut().enumerate().take(*length) {
+                found.push(value.get(row)?.get(position)?.to_vec1::<f32>()?);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(found)
+}

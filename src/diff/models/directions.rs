@@ -1,0 +1,255 @@
+//! Difference-of-means directions of labelled prompts (Arditi et al. 2024), in every variant.
+//!
+//! 1. Half of the prompts give the direction at the end of every block, at the last token of the prompt:
+//!    r = mean over the label - mean over all others. The other half judges it.
+//! 2. Separation: the share of held-out prompts on their side of the middle between the two means.
+//! 3. Against base: the cosine with base's r, and where the variant's prompts lie on base's r.
+//! 4. With watched tokens (those that begin a refusal): their log-odds on the label's prompts when r is
+//!    projected out of every block's input and of all that attention and MLP add; on all other prompts when
+//!    r is added at its hook; and the KL that taking it out does to the others.
+//! 5. Selected is the smallest log-odds after taking out, among directions whose KL is at most .1, whose
+//!    steering reaches log-odds of 0, and that lie in the first 80 % of blocks. Without watched tokens, the
+//!    best separation, the earliest of equals.
+
+use super::prompts::{LabelledPrompt, labels};
+use super::reading::{kl, last_activations, log_odds, mean, predictions};
+use super::rows::DirectionRow;
+use crate::diff::decoders::dot;
+use crate::error::{Error, Result};
+use crate::model::{BlockPoint, HookPoint, Hooks, Model};
+use crate::rng::Stream;
+use candle_core::Tensor;
+
+/// How directions are found and selected.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DirectionSettings {
+    /// Token ids whose log-odds are watched; none leaves the causal columns out.
+    pub watched: Vec<u32>,
+    /// The largest KL on other prompts that taking a direction out may do, nats.
+    pub kl: f64,
+    /// Directions come from this first share of the blocks.
+    pub depth: f64,
+    /// Decides which half of the prompts gives the direction.
+    pub seed: u64,
+}
+
+impl Default for DirectionSettings {
+    fn default() -> Self {
+        Self { watched: Vec::new(), kl: 0.1, depth: 0.8, seed: 0 }
+    }
+}
+
+/// A direction with the means it comes from.
+struct Direction {
+    unit: Vec<f32>,
+    norm: f64,
+    middle: f64,
+}
+
+/// Directions of every label of `prompts` in every model, the first being the base.
+///
+/// # Errors
+/// If there is no model, or the prompts have fewer than two labels or a label fewer than two prompts.
+pub fn directions(
+    models: &[(String, Model)],
+    prompts: &[LabelledPrompt],
+    settings: &DirectionSettings,
+) -> Result<Vec<DirectionRow>> {
+    let groups = labels(prompts);
+    if models.is_empty() || groups.len() < 2 {
+        return Err(Error::request(format!(
+            "expected a model and prompts of at least two labels, found {} models and {} labels",
+            models.len(),
+            groups.len()
+        )));
+    }
+    let mut rows = Vec::new();
+    for label in groups {
+        let split = Split::new(prompts, label, settings.seed)?;
+        let mut of_base: Option<Vec<Direction>> = None;
+        for (variant, model) in models {
+            let layers = model.config().layers();
+            let points: Vec<HookPoint> = (0..layers).map(HookPoint::resid_post).collect();
+            let activations = last_activations(model, &points, prompts)?;
+            let found: Vec<Direction> = activations.iter().map(|values| split.direction(values)).collect();
+            let first = rows.len();
+            for (layer, (direction, values)) in found.iter().zip(&activations).enumerate() {
+                let base = of_base.as_ref().and_then(|directions| directions.get(layer));
+                let mut row = split.row(variant, label, points[layer], direction, base, values);
+                split.intervene(model, points[layer], direction, settings, &mut row)?;
+                rows.push(row);
+            }
+            select(&mut rows[first..], settings);
+            of_base.get_or_insert(found);
+        }
+    }
+    Ok(rows)
+}
+
+/// Which prompts carry the label, and which give and which judge the direction.
+struct Split<'a> {
+    labelled: Vec<bool>,
+    gives: Vec<bool>,
+    judged_labelled: Vec<LabelledPrompt>,
+    judged_other: Vec<LabelledPrompt>,
+    prompts: &'a [LabelledPrompt],
+}
+
+impl<'a> Split<'a> {
+    fn new(prompts: &'a [LabelledPrompt], label: &str, seed: u64) -> Result<Self> {
+        let labelled: Vec<bool> = prompts.iter().map(|prompt| prompt.label == label).collect();
+        let mut gives = vec![false; prompts.len()];
+        for side in [true, false] {
+            let mut members: Vec<usize> =
+                (0..prompts.len()).filter(|index| labelled[*index] == side).collect();
+            if members.len() < 2 {
+                return Err(Error::request(format!(
+                    "expected at least two prompts with and without the label `{label}`, found {}",
+                    members.len()
+                )));
+            }
+            Stream::new(seed, "direction split", &[u64::from(side)]).shuffle(&mut members);
+            members.iter().take(members.len().div_ceil(2)).for_each(|index| gives[*index] = true);
+        }
+        let judged = |side: bool| -> Vec<LabelledPrompt> {
+            let kept = (0..prompts.len()).filter(|index| !gives[*index] && labelled[*index] == side);
+            kept.map(|index| prompts[index].clone()).collect()
+        };
+        let (judged_labelled, judged_other) = (judged(true), judged(false));
+        Ok(Self { labelled, gives, judged_labelled, judged_other, prompts })
+    }
+
+    fn of<'b>(
+        &'b self,
+        values: &'b [Vec<f32>],
+        labelled: bool,
+        gives: bool,
+    ) -> impl Iterator<Item = &'b Vec<f32>> {
+        values
+            .iter()
+            .enumerate()
+            .filter(move |(index, _)| self.labelled[*index] == labelled && self.gives[*index] == gives)
+            .map(|(_, value)| value)
+    }
+
+    fn direction(&self, values: &[Vec<f32>]) -> Direction {
+        let (labelled, other) = (mean(self.of(values, true, true)), mean(self.of(values, false, true)));
+        let difference: Vec<f32> = labelled.iter().zip(&other).map(|(a, b)| a - b).collect();
+        let norm = dot(&difference, &difference).sqrt();
+        let scale = if norm > 0.0 { (1.0 / norm) as f32 } else { 0.0 };
+        let unit: Vec<f32> = difference.iter().map(|x| scale * x).collect();
+        let middle = 0.5 * (dot(&labelled, &unit) + dot(&other, &unit));
+        Direction { unit, norm, middle }
+    }
+
+    fn row(
+        &self,
+        variant: &str,
+        label: &str,
+        point: HookPoint,
+        direction: &Direction,
+        base: Option<&Direction>,
+        values: &[Vec<f32>],
+    ) -> DirectionRow {
+        let side = |labelled: bool, direction: &Direction| -> Vec<f64> {
+            let held_out = self.of(values, labelled, false);
+            held_out.map(|value| dot(value, &direction.unit) - direction.middle).collect()
+        };
+        let (labelled, other) = (side(true, direction), side(false, direction));
+        let right =
+            labelled.iter().filter(|x| **x > 0.0).count() + other.iter().filter(|x| **x < 0.0).count();
+        let norms: f64 = values.iter().map(|value| dot(value, value).sqrt()).sum();
+        let average =
+            |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        DirectionRow {
+            variant: variant.to_owned(),
+            hook: point.to_string(),
+            label: label.to_owned(),
+            relative_norm: direction.norm * self.prompts.len() as f64 / norms.max(f64::MIN_POSITIVE),
+            separation: right as f64 / (labelled.len() + other.len()).max(1) as f64,
+            cosine_to_base: base.map(|base| dot(&base.unit, &direction.unit)),
+            projection_labelled: average(side(true, base.unwrap_or(direction))),
+            projection_other: average(side(false, base.unwrap_or(direction))),
+            log_odds: None,
+            log_odds_ablated: None,
+            log_odds_steered: None,
+            kl_other: None,
+            selected: false,
+        }
+    }
+
+    fn intervene(
+        &self,
+        model: &Model,
+        point: HookPoint,
+        direction: &Direction,
+        settings: &DirectionSettings,
+        row: &mut DirectionRow,
+    ) -> Result<()> {
+        if settings.watched.is_empty() || direction.norm == 0.0 {
+            return Ok(());
+        }
+        let plain = |hooks: Hooks| hooks;
+        let ablated = |hooks: Hooks| take_out(hooks, model, &direction.unit);
+        let steered = |hooks: Hooks| add(hooks, point, &direction.unit, direction.norm as f32);
+        let odds = |next: &[Vec<f32>]| {
+            let sum: f64 = next.iter().map(|next| log_odds(next, &settings.watched)).sum();
+            (!next.is_empty()).then(|| sum / next.len() as f64)
+        };
+        row.log_odds = odds(&predictions(model, &self.judged_labelled, &plain)?.next);
+        row.log_odds_ablated = odds(&predictions(model, &self.judged_labelled, &ablated)?.next);
+        row.log_odds_steered = odds(&predictions(model, &self.judged_other, &steered)?.next);
+        let before = predictions(model, &self.judged_other, &plain)?.next;
+        let after = predictions(model, &self.judged_other, &ablated)?.next;
+        let sum: f64 = before.iter().zip(&after).map(|(p, q)| kl(p, q)).sum();
+        row.kl_other = (!before.is_empty()).then(|| sum / before.len() as f64);
+        Ok(())
+    }
+}
+
+/// h <- h - r r^T h wherever blocks read or add.
+fn take_out(hooks: Hooks, model: &Model, unit: &[f32]) -> Hooks {
+    let places = [BlockPoint::ResidPre, BlockPoint::AttentionOut, BlockPoint::MlpOut];
+    let points =
+        (0..model.config().layers()).flat_map(|layer| places.map(|place| HookPoint::Block(layer, place)));
+    points.fold(hooks, |hooks, point| {
+        let unit = unit.to_vec();
+        hooks.edit(
+            point,
+            Box::new(move |_, value| {
+                let unit = Tensor::from_slice(&unit, unit.len(), value.device())?;
+                let along = value.broadcast_mul(&unit)?.sum_keepdim(candle_core::D::Minus1)?;
+                Ok((value - along.broadcast_mul(&unit)?)?)
+            }),
+        )
+    })
+}
+
+fn add(hooks: Hooks, point: HookPoint, unit: &[f32], norm: f32) -> Hooks {
+    let added: Vec<f32> = unit.iter().map(|x| norm * x).collect();
+    hooks.edit(
+        point,
+        Box::new(move |_, value| {
+            Ok(value.broadcast_add(&Tensor::from_slice(&added, added.len(), value.device())?)?)
+        }),
+    )
+}
+
+fn select(rows: &mut [DirectionRow], settings: &DirectionSettings) {
+    let deepest = (settings.depth * rows.len() as f64).ceil() as usize;
+    let candidates = || rows.iter().enumerate().take(deepest.max(1));
+    let chosen = if settings.watched.is_empty() {
+        candidates().max_by(|a, b| a.1.separation.total_cmp(&b.1.separation).then(b.0.cmp(&a.0)))
+    } else {
+        candidates()
+            .filter(|(_, row)| row.kl_other.is_some_and(|kl| kl <= settings.kl))
+            .filter(|(_, row)| row.log_odds_steered.is_some_and(|odds| odds >= 0.0))
+            .min_by(|a, b| {
+                let odds = |row: &DirectionRow| row.log_odds_ablated.unwrap_or(f64::INFINITY);
+                odds(a.1).total_cmp(&odds(b.1))
+            })
+    };
+    if let Some(index) = chosen.map(|(index, _)| index) {
+        rows[index].selected = true;
+    }
+}

@@ -1,0 +1,32 @@
+//! What changed between models, without a dictionary.
+//!
+//! Everything here reads models on the same prompts, the first model being the base:
+//!
+//! * [`divergence`]: how far next-token predictions are from base's, token by token.
+//! * [`activation_differences`]: the mean difference on the first tokens, through the logit lens.
+//! * [`directions`]: difference-of-means directions of labelled prompts, as for refusals.
+//! * [`probes`]: what a linear classifier can read at a hook, against shuffled labels.
+//! * [`heads`]: which attention heads carry the response to a prompt set.
+//! * [`weights`]: how far each matrix moved, in how many directions, and whether its own turned.
+
+mod activation_differences;
+mod directions;
+mod divergence;
+mod heads;
+mod probes;
+mod prompts;
+mod reading;
+mod rows;
+mod spectrum;
+#[cfg(test)]
+mod tests;
+mod weights;
+
+pub use activation_differences::activation_differences;
+pub use directions::{DirectionSettings, directions};
+pub use divergence::divergence;
+pub use heads::heads;
+pub use probes::{ProbeSettings, probes};
+pub use prompts::{LabelledPrompt, labels, read_prompts};
+pub use rows::{ActivationDifferenceRow, DirectionRow, DivergenceRow, HeadRow, ProbeRow, WeightRow};
+pub use weights::weights;

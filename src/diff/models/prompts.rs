@@ -1,0 +1,58 @@
+//! Prompts with a label: a suite, `harmful` and `harmless`, or any other grouping.
+
+use crate::error::{At, Error, Result, io};
+use crate::model::Tokenizer;
+use serde::Deserialize;
+use std::path::Path;
+
+/// A prompt and the group it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabelledPrompt {
+    /// Its tokens, the one that begins a text included.
+    pub tokens: Vec<u32>,
+    /// Its group.
+    pub label: String,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    prompt: String,
+    #[serde(default)]
+    label: String,
+}
+
+/// Reads a `.jsonl` file with a `prompt` and a `label` in each line. A prompt is tokenized as it stands; if
+/// its first token is not the tokenizer's beginning of a text, that is put before it.
+///
+/// # Errors
+/// If the file is missing, a line is not such an object, or a prompt cannot be tokenized.
+pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPrompt>> {
+    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    let mut prompts = Vec::new();
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let place = || format!("{}, line {}", path.display(), number + 1);
+        let line: Line = serde_json::from_str(line).map_err(|error| {
+            Error::request(format!("expected an object with `prompt` and `label`: {error}")).at(place())
+        })?;
+        let mut tokens = tokenizer.encode(&line.prompt).at(place())?;
+        if let Some(bos) = tokenizer.bos().filter(|bos| tokens.first() != Some(bos)) {
+            tokens.insert(0, bos);
+        }
+        if tokens.is_empty() {
+            return Err(Error::request("expected a prompt with a token, found none").at(place()));
+        }
+        prompts.push(LabelledPrompt { tokens, label: line.label });
+    }
+    if prompts.is_empty() {
+        return Err(Error::request("expected at least one prompt, found none").at(path.display()));
+    }
+    Ok(prompts)
+}
+
+/// The labels, sorted, each once.
+pub fn labels(prompts: &[LabelledPrompt]) -> Vec<&str> {
+    let mut labels: Vec<&str> = prompts.iter().map(|prompt| prompt.label.as_str()).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
+}
