@@ -4,9 +4,9 @@
 use super::super::{ClaimRow, ClaimSettings, Power, decide};
 use super::world::{CANDIDATES, FEATURES, Planting, SAMPLES, SET_SIZE, Suite, TOKENS, World};
 use crate::error::{Error, Result};
-use crate::experiments::controls::{Cell, ControlSet, FeatureTraits, Stock, Write, draw};
+use crate::experiments::controls::{Cell, ControlSet, FeatureTraits, Stock, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::interventions::{CodeBank, Decoders, Edit, Part, Reference, Writer};
+use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Reference, Writer};
 use crate::stats::{Alternative, Summary, sign_flip};
 
 /// Problems in each half of each suite.
@@ -66,9 +66,9 @@ pub(super) fn study(
     }
     let set = World::candidate(best.1);
     let count = Power::of(1, settings).needed_controls;
-    let (stock, writes) = stock(&world);
+    let (stock, deltas) = stock(&world);
     let tolerance = if method.matched { TOLERANCE } else { f64::INFINITY };
-    let controls = draw(&stock, &writes, &set, count, tolerance, seed, 0)?;
+    let controls = draw(&stock, &deltas, &set, count, tolerance, seed, 0)?;
 
     let writer = zero(&set)?;
     let mut tables = Tables::default();
@@ -120,7 +120,7 @@ fn truth(world: &World, suite: Suite, writer: &Writer) -> f64 {
 }
 
 /// Where every feature fires on the selection half.
-fn stock(world: &World) -> (Stock, Vec<Write>) {
+fn stock(world: &World) -> (Stock, Vec<FeatureDelta>) {
     let cells = [(Suite::Transfer, "transfer"), (Suite::Safety, "safety")];
     let mut stock = Stock { firing: vec![Vec::new(); FEATURES], ..Stock::default() };
     for (suite, name) in cells {
@@ -128,22 +128,22 @@ fn stock(world: &World) -> (Stock, Vec<Write>) {
         stock.cells.push(Cell { suite: name.into(), part: Part::Prompt });
         stock.cells.push(Cell { suite: name.into(), part: Part::Response });
         for index in 0..PROBLEMS {
-            for (token, codes) in world.problem(suite, index).codes.iter().enumerate() {
+            for (position, token) in world.problem(suite, index).codes.iter().enumerate() {
                 let place = stock.cell_of_token.len() as u32;
-                stock.cell_of_token.push(first + usize::from(token >= TOKENS / 2));
-                codes.iter().for_each(|(feature, code)| {
+                stock.cell_of_token.push(first + usize::from(position >= TOKENS / 2));
+                for (feature, code) in token.features.iter().zip(&token.values) {
                     stock.firing[*feature as usize].push((place, *code));
-                });
+                }
             }
         }
     }
     stock.traits = vec![FeatureTraits { class: "shared".into(), shared: true, shift: 0.0 }; FEATURES];
-    let write = |feature: usize| Write {
+    let write = |feature: usize| FeatureDelta {
         constant: Vec::new(),
         slope: world.decoder(feature as u32, 1).iter().map(|x| -x).collect(),
     };
-    let writes = (0..FEATURES).map(write).collect();
-    (stock, writes)
+    let deltas = (0..FEATURES).map(write).collect();
+    (stock, deltas)
 }
 
 #[derive(Default)]

@@ -47,9 +47,16 @@ pub(super) struct World {
     damage: f64,
 }
 
+/// The firing features of a token with their codes.
+#[derive(Default)]
+pub(super) struct Token {
+    pub(super) features: Vec<u32>,
+    pub(super) values: Vec<f32>,
+}
+
 /// One problem: codes at its tokens, its ability, and its own sensitivity.
 pub(super) struct Problem {
-    pub(super) codes: Vec<Vec<(u32, f32)>>,
+    pub(super) codes: Vec<Token>,
     ability: f64,
     own: Vec<f32>,
     key: [u64; 2],
@@ -104,13 +111,14 @@ impl World {
         let mut stream = Stream::new(self.seed, "micro-world problem", &key);
         let codes = (0..TOKENS)
             .map(|_| {
-                let mut codes = Vec::new();
+                let mut token = Token::default();
                 for (feature, rate) in self.rates.iter().enumerate() {
                     if stream.uniform_f64() < *rate {
-                        codes.push((feature as u32, 0.5 + stream.uniform()));
+                        token.features.push(feature as u32);
+                        token.values.push(0.5 + stream.uniform());
                     }
                 }
-                codes
+                token
             })
             .collect();
         let ability = 0.7 * f64::from(stream.normal());
@@ -122,9 +130,10 @@ impl World {
     pub(super) fn change(&self, suite: Suite, problem: &Problem, writer: &Writer) -> f64 {
         let mut delta = vec![0.0; D_MODEL];
         let mut change = 0.0;
-        for (token, codes) in problem.codes.iter().enumerate() {
-            let key = [problem.key[0], problem.key[1], token as u64];
-            if !writer.delta(Position { joint: &[], codes, key }, &mut delta) {
+        for (place, token) in problem.codes.iter().enumerate() {
+            let key = [problem.key[0], problem.key[1], place as u64];
+            let at = Position { joint: &[], features: &token.features, values: &token.values, key };
+            if !writer.delta(at, &mut delta) {
                 continue;
             }
             for ((delta, dependence), own) in delta.iter().zip(&self.dependence).zip(&problem.own) {
