@@ -1,8 +1,8 @@
 //! Does the method claim what is true, and nothing else? Whole studies in micro-worlds.
 //!
-//! 1. A micro-world ([`world`]) has features with decoders, problems at whose tokens they fire, and a
+//! 1. A micro-world (`world`) has features with decoders, problems at whose tokens they fire, and a
 //!    readout whose dependence on the features is planted: none, or one set that carries one suite.
-//! 2. A study ([`study`]) is run in it as a real one is: edits are the real deltas, a set is selected on
+//! 2. A study (`study`) is run in it as a real one is: edits are the real deltas, a set is selected on
 //!    one half, controls are the real matched draws, effects are measured on the other half with common
 //!    random numbers, and [`super::decide`] decides.
 //! 3. Over many **null** worlds, in which every edit does damage and no set carries anything, claims must

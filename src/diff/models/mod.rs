@@ -2,12 +2,12 @@
 //!
 //! Everything here reads models on the same prompts, the first model being the base:
 //!
-//! * [`divergence`]: how far next-token predictions are from base's, token by token.
-//! * [`activation_differences`]: the mean difference on the first tokens, through the logit lens.
-//! * [`directions`]: difference-of-means directions of labelled prompts, as for refusals.
-//! * [`probes`]: what a linear classifier can read at a hook, against shuffled labels.
-//! * [`heads`]: which attention heads carry the response to a prompt set.
-//! * [`weights`]: how far each matrix moved, in how many directions, and whether its own turned.
+//! * [`divergence()`]: how far next-token predictions are from base's, token by token.
+//! * [`activation_differences()`]: the mean difference on the first tokens, through the logit lens.
+//! * [`directions()`]: difference-of-means directions of labelled prompts, as for refusals.
+//! * [`probes()`]: what a linear classifier can read at a hook, against shuffled labels.
+//! * [`heads()`]: which attention heads carry the response to a prompt set.
+//! * [`weights()`]: how far each matrix moved, in how many directions, and whether its own turned.
 
 mod activation_differences;
 mod directions;
