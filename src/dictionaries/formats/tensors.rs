@@ -1,0 +1,138 @@
+//! Named tensors of any of the files that dictionaries come in, as f32.
+
+use crate::error::{At, Error, Result, io};
+use candle_core::{DType, Tensor};
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Named tensors.
+#[derive(Debug, Default)]
+pub(super) struct Tensors(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
+
+impl Tensors {
+    /// Reads a safetensors file.
+    pub(super) fn safetensors(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
+        let file = SafeTensors::deserialize(&bytes)
+            .map_err(|error| Error::work(format!("not a whole safetensors file: {error}")).at(path.display()))?;
+        let mut tensors = Self::default();
+        for (name, view) in file.tensors() {
+            let values = floats(&view).at(format!("tensor `{name}`")).at(path.display())?;
+            tensors.0.insert(name, (view.shape().to_vec(), values));
+        }
+        Ok(tensors)
+    }
+
+    /// Reads a PyTorch file. Its pickle is parsed as data: nothing in it is ever run.
+    pub(super) fn pickle(path: &Path) -> Result<Self> {
+        Self::candle(candle_core::pickle::read_all(path).at(path.display())?).at(path.display())
+    }
+
+    /// Reads a NumPy archive.
+    pub(super) fn npz(path: &Path) -> Result<Self> {
+        let tensors = Tensor::read_npz(path)
+            .map_err(|error| {
+                Error::work(format!("not a NumPy archive that can be read: {error}"))
+                    .hint("archives must be stored, not compressed: write them with numpy.savez")
+            })
+            .at(path.display())?;
+        Self::candle(tensors).at(path.display())
+    }
+
+    fn candle(tensors: Vec<(String, Tensor)>) -> Result<Self> {
+        let mut read = Self::default();
+        for (name, tensor) in tensors {
+            let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+            let name = name.strip_prefix("_orig_mod.").unwrap_or(&name).to_owned();
+            read.0.insert(name, (tensor.dims().to_vec(), values));
+        }
+        Ok(read)
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// The shape of a tensor.
+    pub(super) fn shape(&self, name: &str) -> Result<&[usize]> {
+        self.0.get(name).map(|(shape, _)| &shape[..]).ok_or_else(|| {
+            let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
+            Error::work(format!("expected a tensor `{name}`, found `{}`", names.join("`, `")))
+        })
+    }
+
+    /// Takes a tensor of this shape.
+    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        let found = self.shape(name)?;
+        if found != shape {
+            return Err(Error::work(format!("tensor `{name}`: expected shape {shape:?}, found {found:?}")));
+        }
+        Ok(self.0.remove(name).map(|(_, values)| values).unwrap_or_default())
+    }
+
+    /// Takes a tensor of one value, if it is there.
+    pub(super) fn scalar(&mut self, name: &str) -> Option<f32> {
+        self.0.remove(name).and_then(|(_, values)| values.first().copied())
+    }
+
+    /// Refuses tensors that nobody took: they would change the result.
+    pub(super) fn finish(self) -> Result<()> {
+        match self.0.keys().next() {
+            Some(name) => Err(Error::work(format!("tensor `{name}` is not supported in a dictionary of this kind"))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
+    let bytes = view.data();
+    let halves = || bytes.as_chunks::<2>().0.iter();
+    let words = || bytes.as_chunks::<4>().0.iter();
+    let doubles = || bytes.as_chunks::<8>().0.iter();
+    Ok(match view.dtype() {
+        Dtype::F32 => words().map(|word| f32::from_le_bytes(*word)).collect(),
+        Dtype::F64 => doubles().map(|word| f64::from_le_bytes(*word) as f32).collect(),
+        Dtype::F16 => halves().map(|word| f16::from_le_bytes(*word).to_f32()).collect(),
+        Dtype::BF16 => halves().map(|word| bf16::from_le_bytes(*word).to_f32()).collect(),
+        Dtype::I32 => words().map(|word| i32::from_le_bytes(*word) as f32).collect(),
+        Dtype::I64 => doubles().map(|word| i64::from_le_bytes(*word) as f32).collect(),
+        other => return Err(Error::work(format!("expected numbers, found type {other:?}"))),
+    })
+}
+
+/// A tensor to be written.
+pub(super) struct Block {
+    name: &'static str,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl Block {
+    pub(super) fn floats(name: &'static str, shape: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self { name, dtype: Dtype::F32, shape: shape.to_vec(), bytes }
+    }
+
+    pub(super) fn int32(name: &'static str, value: i32) -> Self {
+        Self { name, dtype: Dtype::I32, shape: Vec::new(), bytes: value.to_le_bytes().to_vec() }
+    }
+
+    pub(super) fn int64(name: &'static str, value: i64) -> Self {
+        Self { name, dtype: Dtype::I64, shape: Vec::new(), bytes: value.to_le_bytes().to_vec() }
+    }
+}
+
+/// The bytes of a safetensors file.
+pub(super) fn serialize(blocks: &[Block]) -> Result<Vec<u8>> {
+    let failed = |error: safetensors::SafeTensorError| Error::work(format!("weights cannot be written: {error}"));
+    let views = blocks
+        .iter()
+        .map(|block| {
+            Ok((block.name, TensorView::new(block.dtype, block.shape.clone(), &block.bytes).map_err(failed)?))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    safetensors::serialize(views, None).map_err(failed)
+}
