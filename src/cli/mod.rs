@@ -18,13 +18,16 @@ mod capture;
 mod check;
 mod check_calibration;
 mod check_model;
+mod check_dictionary;
 mod check_objectives;
 mod check_planted;
 mod check_study;
 mod claims;
 mod context;
+mod convert;
 mod diff;
 mod eval;
+mod fit;
 mod flags;
 mod logging;
 mod plan;
@@ -65,6 +68,10 @@ enum Command {
     Sample(sample::SampleArguments),
     /// Write activations of a model by hook name, or list its hook points.
     Capture(capture::CaptureArguments),
+    /// Fit sparse dictionaries on activations.
+    Fit(fit::FitArguments),
+    /// Write a dictionary in another format.
+    Convert(convert::ConvertArguments),
     /// Say what changed between the variants of a dictionary, feature by feature.
     Diff(diff::DiffArguments),
     /// Decide the declared hypotheses from the tables of an experiment.
@@ -84,6 +91,8 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Train(arguments) => train::train(arguments, context),
         Command::Sample(arguments) => sample::sample(arguments, context),
         Command::Capture(arguments) => capture::capture(arguments, context),
+        Command::Fit(arguments) => fit::fit(arguments, context),
+        Command::Convert(arguments) => convert::convert(arguments, context),
         Command::Diff(arguments) => diff::diff(arguments, context),
         Command::Claims(arguments) => claims::claims(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),

@@ -18,6 +18,7 @@ mod dictionary;
 mod encode;
 mod fit;
 mod formats;
+mod golden;
 mod kinds;
 mod matmul;
 mod metrics;
@@ -28,7 +29,9 @@ mod weights;
 
 pub use codes::Codes;
 pub use dictionary::{Dictionary, FeatureReader};
-pub use fit::{FitSettings, Normalise, Sparsity, fit, fit_pair};
+pub use fit::{FitSettings, Job, Normalise, STATE_FILE, Sparsity, fit, fit_jobs};
+pub use formats::Format;
+pub use golden::{Golden, GoldenReport, TOLERANCE};
 pub use metrics::{DictionaryRow, metrics, metrics_pair};
 pub use spec::{Activation, Kind, Site, Spec};
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod state;
 mod trainer;
 
 pub use settings::{FitSettings, Normalise, Sparsity};
+pub use state::STATE_FILE;
 
 use super::dictionary::Dictionary;
 use super::spec::{Kind, Site, Spec};
@@ -34,13 +35,15 @@ use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::rng::Stream;
 use adam::Parameter;
+use normalise::Scaling;
 use rayon::prelude::*;
 use source::Source;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use trainer::{Batch, State, Trainer};
 
-/// Fits a dictionary on `store`, all but its held-out tokens and the first token of each example. With `folder`, the state is saved there now and then, and an interrupted fit
-/// goes on from it; the result is the same.
+/// Fits a dictionary on `store`, all but its held-out tokens and the first token of each example. With
+/// `folder`, the state is saved there now and then, and an interrupted fit goes on from it; the result is the
+/// same.
 ///
 /// # Errors
 /// If the settings do not fit the store, the disk fails, or a stop was asked for (after saving).
@@ -51,62 +54,111 @@ pub fn fit(
     folder: Option<&Path>,
     observer: &Observer,
 ) -> Result<Dictionary> {
-    fit_pair(store, store, settings, seed, folder, observer)
+    let job = Job { settings: settings.clone(), seed, folder: folder.map(Path::to_owned) };
+    let dictionary = fit_jobs(store, store, &[job], seed, observer)?.pop();
+    dictionary.ok_or_else(|| Error::work("a fit gave no dictionary"))
 }
 
-/// Fits a transcoder that reads `store` and writes `target`, which holds the same tokens at another hook.
+/// One of several dictionaries that are fitted together.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// What to fit.
+    pub settings: FitSettings,
+    /// Decides the first weights.
+    pub seed: u64,
+    /// Where the state is saved, if anywhere.
+    pub folder: Option<PathBuf>,
+}
+
+/// Fits several dictionaries over one pass of `store`, whose tokens come in the order of `order_seed`. Transcoders
+/// write `target`, which holds the same tokens at another hook; for other kinds it is `store` itself.
 ///
 /// # Errors
-/// As [`fit`], or if the two stores do not hold the same tokens.
-pub fn fit_pair(
+/// As [`fit`], or if the jobs differ in `batch` or `buffer`, or the stores do not hold the same tokens.
+pub fn fit_jobs(
     store: &ActivationStore,
     target: &ActivationStore,
-    settings: &FitSettings,
-    seed: u64,
-    folder: Option<&Path>,
+    jobs: &[Job],
+    order_seed: u64,
     observer: &Observer,
-) -> Result<Dictionary> {
-    settings.check()?;
-    let spec = plan(store, target, settings)?;
-    let mut source = Source::new(store, target, &spec, settings, seed)?;
-    let (input, output) = source.scalings(settings.normalise)?;
-    let fingerprint = state::fingerprint(settings, &spec, seed, &input, &output);
-    let mut trainer = Trainer::new(settings.clone(), spec.clone(), State::default());
-    trainer.state = match folder.map(|folder| state::load(folder, &fingerprint)).transpose()?.flatten() {
-        Some(state) => state,
-        None => initial(&spec, &trainer, settings, seed),
-    };
-    let mut bar = observer.bar("dictionary", settings.steps as u64, "steps");
-    bar.advance(trainer.state.step as u64);
-    while trainer.state.step < settings.steps {
-        let step = trainer.state.step;
-        let due = step > 0 && step.is_multiple_of(settings.save_every);
-        if let Some(folder) = folder
-            && (due || observer.stop_requested().is_some())
-        {
-            state::save(folder, &fingerprint, &trainer.state)?;
-        }
+) -> Result<Vec<Dictionary>> {
+    let mut source = Source::new(store, target, jobs, order_seed)?;
+    let mut running =
+        jobs.iter().map(|job| Running::start(&mut source, job, order_seed)).collect::<Result<Vec<_>>>()?;
+    source.forget_sample();
+    let last = running.iter().map(|fit| fit.trainer.settings.steps).max().unwrap_or(0);
+    let first = running.iter().map(|fit| fit.trainer.state.step).min().unwrap_or(0);
+    let mut bar = observer.bar("dictionary", last as u64, "steps");
+    bar.advance(first as u64);
+    for step in first..last {
+        running.iter().try_for_each(|fit| fit.save_if_due(step, observer))?;
         observer.check()?;
-        let (mut inputs, mut targets) = source.read(step as u64)?;
-        input.apply(&mut inputs);
-        if let Some(targets) = &mut targets {
-            output.apply(targets);
+        let batch = source.read(step as u64)?;
+        for fit in &mut running {
+            let note = fit.step(&batch, step)?;
+            if step.is_multiple_of(20) {
+                note.into_iter().for_each(|note| bar.note(&note));
+            }
         }
-        let batch = Batch { inputs: &inputs, targets: targets.as_deref().unwrap_or(&inputs) };
-        let report = trainer.step(&batch);
+        bar.advance(1);
+    }
+    running.iter().map(|fit| finish::finish(&fit.trainer, &fit.input, &fit.output)).collect()
+}
+
+/// A fit under way, with what it needs around the trainer.
+struct Running {
+    trainer: Trainer,
+    input: Scaling,
+    output: Scaling,
+    folder: Option<PathBuf>,
+    fingerprint: String,
+}
+
+impl Running {
+    fn start(source: &mut Source, job: &Job, order_seed: u64) -> Result<Self> {
+        let spec = plan(&source.store, &source.target, &job.settings)?;
+        let (input, output) = source.scalings(&spec, job.settings.normalise)?;
+        let fingerprint = state::fingerprint(&job.settings, &spec, [job.seed, order_seed], &input, &output);
+        let mut trainer = Trainer::new(job.settings.clone(), spec, State::default());
+        let saved = job.folder.as_deref().map(|folder| state::load(folder, &fingerprint)).transpose()?;
+        trainer.state = match saved.flatten() {
+            Some(state) => state,
+            None => initial(&trainer, job.seed),
+        };
+        Ok(Self { trainer, input, output, folder: job.folder.clone(), fingerprint })
+    }
+
+    fn save_if_due(&self, step: usize, observer: &Observer) -> Result<()> {
+        let due = step > 0 && step.is_multiple_of(self.trainer.settings.save_every);
+        match &self.folder {
+            Some(folder) if due || observer.stop_requested().is_some() => {
+                state::save(folder, &self.fingerprint, &self.trainer.state)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes step `step`, unless this fit is over or was saved beyond it. Returns a note on how it goes.
+    fn step(&mut self, batch: &source::Raw, step: usize) -> Result<Option<String>> {
+        if self.trainer.state.step != step || step >= self.trainer.settings.steps {
+            return Ok(None);
+        }
+        let (mut inputs, mut targets) = batch.pick(&self.trainer.spec)?;
+        self.input.apply(&mut inputs);
+        if let Some(targets) = &mut targets {
+            self.output.apply(targets);
+        }
+        let report =
+            self.trainer.step(&Batch { inputs: &inputs, targets: targets.as_deref().unwrap_or(&inputs) });
         let explained = report.error.iter().zip(&report.total).map(|(error, total)| 1.0 - error / total);
         let worst = explained.fold(f64::INFINITY, f64::min);
         if !worst.is_finite() {
             return Err(Error::work(format!("the fit diverged at step {step}"))
                 .hint("lower `learning_rate`, or raise `warm_up`"));
         }
-        if step.is_multiple_of(20) {
-            let active = report.active as f64 / settings.batch as f64;
-            bar.note(&format!("FVE {worst:.3}, L0 {active:.1}, dead {}", report.dead));
-        }
-        bar.advance(1);
+        let active = report.active as f64 / self.trainer.settings.batch as f64;
+        Ok(Some(format!("FVE {worst:.3}, L0 {active:.1}, dead {}", report.dead)))
     }
-    finish::finish(&trainer, &input, &output)
 }
 
 /// The shape of the dictionary that `settings` ask for.
@@ -168,7 +220,8 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
 
 /// Random directions, the same for every output; the encoder is the decoder's transpose, scaled so that
 /// encoding and decoding one feature alone is a projection.
-fn initial(spec: &Spec, trainer: &Trainer, settings: &FitSettings, seed: u64) -> State {
+fn initial(trainer: &Trainer, seed: u64) -> State {
+    let (spec, settings) = (&trainer.spec, &trainer.settings);
     let (features, d, sites) = (spec.features, spec.d_out, spec.outputs.len());
     let directions: Vec<Vec<f32>> = (0..features)
         .into_par_iter()

@@ -190,7 +190,7 @@ fn time() {
             layer_norm: false,
         };
         let mut trainer = Trainer::new(settings.clone(), spec.clone(), State::default());
-        trainer.state = initial(&spec, &trainer, &settings, 1);
+        trainer.state = initial(&trainer, 1);
         let mut stream = Stream::new(1, "test.time", &[]);
         let x: Vec<f32> = (0..2048 * sites * d).map(|_| stream.normal()).collect();
         let mut times: Vec<f64> = (0..12)

@@ -1,9 +1,10 @@
-//! The tokens of a fit: shuffled batches of what the dictionary reads and of what it writes.
+//! The tokens of a fit: shuffled batches of what dictionaries read and of what they write.
 
 use super::super::sites::gather;
 use super::super::spec::{Kind, Spec};
+use super::Job;
 use super::normalise::Scaling;
-use super::settings::{FitSettings, Normalise};
+use super::settings::Normalise;
 use crate::activations::{ActivationStore, Batches, Order};
 use crate::error::{Error, Result};
 
@@ -11,22 +12,59 @@ use crate::error::{Error, Result};
 const SAMPLE: usize = 16_384;
 
 pub(super) struct Source {
-    store: ActivationStore,
+    pub(super) store: ActivationStore,
+    pub(super) target: ActivationStore,
     inputs: Batches,
-    /// Another store, for transcoders.
-    target: Option<(ActivationStore, Batches)>,
-    spec: Spec,
+    /// Batches of the target, if some dictionary writes another hook.
+    targets: Option<Batches>,
+    sample: Vec<Raw>,
     batch: usize,
+}
+
+/// One batch, as the stores hold it.
+pub(super) struct Raw {
+    store: ActivationStore,
+    target: ActivationStore,
+    inputs: Vec<f32>,
+    targets: Option<Vec<f32>>,
+}
+
+fn is_transcoder(kind: Kind) -> bool {
+    matches!(kind, Kind::Transcoder | Kind::SkipTranscoder)
+}
+
+impl Raw {
+    /// What a dictionary reads, and what it writes where that is something else.
+    pub(super) fn pick(&self, spec: &Spec) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
+        let inputs = gather(&spec.inputs, spec.d_in, &self.store, &self.inputs)?;
+        let targets = match &self.targets {
+            Some(values) if is_transcoder(spec.kind) => {
+                Some(gather(&spec.outputs, spec.d_out, &self.target, values)?)
+            }
+            _ => None,
+        };
+        Ok((inputs, targets))
+    }
 }
 
 impl Source {
     pub(super) fn new(
         store: &ActivationStore,
         target: &ActivationStore,
-        spec: &Spec,
-        settings: &FitSettings,
-        seed: u64,
+        jobs: &[Job],
+        order_seed: u64,
     ) -> Result<Self> {
+        let Some(first) = jobs.first() else {
+            return Err(Error::request("expected at least one dictionary to fit, found none"));
+        };
+        for job in jobs {
+            job.settings.check()?;
+            if (job.settings.batch, job.settings.buffer) != (first.settings.batch, first.settings.buffer) {
+                return Err(Error::request(
+                    "expected equal `batch` and `buffer` in dictionaries that are fitted together",
+                ));
+            }
+        }
         if store.tokens() != target.tokens() || store.parts() != target.parts() {
             return Err(Error::request(format!(
                 "expected two stores of the same tokens, found {} and {}",
@@ -35,39 +73,51 @@ impl Source {
             ))
             .hint("capture both hooks on the same examples"));
         }
-        let order = Order::new(store, 0..store.held_out().start, seed, settings.buffer)?;
-        let paired = matches!(spec.kind, Kind::Transcoder | Kind::SkipTranscoder);
-        let target = paired.then(|| (target.clone(), Batches::new(target, order.clone(), settings.batch)));
-        let inputs = Batches::new(store, order, settings.batch);
-        Ok(Self { store: store.clone(), inputs, target, spec: spec.clone(), batch: settings.batch })
+        let batch = first.settings.batch;
+        let order = Order::new(store, 0..store.held_out().start, order_seed, first.settings.buffer)?;
+        let paired = jobs.iter().any(|job| is_transcoder(job.settings.kind));
+        Ok(Self {
+            store: store.clone(),
+            target: target.clone(),
+            targets: paired.then(|| Batches::new(target, order.clone(), batch)),
+            inputs: Batches::new(store, order, batch),
+            sample: Vec::new(),
+            batch,
+        })
     }
 
-    /// Batch `index`: inputs, and targets where they differ from the inputs.
-    pub(super) fn read(&mut self, index: u64) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
-        let (spec, values) = (&self.spec, self.inputs.read(index)?);
-        let inputs = gather(&spec.inputs, spec.d_in, &self.store, &values)?;
-        let targets = match &mut self.target {
-            Some((store, batches)) => {
-                let values = batches.read(index)?;
-                Some(gather(&spec.outputs, spec.d_out, store, &values)?)
-            }
-            None => None,
-        };
-        Ok((inputs, targets))
+    /// Batch `index`.
+    pub(super) fn read(&mut self, index: u64) -> Result<Raw> {
+        Ok(Raw {
+            store: self.store.clone(),
+            target: self.target.clone(),
+            inputs: self.inputs.read(index)?,
+            targets: self.targets.as_mut().map(|targets| targets.read(index)).transpose()?,
+        })
     }
 
-    /// The scale of inputs and of targets, from the first batches.
-    pub(super) fn scalings(&mut self, how: Normalise) -> Result<(Scaling, Scaling)> {
+    /// Frees what [`Source::scalings`] measured.
+    pub(super) fn forget_sample(&mut self) {
+        self.sample = Vec::new();
+    }
+
+    /// The scale of what a dictionary reads and of what it writes, from the first batches.
+    pub(super) fn scalings(&mut self, spec: &Spec, how: Normalise) -> Result<(Scaling, Scaling)> {
+        for index in self.sample.len()..SAMPLE.div_ceil(self.batch) {
+            let batch = self.read(index as u64)?;
+            self.sample.push(batch);
+        }
         let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for index in 0..SAMPLE.div_ceil(self.batch) {
-            let (x, y) = self.read(index as u64)?;
+        for batch in &self.sample {
+            let (x, y) = batch.pick(spec)?;
             inputs.extend(x);
             targets.extend(y.unwrap_or_default());
         }
-        let input = Scaling::measure(&inputs, self.spec.inputs.len(), self.spec.d_in, how)?;
-        let output = match &self.target {
-            Some(_) => Scaling::measure(&targets, self.spec.outputs.len(), self.spec.d_out, how)?,
-            None => input.clone(),
+        let input = Scaling::measure(&inputs, spec.inputs.len(), spec.d_in, how)?;
+        let output = if targets.is_empty() {
+            input.clone()
+        } else {
+            Scaling::measure(&targets, spec.outputs.len(), spec.d_out, how)?
         };
         Ok((input, output))
     }

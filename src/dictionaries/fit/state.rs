@@ -10,18 +10,19 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const FILE: &str = "fit.safetensors";
+/// The file in a fit's folder that holds its saved state. Remove it once the dictionary is saved.
+pub const STATE_FILE: &str = "fit.safetensors";
 
 /// What must be equal for a saved state to be this fit's.
 pub(super) fn fingerprint(
     settings: &FitSettings,
     spec: &Spec,
-    seed: u64,
+    seeds: [u64; 2],
     input: &Scaling,
     output: &Scaling,
 ) -> String {
     let settings = FitSettings { save_every: 1, ..settings.clone() };
-    let text = serde_json::to_string(&(settings, spec, seed, input, output)).unwrap_or_default();
+    let text = serde_json::to_string(&(settings, spec, seeds, input, output)).unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 
@@ -62,14 +63,14 @@ pub(super) fn save(folder: &Path, fingerprint: &str, state: &State) -> Result<()
     let about = [("fingerprint".to_owned(), fingerprint.to_owned())].into();
     let bytes = safetensors::serialize(tensors, Some(about))
         .map_err(|error| Error::work(format!("state cannot be saved: {error}")))?;
-    let (partial, path) = (folder.join(format!("{FILE}.partial")), folder.join(FILE));
+    let (partial, path) = (folder.join(format!("{STATE_FILE}.partial")), folder.join(STATE_FILE));
     std::fs::write(&partial, bytes).map_err(|error| io("write", &partial, error))?;
     std::fs::rename(&partial, &path).map_err(|error| io("rename", &partial, error))
 }
 
 /// The saved state, if there is one.
 pub(super) fn load(folder: &Path, fingerprint: &str) -> Result<Option<State>> {
-    let path = folder.join(FILE);
+    let path = folder.join(STATE_FILE);
     let bytes = match std::fs::read(&path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

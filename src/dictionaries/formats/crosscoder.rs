@@ -46,25 +46,25 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
     let threshold = if tensors.has("threshold") { tensors.scalar("threshold") } else { None };
     tensors.scalar("k");
     if let Some(threshold) = threshold {
-        weights.threshold = norms.iter().map(|norm| if *norm > 0.0 { threshold / norm } else { f32::MAX }).collect();
+        weights.threshold =
+            norms.iter().map(|norm| if *norm > 0.0 { threshold / norm } else { f32::MAX }).collect();
     }
     rescale(&mut weights, &norms);
     unnormalise(config, tensors, &mut weights, layers, d)?;
-    for name in ["code_normalization_alpha_sae", "code_normalization_alpha_cc", "estimated_norm_scaling_factor"] {
+    for name in
+        ["code_normalization_alpha_sae", "code_normalization_alpha_cc", "estimated_norm_scaling_factor"]
+    {
         tensors.scalar(name);
     }
     let (kind, activation) = match threshold {
         Some(_) => (Kind::BatchTopkCrosscoder, Activation::Threshold),
         None => (Kind::Crosscoder, Activation::Relu),
     };
-    let sites: Vec<Site> = match config.get("variants").and_then(Value::as_array) {
-        Some(names) if names.len() == layers => {
-            names.iter().map(|name| Site::of(name.as_str().unwrap_or("model"))).collect()
-        }
-        _ if layers == 2 => ["base", "finetuned"].map(Site::of).into(),
-        _ => (0..layers).map(|layer| Site::of(format!("model_{layer}"))).collect(),
+    let names: Vec<String> = match layers {
+        2 => ["base", "finetuned"].map(str::to_owned).into(),
+        _ => (0..layers).map(|layer| format!("model_{layer}")).collect(),
     };
-    let hook = config.get("hook").and_then(Value::as_str).unwrap_or("").to_owned();
+    let sites: Vec<Site> = names.into_iter().map(Site::of).collect();
     let spec = Spec {
         kind,
         activation,
@@ -73,8 +73,8 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
         d_in: d,
         d_out: d,
         features,
-        output_hook: hook.clone(),
-        hook,
+        hook: String::new(),
+        output_hook: String::new(),
         layer_norm: false,
     };
     Dictionary::new(spec, weights)
@@ -88,7 +88,10 @@ fn swap(values: &[f32], features: usize) -> Vec<f32> {
 /// `[layers, features, d]` to `[features, layers * d]`.
 fn by_feature(values: &[f32], layers: usize, features: usize, d: usize) -> Vec<f32> {
     let row = |feature: usize, layer: usize| &values[(layer * features + feature) * d..][..d];
-    (0..features).flat_map(|feature| (0..layers).flat_map(move |layer| row(feature, layer))).copied().collect()
+    (0..features)
+        .flat_map(|feature| (0..layers).flat_map(move |layer| row(feature, layer)))
+        .copied()
+        .collect()
 }
 
 fn code_norms(config: &Value, decoder: &[f32], by: i64, features: usize, d: usize) -> Result<Vec<f32>> {
@@ -99,7 +102,8 @@ fn code_norms(config: &Value, decoder: &[f32], by: i64, features: usize, d: usiz
         BY_CROSSCODER => sums,
         BY_SAE => joint(),
         BY_MIXTURE => {
-            let (sae, cc) = (weight("code_normalization_alpha_sae", 1.0), weight("code_normalization_alpha_cc", 0.1));
+            let (sae, cc) =
+                (weight("code_normalization_alpha_sae", 1.0), weight("code_normalization_alpha_cc", 0.1));
             joint().iter().zip(&sums).map(|(joint, sum)| sae * joint + cc * sum).collect()
         }
         BY_NOTHING => vec![1.0; features],
@@ -111,7 +115,13 @@ fn code_norms(config: &Value, decoder: &[f32], by: i64, features: usize, d: usiz
 }
 
 /// Folds the centring and scaling of activations into the weights.
-fn unnormalise(config: &Value, tensors: &mut Tensors, weights: &mut Weights, layers: usize, d: usize) -> Result<()> {
+fn unnormalise(
+    config: &Value,
+    tensors: &mut Tensors,
+    weights: &mut Weights,
+    layers: usize,
+    d: usize,
+) -> Result<()> {
     let target = tensors.scalar("target_rms").unwrap_or(1.0);
     if !tensors.has("activation_mean") || !tensors.has("activation_std") {
         return Ok(());
@@ -150,14 +160,18 @@ fn unnormalise(config: &Value, tensors: &mut Tensors, weights: &mut Weights, lay
 
 pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     let spec = dictionary.spec();
-    if spec.inputs != spec.outputs || spec.layer_norm || !matches!(spec.activation, Activation::Relu | Activation::Threshold) {
+    if spec.inputs != spec.outputs
+        || spec.layer_norm
+        || !matches!(spec.activation, Activation::Relu | Activation::Threshold)
+    {
         return Err(Error::request(format!("a `{}` dictionary is no crosscoder", spec.kind))
             .hint("write it with --to saelens or --to deltascope"));
     }
     let (layers, d, features) = (spec.outputs.len(), spec.d_out, spec.features);
     let mut weights = dictionary.weights().clone();
     let norms = decoder_norms(&weights.decoder, features, d);
-    let cuts: Vec<f32> = weights.threshold.iter().zip(&norms).map(|(threshold, norm)| threshold * norm).collect();
+    let cuts: Vec<f32> =
+        weights.threshold.iter().zip(&norms).map(|(threshold, norm)| threshold * norm).collect();
     let (mut by, mut threshold) = (BY_CROSSCODER, cuts.first().copied());
     if let Some(first) = threshold
         && cuts.iter().any(|cut| (cut - first).abs() > 1e-6 * first.abs())
@@ -174,7 +188,9 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     let nothing = vec![f32::NAN; layers * d];
     let encoder = super::transpose(&weights.encoder, layers * d);
     let decoder: Vec<f32> = (0..layers)
-        .flat_map(|layer| weights.decoder.chunks_exact(layers * d).flat_map(move |row| &row[layer * d..(layer + 1) * d]))
+        .flat_map(|layer| {
+            weights.decoder.chunks_exact(layers * d).flat_map(move |row| &row[layer * d..(layer + 1) * d])
+        })
         .copied()
         .collect();
     let mut blocks = vec![

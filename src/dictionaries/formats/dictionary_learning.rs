@@ -14,8 +14,9 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
     let class = text(trainer, "dict_class").unwrap_or("AutoEncoder").to_owned();
     let (d, features) = (count(trainer, "activation_dim")?, count(trainer, "dict_size")?);
     let mut tensors = Tensors::pickle(&dir.join("ae.pt"))?;
-    let (kind, activation, weights) = parse(&class, flag(trainer, "apply_b_dec_to_input", false), &mut tensors, d, features)
-        .at(format!("class `{class}`"))?;
+    let (kind, activation, weights) =
+        parse(&class, flag(trainer, "apply_b_dec_to_input", false), &mut tensors, d, features)
+            .at(format!("class `{class}`"))?;
     tensors.finish().at("ae.pt")?;
     let mut spec = single(kind, activation, text(trainer, "lm_name").unwrap_or("model"), (d, d), features);
     spec.hook = text(trainer, "submodule_name").unwrap_or("").to_owned();

@@ -20,6 +20,8 @@ mod saelens;
 mod sparsify;
 mod tensors;
 
+pub(super) use tensors::{Block, Tensors};
+
 use super::dictionary::Dictionary;
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::{add_scaled, dot, norm};
@@ -44,11 +46,8 @@ impl FromStr for Format {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let known = [
-            ("deltascope", Self::Deltascope),
-            ("saelens", Self::Saelens),
-            ("crosscoder", Self::Crosscoder),
-        ];
+        let known =
+            [("deltascope", Self::Deltascope), ("saelens", Self::Saelens), ("crosscoder", Self::Crosscoder)];
         known.into_iter().find(|(name, _)| *name == text).map(|(_, format)| format).ok_or_else(|| {
             let error = Error::request(format!("unknown dictionary format `{text}`"));
             match nearest(text, known.map(|(name, _)| name)) {
@@ -135,6 +134,13 @@ fn write_files(dir: &Path, files: &[(&str, &[u8])]) -> Result<()> {
     Ok(())
 }
 
+/// Writes tensors to one file, whole or not at all.
+pub(super) fn write_tensors(path: &Path, blocks: &[Block]) -> Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    write_files(dir, &[(&name, &tensors::serialize(blocks)?)])
+}
+
 fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
     value.get(key).and_then(Value::as_str)
 }
@@ -152,7 +158,13 @@ fn count(value: &Value, key: &str) -> Result<usize> {
 }
 
 /// The specification of a dictionary over one variant.
-fn single(kind: Kind, activation: Activation, variant: &str, widths: (usize, usize), features: usize) -> Spec {
+fn single(
+    kind: Kind,
+    activation: Activation,
+    variant: &str,
+    widths: (usize, usize),
+    features: usize,
+) -> Spec {
     Spec {
         kind,
         activation,

@@ -36,8 +36,8 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
     let path = dir.join(SPEC);
     let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
-    let spec: Spec =
-        serde_json::from_str(&text).map_err(|error| Error::work(format!("not a dictionary: {error}")).at(SPEC))?;
+    let spec: Spec = serde_json::from_str(&text)
+        .map_err(|error| Error::work(format!("not a dictionary: {error}")).at(SPEC))?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
     let features = spec.features;
     let mut take = |name, shape: &[usize]| tensors.take(name, shape).at(WEIGHTS);

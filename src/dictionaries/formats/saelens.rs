@@ -5,8 +5,8 @@ use super::super::spec::{Activation, Kind, Spec};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
 use super::{
-    count, decoder_norms, flag, joined_encoder, read_json, rescale, single, subtract_from_input, text, transpose,
-    write_files,
+    count, decoder_norms, flag, joined_encoder, read_json, rescale, single, subtract_from_input, text,
+    transpose, write_files,
 };
 use crate::error::{At, Error, Result};
 use serde_json::{Value, json};
@@ -28,12 +28,17 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
 
 /// A field of the metadata, which versions before 6 keep beside the others.
 fn metadata<'a>(config: &'a Value, key: &str) -> &'a str {
-    config.get("metadata").and_then(|metadata| text(metadata, key)).or_else(|| text(config, key)).unwrap_or("")
+    config
+        .get("metadata")
+        .and_then(|metadata| text(metadata, key))
+        .or_else(|| text(config, key))
+        .unwrap_or("")
 }
 
 fn parse(config: &Value) -> Result<(Spec, bool)> {
     let (d_in, features) = (count(config, "d_in")?, count(config, "d_sae")?);
-    let legacy_topk = ["activation_fn", "activation_fn_str"].iter().any(|key| text(config, key) == Some("topk"));
+    let legacy_topk =
+        ["activation_fn", "activation_fn_str"].iter().any(|key| text(config, key) == Some("topk"));
     let architecture = match text(config, "architecture") {
         None | Some("standard") if legacy_topk => "topk",
         other => other.unwrap_or("standard"),
@@ -62,7 +67,10 @@ fn parse(config: &Value) -> Result<(Spec, bool)> {
     let name = metadata(config, "model_name");
     let name = if name.is_empty() { "model" } else { name };
     let mut spec = single(kind, activation, name, (d_in, d_out), features);
-    let hook = ["hook_name", "hook_point"].map(|key| metadata(config, key)).into_iter().find(|hook| !hook.is_empty());
+    let hook = ["hook_name", "hook_point"]
+        .map(|key| metadata(config, key))
+        .into_iter()
+        .find(|hook| !hook.is_empty());
     spec.hook = hook.unwrap_or("").to_owned();
     let output = metadata(config, "hook_name_out");
     spec.output_hook = if output.is_empty() { spec.hook.clone() } else { output.to_owned() };
@@ -122,7 +130,9 @@ fn weights(spec: &Spec, tensors: &mut Tensors, config: &Value, subtract: bool) -
         let bias = weights.decoder_bias.clone();
         subtract_from_input(&mut weights, &bias);
     }
-    if matches!(spec.activation, Activation::Topk { .. }) && flag(config, "rescale_acts_by_decoder_norm", false) {
+    if matches!(spec.activation, Activation::Topk { .. })
+        && flag(config, "rescale_acts_by_decoder_norm", false)
+    {
         let norms = decoder_norms(&weights.decoder, features, d_out);
         rescale(&mut weights, &norms);
     }
@@ -144,8 +154,12 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
     let (features, d_in, d_out) = (spec.features, spec.d_in, spec.d_out);
     let encoder = transpose(&joined_encoder(spec, &weights.encoder), d_in);
     let part = output * d_out..(output + 1) * d_out;
-    let decoder: Vec<f32> =
-        weights.decoder.chunks_exact(spec.output_width()).flat_map(|row| &row[part.clone()]).copied().collect();
+    let decoder: Vec<f32> = weights
+        .decoder
+        .chunks_exact(spec.output_width())
+        .flat_map(|row| &row[part.clone()])
+        .copied()
+        .collect();
     let mut blocks = vec![
         Block::floats("W_enc", &[d_in, features], &encoder),
         Block::floats("W_dec", &[features, d_out], &decoder),

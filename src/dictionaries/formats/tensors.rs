@@ -9,14 +9,15 @@ use std::path::Path;
 
 /// Named tensors.
 #[derive(Debug, Default)]
-pub(super) struct Tensors(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
+pub(in super::super) struct Tensors(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 
 impl Tensors {
     /// Reads a safetensors file.
-    pub(super) fn safetensors(path: &Path) -> Result<Self> {
+    pub(in super::super) fn safetensors(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
-        let file = SafeTensors::deserialize(&bytes)
-            .map_err(|error| Error::work(format!("not a whole safetensors file: {error}")).at(path.display()))?;
+        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+            Error::work(format!("not a whole safetensors file: {error}")).at(path.display())
+        })?;
         let mut tensors = Self::default();
         for (name, view) in file.tensors() {
             let values = floats(&view).at(format!("tensor `{name}`")).at(path.display())?;
@@ -26,12 +27,12 @@ impl Tensors {
     }
 
     /// Reads a PyTorch file. Its pickle is parsed as data: nothing in it is ever run.
-    pub(super) fn pickle(path: &Path) -> Result<Self> {
+    pub(in super::super) fn pickle(path: &Path) -> Result<Self> {
         Self::candle(candle_core::pickle::read_all(path).at(path.display())?).at(path.display())
     }
 
     /// Reads a NumPy archive.
-    pub(super) fn npz(path: &Path) -> Result<Self> {
+    pub(in super::super) fn npz(path: &Path) -> Result<Self> {
         let tensors = Tensor::read_npz(path)
             .map_err(|error| {
                 Error::work(format!("not a NumPy archive that can be read: {error}"))
@@ -51,12 +52,12 @@ impl Tensors {
         Ok(read)
     }
 
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in super::super) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
     /// The shape of a tensor.
-    pub(super) fn shape(&self, name: &str) -> Result<&[usize]> {
+    pub(in super::super) fn shape(&self, name: &str) -> Result<&[usize]> {
         self.0.get(name).map(|(shape, _)| &shape[..]).ok_or_else(|| {
             let names: Vec<&str> = self.0.keys().map(String::as_str).collect();
             Error::work(format!("expected a tensor `{name}`, found `{}`", names.join("`, `")))
@@ -64,7 +65,7 @@ impl Tensors {
     }
 
     /// Takes a tensor of this shape.
-    pub(super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+    pub(in super::super) fn take(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
         let found = self.shape(name)?;
         if found != shape {
             return Err(Error::work(format!("tensor `{name}`: expected shape {shape:?}, found {found:?}")));
@@ -73,14 +74,16 @@ impl Tensors {
     }
 
     /// Takes a tensor of one value, if it is there.
-    pub(super) fn scalar(&mut self, name: &str) -> Option<f32> {
+    pub(in super::super) fn scalar(&mut self, name: &str) -> Option<f32> {
         self.0.remove(name).and_then(|(_, values)| values.first().copied())
     }
 
     /// Refuses tensors that nobody took: they would change the result.
-    pub(super) fn finish(self) -> Result<()> {
+    pub(in super::super) fn finish(self) -> Result<()> {
         match self.0.keys().next() {
-            Some(name) => Err(Error::work(format!("tensor `{name}` is not supported in a dictionary of this kind"))),
+            Some(name) => {
+                Err(Error::work(format!("tensor `{name}` is not supported in a dictionary of this kind")))
+            }
             None => Ok(()),
         }
     }
@@ -103,7 +106,7 @@ fn floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
 }
 
 /// A tensor to be written.
-pub(super) struct Block {
+pub(in super::super) struct Block {
     name: &'static str,
     dtype: Dtype,
     shape: Vec<usize>,
@@ -111,23 +114,24 @@ pub(super) struct Block {
 }
 
 impl Block {
-    pub(super) fn floats(name: &'static str, shape: &[usize], values: &[f32]) -> Self {
+    pub(in super::super) fn floats(name: &'static str, shape: &[usize], values: &[f32]) -> Self {
         let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         Self { name, dtype: Dtype::F32, shape: shape.to_vec(), bytes }
     }
 
-    pub(super) fn int32(name: &'static str, value: i32) -> Self {
+    pub(in super::super) fn int32(name: &'static str, value: i32) -> Self {
         Self { name, dtype: Dtype::I32, shape: Vec::new(), bytes: value.to_le_bytes().to_vec() }
     }
 
-    pub(super) fn int64(name: &'static str, value: i64) -> Self {
+    pub(in super::super) fn int64(name: &'static str, value: i64) -> Self {
         Self { name, dtype: Dtype::I64, shape: Vec::new(), bytes: value.to_le_bytes().to_vec() }
     }
 }
 
 /// The bytes of a safetensors file.
-pub(super) fn serialize(blocks: &[Block]) -> Result<Vec<u8>> {
-    let failed = |error: safetensors::SafeTensorError| Error::work(format!("weights cannot be written: {error}"));
+pub(in super::super) fn serialize(blocks: &[Block]) -> Result<Vec<u8>> {
+    let failed =
+        |error: safetensors::SafeTensorError| Error::work(format!("weights cannot be written: {error}"));
     let views = blocks
         .iter()
         .map(|block| {

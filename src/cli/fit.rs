@@ -1,0 +1,135 @@
+//! `fit`: one or several sparse dictionaries on an activation store.
+
+use super::Context;
+use super::flags::SetFlag;
+use crate::activations::{ActivationStore, import};
+use crate::dictionaries::{Dictionary, DictionaryRow, FitSettings, Job, Kind, fit_jobs, metrics_pair};
+use crate::error::{Result, io};
+use crate::tables::{self, catalogue};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// The flags of `fit`.
+#[derive(clap::Args)]
+pub(crate) struct FitArguments {
+    /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model] or
+    /// [tokens, d_model].
+    #[arg(long, value_name = "FILE_OR_STORE")]
+    activations: PathBuf,
+    /// What a transcoder writes: the same tokens at another hook.
+    #[arg(long, value_name = "FILE_OR_STORE")]
+    targets: Option<PathBuf>,
+    /// The variants to read, in order. For a plain file, the names of its second axis.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    variants: Vec<String>,
+    /// standard, gated, topk, batch_topk, jumprelu, matryoshka, transcoder, skip_transcoder, crosscoder,
+    /// batch_topk_crosscoder or difference.
+    #[arg(long, default_value_t = Kind::default())]
+    kind: Kind,
+    /// The number of features; several, as in `1024,4096`, fit several dictionaries over one pass.
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    features: Vec<usize>,
+    /// Active features per token.
+    #[arg(long)]
+    k: Option<usize>,
+    /// Optimiser steps.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Tokens per step.
+    #[arg(long)]
+    batch: Option<usize>,
+    /// Adam's step size at its peak.
+    #[arg(long, value_name = "RATE")]
+    lr: Option<f64>,
+    /// The share of steps over which k falls to its final value.
+    #[arg(long, value_name = "SHARE")]
+    k_anneal: Option<f64>,
+    /// Decides every random number; several, as in `1,2,3`, fit several dictionaries over one pass.
+    #[arg(long, value_delimiter = ',', default_value = "7", value_name = "N")]
+    seed: Vec<u64>,
+    /// Receives the dictionary and `dictionaries.parquet`; with several, a folder for each.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    #[command(flatten)]
+    set: SetFlag,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    out: PathBuf,
+    seed: u64,
+    rows: Vec<DictionaryRow>,
+}
+
+pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
+    let settings = settings(&arguments)?;
+    let names = if arguments.activations.is_dir() { &[][..] } else { &arguments.variants };
+    let store = import(&arguments.activations, names)?;
+    let target = match &arguments.targets {
+        Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
+        None => store.clone(),
+    };
+    let jobs = jobs(&arguments, &settings);
+    let order_seed = arguments.seed.first().copied().unwrap_or_default();
+    let dictionaries = fit_jobs(&store, &target, &jobs, order_seed, &context.observer)?;
+    let mut answers = Vec::new();
+    for (job, dictionary) in jobs.iter().zip(&dictionaries) {
+        let out = job.folder.clone().unwrap_or_else(|| arguments.out.clone());
+        answers.push(Answer { rows: write(dictionary, &store, &target, &out)?, out, seed: job.seed });
+    }
+    context.printer.answer(&answers, || text(&answers))
+}
+
+fn settings(arguments: &FitArguments) -> Result<FitSettings> {
+    let mut settings =
+        FitSettings { kind: arguments.kind, variants: arguments.variants.clone(), ..FitSettings::default() };
+    settings.k = arguments.k.unwrap_or(settings.k);
+    settings.steps = arguments.steps.unwrap_or(settings.steps);
+    settings.batch = arguments.batch.unwrap_or(settings.batch);
+    settings.learning_rate = arguments.lr.or(settings.learning_rate);
+    settings.k_anneal = arguments.k_anneal.unwrap_or(settings.k_anneal);
+    arguments.set.apply(&settings)
+}
+
+fn jobs(arguments: &FitArguments, settings: &FitSettings) -> Vec<Job> {
+    let sizes =
+        if arguments.features.is_empty() { vec![settings.features] } else { arguments.features.clone() };
+    let alone = sizes.len() * arguments.seed.len() == 1;
+    let folder = |features: usize, seed: u64| match alone {
+        true => arguments.out.clone(),
+        false => arguments.out.join(format!("features_{features}-seed_{seed}")),
+    };
+    let job = |features: usize, seed: u64| Job {
+        settings: FitSettings { features, ..settings.clone() },
+        seed,
+        folder: Some(folder(features, seed)),
+    };
+    sizes.iter().flat_map(|features| arguments.seed.iter().map(move |seed| job(*features, *seed))).collect()
+}
+
+fn write(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    target: &ActivationStore,
+    out: &Path,
+) -> Result<Vec<DictionaryRow>> {
+    let rows = metrics_pair(dictionary, store, target, store.held_out())?;
+    dictionary.save(out)?;
+    tables::write(&out.join("dictionaries.parquet"), &catalogue::DICTIONARIES, &rows)?;
+    let state = out.join(crate::dictionaries::STATE_FILE);
+    if state.exists() {
+        std::fs::remove_file(&state).map_err(|error| io("remove", &state, error))?;
+    }
+    Ok(rows)
+}
+
+fn text(answers: &[Answer]) -> String {
+    let mut text = String::new();
+    for answer in answers {
+        text += &format!("{} (seed {})\n", answer.out.display(), answer.seed);
+        for row in &answer.rows {
+            text += &format!("{:24} FVE {:6.3}  L0 {:6.1}  dead {}\n", row.target, row.fve, row.l0, row.dead);
+        }
+    }
+    text.trim_end().to_owned()
+}

@@ -1,0 +1,204 @@
+//! Comparing a dictionary with numbers that another implementation computed for it.
+
+use super::dictionary::Dictionary;
+use super::formats::{Block, Tensors, write_tensors};
+use crate::error::{At, Error, Result};
+use serde::Serialize;
+use std::path::Path;
+
+/// How far two values may lie apart, relative to 1 or to the larger one.
+pub const TOLERANCE: f64 = 1e-4;
+
+/// Features and output of a dictionary for given inputs.
+#[derive(Clone, Debug)]
+pub struct Golden {
+    tokens: usize,
+    x: Vec<f32>,
+    x_shape: Vec<usize>,
+    features: Option<Vec<f32>>,
+    output: Option<Vec<f32>>,
+}
+
+/// How far a dictionary is from golden numbers.
+#[derive(Clone, Debug, Serialize)]
+pub struct GoldenReport {
+    /// Tokens compared.
+    pub tokens: usize,
+    /// Activations that are zero on one side only.
+    pub support_differs: usize,
+    /// The largest difference of an activation, relative where it exceeds 1.
+    pub features_differ: f64,
+    /// The largest difference of an output value, relative where it exceeds 1.
+    pub output_differs: f64,
+}
+
+impl GoldenReport {
+    /// Whether supports are equal and no value is further off than [`TOLERANCE`].
+    pub fn holds(&self) -> bool {
+        self.support_differs == 0 && self.features_differ.max(self.output_differs) <= TOLERANCE
+    }
+}
+
+impl Golden {
+    /// Reads a file with `x` (`[tokens, d]` or `[tokens, variants, d]`) and, where they are there, `features`
+    /// and `output`.
+    ///
+    /// # Errors
+    /// If it is no safetensors file or does not fit the dictionary.
+    pub fn read(path: &Path, dictionary: &Dictionary) -> Result<Self> {
+        let spec = dictionary.spec();
+        let mut tensors = Tensors::safetensors(path)?;
+        let x_shape = tensors.shape("x").at(path.display())?.to_vec();
+        let tokens = x_shape.first().copied().unwrap_or(0);
+        if x_shape.iter().skip(1).product::<usize>() != spec.input_width() || tokens == 0 {
+            return Err(Error::request(format!(
+                "tensor `x`: expected [tokens, {}, {}] or [tokens, {}], found {x_shape:?}",
+                spec.inputs.len(),
+                spec.d_in,
+                spec.input_width()
+            ))
+            .at(path.display()));
+        }
+        let x = tensors.take("x", &x_shape)?;
+        let mut optional = |name: &str, width: usize| -> Result<Option<Vec<f32>>> {
+            if !tensors.has(name) {
+                return Ok(None);
+            }
+            let shape = tensors.shape(name)?.to_vec();
+            if shape.iter().product::<usize>() != tokens * width {
+                return Err(Error::request(format!(
+                    "tensor `{name}`: expected {width} values for each of {tokens} tokens, found {shape:?}"
+                ))
+                .at(path.display()));
+            }
+            tensors.take(name, &shape).map(Some)
+        };
+        let features = optional("features", spec.features)?;
+        let output = optional("output", spec.output_width())?;
+        Ok(Self { tokens, x, x_shape, features, output })
+    }
+
+    /// Compares. `None` if the file holds nothing to compare with.
+    ///
+    /// # Errors
+    /// If the dictionary cannot encode the inputs.
+    pub fn compare(&self, dictionary: &Dictionary) -> Result<Option<GoldenReport>> {
+        let (Some(features), Some(output)) = (&self.features, &self.output) else { return Ok(None) };
+        let (found, guess) = self.compute(dictionary)?;
+        let differ = |a: &[f32], b: &[f32]| {
+            let gap = |(a, b): (&f32, &f32)| f64::from((a - b).abs() / a.abs().max(b.abs()).max(1.0));
+            // A NaN on either side is as far off as can be.
+            a.iter()
+                .zip(b)
+                .map(gap)
+                .fold(0.0, |worst, gap| if gap.is_nan() { f64::INFINITY } else { gap.max(worst) })
+        };
+        let one_sided = features.iter().zip(&found).filter(|(a, b)| (**a != 0.0) != (**b != 0.0)).count();
+        Ok(Some(GoldenReport {
+            tokens: self.tokens,
+            support_differs: one_sided,
+            features_differ: differ(features, &found),
+            output_differs: differ(output, &guess),
+        }))
+    }
+
+    fn compute(&self, dictionary: &Dictionary) -> Result<(Vec<f32>, Vec<f32>)> {
+        let codes = dictionary.encode(&self.x)?;
+        let output = dictionary.decode(&codes, &self.x)?;
+        Ok((codes.dense(dictionary.features()), output))
+    }
+
+    /// Writes `x`, `features` and `output` as this dictionary computes them, in the golden layout.
+    ///
+    /// # Errors
+    /// If the dictionary cannot encode the inputs or the disk fails.
+    pub fn write(&self, dictionary: &Dictionary, path: &Path) -> Result<()> {
+        let (features, output) = self.compute(dictionary)?;
+        let spec = dictionary.spec();
+        let mut output_shape = self.x_shape.clone();
+        if let Some(last) = output_shape.last_mut() {
+            *last = output.len() / self.x_shape.iter().rev().skip(1).product::<usize>().max(1);
+        }
+        write_tensors(
+            path,
+            &[
+                Block::floats("x", &self.x_shape, &self.x),
+                Block::floats("features", &[self.tokens, spec.features], &features),
+                Block::floats("output", &output_shape, &output),
+            ],
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dictionaries::Format;
+    use std::path::PathBuf;
+
+    fn fixtures() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dictionaries")
+    }
+
+    fn names() -> Vec<String> {
+        let entries = std::fs::read_dir(fixtures()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_other_packages_saved_computes_what_they_computed() {
+        assert!(names().len() >= 16);
+        for name in names() {
+            let dir = fixtures().join(&name);
+            let dictionary = Dictionary::load(&dir).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let golden = Golden::read(&dir.join("golden.safetensors"), &dictionary).unwrap();
+            let report = golden.compare(&dictionary).unwrap().unwrap();
+            println!("{name}: {} {report:?}", dictionary.kind());
+            assert!(report.holds(), "{name}: {report:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_in_another_format_reads_back_to_the_same_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in names() {
+            let dir = fixtures().join(&name);
+            let dictionary = Dictionary::load(&dir).unwrap();
+            let crosscoder = dictionary.kind().is_crosscoder();
+            let formats: &[Format] = match name.as_str() {
+                _ if crosscoder => &[Format::Deltascope, Format::Crosscoder],
+                // SAELens has no TopK transcoder.
+                "sparsify-skip_transcoder" => &[Format::Deltascope],
+                _ => &[Format::Deltascope, Format::Saelens],
+            };
+            for format in formats {
+                let out = folder.path().join(format!("{name}-{format:?}"));
+                dictionary.save_as(&out, *format).unwrap();
+                let again = Dictionary::load(&out).unwrap();
+                let golden = Golden::read(&dir.join("golden.safetensors"), &dictionary).unwrap();
+                let report = golden.compare(&again).unwrap().unwrap();
+                assert!(report.holds(), "{name} as {format:?}: {report:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_dictionary_is_an_error_that_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let from = fixtures().join("saelens-topk");
+        for file in ["cfg.json", "sae_weights.safetensors"] {
+            std::fs::copy(from.join(file), folder.path().join(file)).unwrap();
+        }
+        let weights = folder.path().join("sae_weights.safetensors");
+        let bytes = std::fs::read(&weights).unwrap();
+        std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+        let message = Dictionary::load(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("sae_weights.safetensors"), "{message}");
+        std::fs::write(folder.path().join("cfg.json"), "{\"d_in\": 24}").unwrap();
+        let message = Dictionary::load(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("cfg.json") && message.contains("`d_sae`"), "{message}");
+    }
+}
