@@ -1,7 +1,7 @@
 //! `check dictionary`: whether a dictionary can be read, and whether it computes what it should.
 
 use super::Context;
-use crate::dictionaries::{Dictionary, Golden, GoldenReport, TOLERANCE};
+use crate::dictionaries::{Dictionary, Golden, GoldenReport, TOLERANCE, stability};
 use crate::error::{Error, Result};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -18,6 +18,17 @@ pub(crate) struct CheckDictionaryArguments {
     /// Receives `x`, `features` and `output` as this program computes them.
     #[arg(long, value_name = "FILE", requires = "golden")]
     out: Option<PathBuf>,
+    /// Other fits of the same dictionary, to say how many features they share; may be repeated.
+    #[arg(long, value_name = "DIR")]
+    against: Vec<PathBuf>,
+}
+
+/// How alike another fit is.
+#[derive(Serialize)]
+struct Likeness {
+    dictionary: PathBuf,
+    mean_max_cosine: f64,
+    features_above_90_percent: usize,
 }
 
 #[derive(Serialize)]
@@ -28,6 +39,7 @@ struct Answer {
     d_model: usize,
     hook: String,
     golden: Option<GoldenReport>,
+    against: Vec<Likeness>,
 }
 
 pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Context) -> Result<()> {
@@ -40,6 +52,8 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
             golden.write(&dictionary, out)?;
         }
     }
+    let against =
+        arguments.against.into_iter().map(|dir| likeness(&dictionary, dir)).collect::<Result<_>>()?;
     let answer = Answer {
         kind: dictionary.kind().name(),
         features: dictionary.features(),
@@ -47,6 +61,7 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
         d_model: dictionary.d_model(),
         hook: dictionary.hook().to_owned(),
         golden: report,
+        against,
     };
     context.printer.answer(&answer, || text(&answer))?;
     match &answer.golden {
@@ -58,19 +73,36 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
     }
 }
 
+fn likeness(dictionary: &Dictionary, dir: PathBuf) -> Result<Likeness> {
+    let best = stability(dictionary, &Dictionary::load(&dir)?)?;
+    Ok(Likeness {
+        dictionary: dir,
+        mean_max_cosine: best.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / best.len() as f64,
+        features_above_90_percent: best.iter().filter(|cosine| **cosine > 0.9).count(),
+    })
+}
+
 fn text(answer: &Answer) -> String {
-    let about = format!(
+    let mut text = format!(
         "{}: {} features, width {}, over {}",
         answer.kind,
         answer.features,
         answer.d_model,
         answer.variants.join(", ")
     );
-    match &answer.golden {
-        Some(report) => format!(
-            "{about}\n{} tokens: {} supports differ, features within {:.1e}, outputs within {:.1e}",
+    if let Some(report) = &answer.golden {
+        text += &format!(
+            "\n{} tokens: {} supports differ, features within {:.1e}, outputs within {:.1e}",
             report.tokens, report.support_differs, report.features_differ, report.output_differs
-        ),
-        None => about,
+        );
     }
+    for like in &answer.against {
+        text += &format!(
+            "\n{}: mean max cosine {:.3}, {} features above .9",
+            like.dictionary.display(),
+            like.mean_max_cosine,
+            like.features_above_90_percent
+        );
+    }
+    text
 }

@@ -24,6 +24,8 @@ mod matmul;
 mod metrics;
 mod sites;
 mod spec;
+mod splice;
+mod stability;
 mod vectors;
 mod weights;
 
@@ -34,5 +36,7 @@ pub use formats::Format;
 pub use golden::{Golden, GoldenReport, TOLERANCE};
 pub use metrics::{DictionaryRow, metrics, metrics_pair};
 pub use spec::{Activation, Kind, Site, Spec};
+pub use splice::{SpliceCost, add_splice_costs, splice_cost};
+pub use stability::stability;
 #[cfg(test)]
 pub(crate) use weights::Weights;

@@ -1,0 +1,249 @@
+//! What splicing a reconstruction into the forward pass costs.
+//!
+//! A variant runs on the tokens of a store three times: as it is, with the hook's value replaced by the
+//! dictionary's reconstruction at every token but the first, and with it replaced by the mean activation. The joint
+//! code is made from the activations of all variants that the store holds at those tokens.
+//!
+//! CE recovered = (CE of mean ablation - CE spliced) / (CE of mean ablation - CE of the variant itself);
+//! KL = mean KL(variant || spliced) of the next token, in nats.
+
+use super::dictionary::Dictionary;
+use super::metrics::DictionaryRow;
+use crate::activations::{ActivationStore, Part, TokenMeta};
+use crate::error::{Error, Result};
+use crate::model::{Gradients, HookPoint, Hooks, Model, TokenBatch};
+use crate::progress::Observer;
+use candle_core::Tensor;
+use std::ops::Range;
+
+/// Examples that are run at once.
+const ROWS: usize = 32;
+/// Positions whose next-token distributions are held at once.
+const POSITIONS: usize = 512;
+
+/// What splicing costs one variant.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SpliceCost {
+    /// Cross-entropy in nats per token of the variant itself.
+    pub plain: f64,
+    /// With the reconstruction spliced in.
+    pub spliced: f64,
+    /// With the mean activation in place.
+    pub ablated: f64,
+    /// KL(variant || spliced) in nats per token.
+    pub kl: f64,
+    /// Next tokens measured.
+    pub tokens: usize,
+}
+
+impl SpliceCost {
+    /// The share of what mean ablation loses that the reconstruction keeps.
+    pub fn recovered(&self) -> f64 {
+        (self.ablated - self.spliced) / (self.ablated - self.plain)
+    }
+}
+
+/// Measures the cost for every variant among `models` and puts it into its row of `rows`.
+///
+/// # Errors
+/// If the store has no token ids, or a model does not fit it.
+pub fn add_splice_costs(
+    rows: &mut [DictionaryRow],
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    models: &[(String, Model)],
+    range: Range<usize>,
+    observer: &Observer,
+) -> Result<()> {
+    for (name, model) in models {
+        let cost = splice_cost(dictionary, store, (name, model), range.clone(), observer)?;
+        for row in rows.iter_mut().filter(|row| row.target == *name) {
+            row.ce_recovered = Some(cost.recovered());
+            row.kl = Some(cost.kl);
+        }
+    }
+    Ok(())
+}
+
+/// Measures the cost for one variant, on whole examples within tokens `range` of the store.
+///
+/// # Errors
+/// If the store has no token ids, the dictionary does not write the variant, or the model does not fit.
+pub fn splice_cost(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    (name, model): (&str, &Model),
+    range: Range<usize>,
+    observer: &Observer,
+) -> Result<SpliceCost> {
+    let hook: HookPoint = dictionary.spec().output_hook.parse()?;
+    let Some(output) = dictionary.variants().iter().position(|variant| variant == name) else {
+        return Err(Error::request(format!(
+            "expected a variant that the dictionary writes (`{}`), found `{name}`",
+            dictionary.variants().join("`, `")
+        )));
+    };
+    let examples = examples(store, range)?;
+    let mean = mean(dictionary, store, output, &examples)?;
+    let mut bar = observer.bar("splice", examples.len() as u64, "examples");
+    let (mut sums, mut tokens) = ([0.0f64; 4], 0usize);
+    for batch in examples.chunks(ROWS) {
+        observer.check()?;
+        let rows: Vec<Vec<u32>> =
+            batch.iter().map(|example| example.tokens.iter().map(|meta| meta.token).collect()).collect();
+        let replaced = batch
+            .iter()
+            .map(|example| reconstruction(dictionary, store, output, example))
+            .collect::<Result<Vec<_>>>()?;
+        let ablated: Vec<Vec<f32>> = rows.iter().map(|row| mean.repeat(row.len())).collect();
+        let token_batch = TokenBatch::new(&rows)?;
+        let plain = hidden(model, &token_batch, hook, None)?;
+        let spliced = hidden(model, &token_batch, hook, Some(replaced))?;
+        let without = hidden(model, &token_batch, hook, Some(ablated))?;
+        let places: Vec<(u32, usize)> = rows
+            .iter()
+            .enumerate()
+            .flat_map(|(row, tokens)| {
+                let start = (row * token_batch.width()) as u32;
+                (1..tokens.len()).map(move |next| (start + next as u32 - 1, tokens[next] as usize))
+            })
+            .collect();
+        for places in places.chunks(POSITIONS) {
+            let indices: Vec<u32> = places.iter().map(|(place, _)| *place).collect();
+            let indices = Tensor::from_vec(indices, places.len(), plain.device())?;
+            let logs = [&plain, &spliced, &without]
+                .map(|hidden| log_probabilities(model, &hidden.index_select(&indices, 0)?));
+            let [plain, spliced, without] = logs;
+            let (plain, spliced, without) = (plain?, spliced?, without?);
+            for (index, (_, target)) in places.iter().enumerate() {
+                sums[0] -= plain[index][*target];
+                sums[1] -= spliced[index][*target];
+                sums[2] -= without[index][*target];
+                sums[3] +=
+                    plain[index].iter().zip(&spliced[index]).map(|(p, q)| p.exp() * (p - q)).sum::<f64>();
+            }
+        }
+        tokens += places.len();
+        bar.advance(batch.len() as u64);
+    }
+    let [plain, spliced, ablated, kl] = sums.map(|sum| sum / tokens.max(1) as f64);
+    Ok(SpliceCost { plain, spliced, ablated, kl, tokens })
+}
+
+/// One whole example of a store.
+struct Example {
+    range: Range<usize>,
+    tokens: Vec<TokenMeta>,
+}
+
+fn examples(store: &ActivationStore, range: Range<usize>) -> Result<Vec<Example>> {
+    if store.examples().is_empty() {
+        return Err(Error::request("expected a store with token ids, found imported activations")
+            .hint("what a splice costs is measured on a store that `capture` made"));
+    }
+    let mut examples: Vec<Example> = Vec::new();
+    for (offset, meta) in store.tokens_meta(range.clone())?.into_iter().enumerate() {
+        let token = range.start + offset;
+        match examples.last_mut() {
+            Some(example) if meta.position > 0 => {
+                example.range.end = token + 1;
+                example.tokens.push(meta);
+            }
+            _ if meta.position == 0 => {
+                examples.push(Example { range: token..token + 1, tokens: vec![meta] });
+            }
+            _ => {}
+        }
+    }
+    let whole = |example: &Example| {
+        let about = store.examples().get(example.tokens[0].example as usize);
+        about.is_some_and(|about| about.tokens == example.tokens.len()) && example.tokens.len() > 1
+    };
+    examples.retain(whole);
+    if examples.is_empty() {
+        return Err(Error::request("expected at least one whole example in the range, found none"));
+    }
+    Ok(examples)
+}
+
+/// The mean activation of an output over the examples, first tokens left out.
+fn mean(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    output: usize,
+    examples: &[Example],
+) -> Result<Vec<f32>> {
+    let (d, width) = (dictionary.d_model(), dictionary.spec().output_width());
+    let (mut mean, mut count) = (vec![0.0f32; d], 0.0f32);
+    for example in examples {
+        let values = dictionary.targets_of(store, &store.read(example.range.clone())?)?;
+        for row in values.chunks_exact(width).skip(1) {
+            count += 1.0;
+            // A running mean stays small where a sum over many tokens would lose bits.
+            let part = &row[output * d..(output + 1) * d];
+            mean.iter_mut().zip(part).for_each(|(mean, value)| *mean += (value - *mean) / count);
+        }
+    }
+    Ok(mean)
+}
+
+/// The reconstruction of one output at every token of an example; the first token keeps its own value.
+fn reconstruction(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    output: usize,
+    example: &Example,
+) -> Result<Vec<f32>> {
+    let (d, width) = (dictionary.d_model(), dictionary.spec().output_width());
+    let raw = store.read(example.range.clone())?;
+    let x = dictionary.inputs_of(store, &raw)?;
+    let guess = dictionary.decode(&dictionary.encode(&x)?, &x)?;
+    let own = dictionary.targets_of(store, &raw)?;
+    let rows = guess.chunks_exact(width).zip(own.chunks_exact(width)).zip(&example.tokens);
+    let pick = |((guess, own), meta): ((&[f32], &[f32]), &TokenMeta)| {
+        let kept = if meta.part == Part::First { own } else { guess };
+        kept[output * d..(output + 1) * d].to_vec()
+    };
+    Ok(rows.flat_map(pick).collect())
+}
+
+/// Hidden states `[rows * width, d_model]`, with the hook's value replaced at real tokens but the first.
+fn hidden(
+    model: &Model,
+    tokens: &TokenBatch,
+    hook: HookPoint,
+    replacement: Option<Vec<Vec<f32>>>,
+) -> Result<Tensor> {
+    let mut hooks = Hooks::none();
+    if let Some(rows) = replacement {
+        hooks = hooks.edit(
+            hook,
+            Box::new(move |_, value| {
+                let (count, width, d) = value.dims3()?;
+                let mut values: Vec<f32> = value.flatten_all()?.to_vec1()?;
+                for (row, new) in values.chunks_exact_mut(width * d).zip(&rows) {
+                    let end = new.len().min(row.len());
+                    if let (Some(row), Some(new)) = (row.get_mut(d..end), new.get(d..end)) {
+                        row.copy_from_slice(new);
+                    }
+                }
+                Ok(Tensor::from_vec(values, (count, width, d), value.device())?)
+            }),
+        );
+    }
+    let hidden = model.forward(tokens, None, &mut hooks, Gradients::Off)?;
+    hooks.finish()?;
+    let hidden = hidden.ok_or_else(|| Error::work("a forward pass gave no hidden states"))?;
+    Ok(hidden.flatten_to(1)?)
+}
+
+fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
+    let logits: Vec<Vec<f32>> = model.logits(hidden)?.to_vec2()?;
+    let normalised = |row: Vec<f32>| {
+        let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let total: f64 = row.iter().map(|value| f64::from(value - largest).exp()).sum();
+        let shift = f64::from(largest) + total.ln();
+        row.into_iter().map(|value| f64::from(value) - shift).collect()
+    };
+    Ok(logits.into_iter().map(normalised).collect())
+}
