@@ -1,6 +1,7 @@
 //! The dense part of encoding: pre-activations of many features at many tokens.
 
-use gemm::{Parallelism, gemm};
+use crate::ops::matmul::{Matrix, product};
+use gemm::Parallelism;
 
 /// With a single row, or with no more than 16 x 16 results, gemm takes paths that sum in another order.
 const LEAST_FEATURES: usize = 129;
@@ -33,63 +34,23 @@ pub(super) fn pre_activations(x: &[f32], encoder: &[f32], width: usize, into: &m
 }
 
 fn multiply(x: &[f32], encoder: &[f32], width: usize, into: &mut [f32]) {
-    let (rows, features) = (x.len() / width, encoder.len() / width);
-    assert!(into.len() == rows * features && x.len() == rows * width && encoder.len() == features * width);
-    // SAFETY: the three buffers have the sizes asserted above, and `into` does not overlap the others.
-    unsafe {
-        gemm(
-            rows,
-            features,
-            width,
-            into.as_mut_ptr(),
-            1,
-            features as isize,
-            false,
-            x.as_ptr(),
-            1,
-            width as isize,
-            encoder.as_ptr(),
-            width as isize,
-            1,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(0),
-        );
-    }
+    let (x, encoder) = (Matrix::dense(x, width), Matrix::dense(encoder, width).transposed());
+    product(into, encoder.columns, x, encoder, false, Parallelism::Rayon(0));
 }
 
-/// The transpose of `a [rows, m]` times `b [rows, n]` gives `[m, n]`, by the same rules.
-pub(super) fn outer_products(a: &[f32], b: &[f32], rows: usize, into: &mut Vec<f32>) {
+/// The transpose of `a [rows, m]` times `b [rows, n]` gives `[m, n]`.
+pub(super) fn outer_products(a: &[f32], b: &[f32], rows: usize) -> Vec<f32> {
     let (m, n) = (a.len() / rows.max(1), b.len() / rows.max(1));
-    into.resize(m * n, 0.0);
-    assert!(a.len() == rows * m && b.len() == rows * n && into.len() == m * n);
-    // SAFETY: the three buffers have the sizes asserted above, and `into` does not overlap the others.
-    unsafe {
-        gemm(
-            m,
-            n,
-            rows,
-            into.as_mut_ptr(),
-            1,
-            n as isize,
-            false,
-            a.as_ptr(),
-            m as isize,
-            1,
-            b.as_ptr(),
-            1,
-            n as isize,
-            0.0,
-            1.0,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(0),
-        );
-    }
+    let mut into = vec![0.0; m * n];
+    product(
+        &mut into,
+        n,
+        Matrix::dense(a, m).transposed(),
+        Matrix::dense(b, n),
+        false,
+        Parallelism::Rayon(0),
+    );
+    into
 }
 
 #[cfg(test)]

@@ -247,3 +247,83 @@ fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
     };
     Ok(logits.into_iter().map(normalised).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::{Activation, Kind, Site, Spec};
+    use super::super::stability;
+    use super::super::weights::Weights;
+    use super::*;
+    use crate::activations::{CaptureSettings, Example, capture};
+    use crate::model::{Config, LlamaShape};
+    use candle_core::Device;
+
+    const D: usize = 8;
+
+    /// A dictionary that reconstructs exactly: one feature for each sign of each dimension.
+    fn identity(hook: &str, scale: f32) -> Dictionary {
+        let features = 2 * D;
+        let mut rows = vec![0.0; features * D];
+        for (feature, row) in rows.chunks_mut(D).enumerate() {
+            row[feature / 2] = if feature % 2 == 0 { 1.0 } else { -1.0 };
+        }
+        let spec = Spec {
+            kind: Kind::Standard,
+            activation: Activation::Relu,
+            inputs: vec![Site::of("base")],
+            outputs: vec![Site::of("base")],
+            d_in: D,
+            d_out: D,
+            features,
+            hook: hook.to_owned(),
+            output_hook: hook.to_owned(),
+            layer_norm: false,
+        };
+        let weights = Weights {
+            encoder: rows.clone(),
+            encoder_bias: vec![0.0; features],
+            decoder: rows.into_iter().map(|value| value * scale).collect(),
+            decoder_bias: vec![0.0; D],
+            ..Weights::default()
+        };
+        Dictionary::new(spec, weights).unwrap()
+    }
+
+    #[test]
+    fn a_perfect_reconstruction_costs_nothing_and_a_wrong_one_does() {
+        let shape = LlamaShape {
+            vocabulary: 20,
+            d_model: D,
+            layers: 2,
+            heads: 2,
+            d_mlp: 16,
+            max_positions: 32,
+            bos: None,
+            eos: None,
+            pad: None,
+        };
+        let model = Model::initialise(&Config::llama(&shape).unwrap(), 1, &Device::Cpu).unwrap();
+        let examples: Vec<Example> = (0..40u32)
+            .map(|index| Example {
+                tokens: (0..6 + index % 3).map(|token| (token * 7 + index) % 20).collect(),
+                prompt_length: 2,
+                ..Example::default()
+            })
+            .collect();
+        let folder = tempfile::tempdir().unwrap();
+        let (hook, silent) = (HookPoint::resid_post(0), Observer::silent());
+        let models = [("base".to_owned(), model)];
+        let store =
+            capture(&models, hook, &examples, folder.path(), &CaptureSettings::default(), &silent).unwrap();
+        let cost = |scale| {
+            let dictionary = identity(&hook.to_string(), scale);
+            splice_cost(&dictionary, &store, ("base", &models[0].1), 0..store.tokens(), &silent).unwrap()
+        };
+        let (perfect, wrong) = (cost(1.0), cost(-1.0));
+        assert_eq!(perfect.tokens, store.tokens() - 40);
+        assert!(perfect.kl.abs() < 1e-6 && (perfect.recovered() - 1.0).abs() < 1e-3, "{perfect:?}");
+        assert!(wrong.kl > 100.0 * perfect.kl.abs() + 1e-5, "{wrong:?}");
+        let same = stability(&identity("", 1.0), &identity("", 3.0)).unwrap();
+        assert!(same.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6));
+    }
+}

@@ -1,5 +1,7 @@
 //! Dense Adam on flat rows, fused: one pass reads the gradient and updates moments and values.
 
+use crate::ops::simd::vectorised;
+
 /// One parameter with its two moments.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Parameter {
@@ -51,11 +53,17 @@ impl Adam {
     /// Updates a row by its gradient.
     pub(super) fn update(&self, row: &mut Row<'_>, gradient: &[f32]) {
         let moments = row.first.iter_mut().zip(row.second.iter_mut());
-        for ((value, (first, second)), gradient) in row.value.iter_mut().zip(moments).zip(gradient) {
-            *first = BETA_1 * *first + (1.0 - BETA_1) * gradient;
-            *second = BETA_2 * *second + (1.0 - BETA_2) * gradient * gradient;
-            *value -= self.rate * *first / ((*second * self.second_correction).sqrt() + EPSILON);
-        }
+        let rows = row.value.iter_mut().zip(moments).zip(gradient);
+        vectorised(
+            #[inline(always)]
+            || {
+                for ((value, (first, second)), gradient) in rows {
+                    *first = BETA_1 * *first + (1.0 - BETA_1) * gradient;
+                    *second = BETA_2 * *second + (1.0 - BETA_2) * gradient * gradient;
+                    *value -= self.rate * *first / ((*second * self.second_correction).sqrt() + EPSILON);
+                }
+            },
+        );
     }
 }
 

@@ -195,8 +195,13 @@ fn time() {
         let x: Vec<f32> = (0..2048 * sites * d).map(|_| stream.normal()).collect();
         let mut times: Vec<f64> = (0..12)
             .map(|_| {
-                let started = std::time::Instant::now();
+                let (started, spent) = (std::time::Instant::now(), processor_seconds());
                 trainer.step(&Batch { inputs: &x, targets: &x });
+                println!(
+                    "  {:.1} ms, {:.1} ms of processor",
+                    started.elapsed().as_secs_f64() * 1e3,
+                    (processor_seconds() - spent) * 1e3
+                );
                 started.elapsed().as_secs_f64() * 1e3
             })
             .collect();
@@ -206,4 +211,12 @@ fn time() {
             times[6], times[0]
         );
     }
+}
+
+/// Seconds of processor time that this process has used.
+fn processor_seconds() -> f64 {
+    let ticks = |text: &str| {
+        text.split(' ').skip(13).take(2).filter_map(|tick| tick.parse::<f64>().ok()).sum::<f64>()
+    };
+    ticks(&std::fs::read_to_string("/proc/self/stat").unwrap()) / 100.0
 }

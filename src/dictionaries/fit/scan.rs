@@ -2,6 +2,7 @@
 
 use super::super::kinds::{Candidate, Chosen, Recipe, View};
 use super::super::matmul::pre_activations;
+use crate::ops::simd::vectorised;
 use rayon::prelude::*;
 
 /// Tokens encoded at once: few enough that their products stay in cache, many enough to pay for packing.
@@ -52,20 +53,30 @@ pub(super) fn choose(
 /// The products above their bounds.
 fn above(products: &[f32], bounds: &[f32]) -> Vec<Candidate> {
     let mut kept = Vec::new();
-    for (start, (products, bounds)) in products.chunks(LANES).zip(bounds.chunks(LANES)).enumerate() {
-        let mut any = false;
-        for (product, bound) in products.iter().zip(bounds) {
-            any |= product > bound;
-        }
-        if any {
-            for (lane, (product, bound)) in products.iter().zip(bounds).enumerate() {
-                if product > bound {
-                    let feature = (start * LANES + lane) as u32;
-                    kept.push(Candidate { feature, product: *product });
-                }
+    let (blocks, rest) = products.as_chunks::<LANES>();
+    let (bound_blocks, bound_rest) = bounds.as_chunks::<LANES>();
+    let mut keep = |start: usize, products: &[f32], bounds: &[f32]| {
+        for (lane, (product, bound)) in products.iter().zip(bounds).enumerate() {
+            if product > bound {
+                kept.push(Candidate { feature: (start + lane) as u32, product: *product });
             }
         }
-    }
+    };
+    vectorised(
+        #[inline(always)]
+        || {
+            for (index, (block, bounds)) in blocks.iter().zip(bound_blocks).enumerate() {
+                let mut any = 0u32;
+                for lane in 0..LANES {
+                    any |= u32::from(block[lane] > bounds[lane]);
+                }
+                if any != 0 {
+                    keep(index * LANES, block, bounds);
+                }
+            }
+        },
+    );
+    keep(blocks.len() * LANES, rest, bound_rest);
     kept
 }
 

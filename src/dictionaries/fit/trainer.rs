@@ -73,6 +73,8 @@ pub(super) struct Trainer {
     prefixes: Vec<usize>,
     roles: Vec<Role>,
     products: Vec<f32>,
+    /// Whether this step has a side task.
+    aside: bool,
 }
 
 /// The tokens of one step, normalised.
@@ -107,6 +109,7 @@ impl Trainer {
             prefixes: settings.prefixes(),
             roles: (0..spec.features).map(|feature| role(&settings, sites, feature)).collect(),
             products: Vec::new(),
+            aside: false,
             settings,
             spec,
             state,
@@ -144,6 +147,7 @@ impl Trainer {
                 .collect(),
             _ => Vec::new(),
         };
+        self.aside = self.recipe.side() == Some(Side::Gate) || !dead.is_empty();
         let mut products = std::mem::take(&mut self.products);
         let extras = |index: usize| self.state.extras.get(index).map_or(&[][..], |extra| &extra.value[..]);
         let view = View {
@@ -181,7 +185,7 @@ impl Trainer {
 
     /// Reconstructions per token: one per prefix, and the side task's.
     fn planes(&self) -> usize {
-        self.prefixes.len() + usize::from(self.recipe.side().is_some())
+        self.prefixes.len() + usize::from(self.aside)
     }
 
     /// The plane of an entry: the first prefix that holds it, or the side task.
@@ -256,7 +260,7 @@ impl Trainer {
     /// Puts the side task's residual into the last plane.
     fn side_task(&self, row: &[Entry], target: &[f32], gradients: &mut [f32]) {
         let width = self.spec.output_width();
-        let Some(side) = self.recipe.side() else { return };
+        let Some(side) = self.recipe.side().filter(|_| self.aside) else { return };
         let (main, plane) = gradients.split_at_mut(self.prefixes.len() * width);
         match side {
             Side::Residual => {
@@ -415,8 +419,7 @@ impl Trainer {
         if !self.state.skip.value.is_empty() {
             let first: Vec<f32> =
                 gradients.chunks_exact(planes * width).flat_map(|row| &row[..width]).copied().collect();
-            let mut gradient = Vec::new();
-            outer_products(&first, batch.inputs, tokens, &mut gradient);
+            let gradient = outer_products(&first, batch.inputs, tokens);
             let whole = gradient.len();
             self.state.skip.rows(whole).for_each(|mut row| adam.update(&mut row, &gradient));
         }
