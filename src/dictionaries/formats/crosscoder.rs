@@ -1,15 +1,18 @@
 //! The crosscoder of science-of-finetuning's dictionary_learning: `config.json` and `model.safetensors`.
 //!
-//! f = ReLU(sum_l W_l n(h_l) + b), where n centres each model's activation and scales it; features are reported
-//! times their code norm (by default sum_l ||d^l||, norms taken after n), and BatchTopK keeps those above one
-//! threshold for all. n, the code norm and the threshold are folded into the weights.
+//! f = ReLU(sum_l W_l n(h_l) + b), where n centres each model's activation and scales it; BatchTopK keeps those whose
+//! f times code norm (by default sum_l ||d^l||, norms taken after n) is above one threshold for all. n is folded into
+//! the weights, and the threshold becomes one per feature.
+//!
+//! Back again, one threshold for all has to be found: scales s_l of the models with t_j sum_l s_l ||d_j^l|| = 1 for
+//! every feature j. They exist for what this package or our own fits made.
 
 use super::super::dictionary::Dictionary;
 use super::super::spec::{Activation, Kind, Site, Spec};
 use super::super::vectors::{dot, norm};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
-use super::{decoder_norms, flag, read_json, rescale, write_files};
+use super::{decoder_norms, flag, read_json, write_files};
 use crate::error::{At, Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -49,7 +52,6 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
         weights.threshold =
             norms.iter().map(|norm| if *norm > 0.0 { threshold / norm } else { f32::MAX }).collect();
     }
-    rescale(&mut weights, &norms);
     unnormalise(config, tensors, &mut weights, layers, d)?;
     for name in
         ["code_normalization_alpha_sae", "code_normalization_alpha_cc", "estimated_norm_scaling_factor"]
@@ -169,23 +171,22 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     }
     let (layers, d, features) = (spec.outputs.len(), spec.d_out, spec.features);
     let mut weights = dictionary.weights().clone();
-    let norms = decoder_norms(&weights.decoder, features, d);
-    let cuts: Vec<f32> =
-        weights.threshold.iter().zip(&norms).map(|(threshold, norm)| threshold * norm).collect();
-    let (mut by, mut threshold) = (BY_CROSSCODER, cuts.first().copied());
-    if let Some(first) = threshold
-        && cuts.iter().any(|cut| (cut - first).abs() > 1e-6 * first.abs())
-    {
-        // The file has one threshold for all: scale each feature so that its own becomes 1, unscaled.
-        if let Some(bad) = weights.threshold.iter().find(|threshold| !(**threshold > 0.0)) {
-            return Err(Error::request(format!("expected thresholds above 0, found {bad}"))
-                .hint("write it with --to deltascope"));
-        }
-        let factors: Vec<f32> = weights.threshold.iter().map(|threshold| 1.0 / threshold).collect();
-        rescale(&mut weights, &factors);
-        (by, threshold) = (BY_NOTHING, Some(1.0));
+    let scales = match spec.activation {
+        Activation::Threshold => common_threshold(spec, &weights)?,
+        _ => vec![1.0; layers],
+    };
+    for (index, scale) in (0..layers * d).map(|index| (index, scales[index / d])) {
+        weights.encoder.iter_mut().skip(index).step_by(layers * d).for_each(|value| *value /= scale);
+        weights.decoder.iter_mut().skip(index).step_by(layers * d).for_each(|value| *value *= scale);
+        weights.decoder_bias[index] *= scale;
     }
-    let nothing = vec![f32::NAN; layers * d];
+    let (mean, deviation): (Vec<f32>, Vec<f32>) = match spec.activation {
+        Activation::Threshold => (
+            vec![0.0; layers * d],
+            (0..layers * d).map(|index| 1.0 / (scales[index / d] * (d as f32).sqrt())).collect(),
+        ),
+        _ => (vec![f32::NAN; layers * d], vec![f32::NAN; layers * d]),
+    };
     let encoder = super::transpose(&weights.encoder, layers * d);
     let decoder: Vec<f32> = (0..layers)
         .flat_map(|layer| {
@@ -198,26 +199,72 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
         Block::floats("encoder.bias", &[features], &weights.encoder_bias),
         Block::floats("decoder.weight", &[layers, features, d], &decoder),
         Block::floats("decoder.bias", &[layers, d], &weights.decoder_bias),
-        Block::int64("code_normalization_id", by),
+        Block::int64("code_normalization_id", BY_CROSSCODER),
         Block::floats("target_rms", &[], &[1.0]),
-        Block::floats("activation_mean", &[layers, d], &nothing),
-        Block::floats("activation_std", &[layers, d], &nothing),
-        Block::floats("activation_global_scale", &[layers], &vec![1.0; layers]),
+        Block::floats("activation_mean", &[layers, d], &mean),
+        Block::floats("activation_std", &[layers, d], &deviation),
+        Block::floats("activation_global_scale", &[layers], &scales),
     ];
     let mut config = json!({
         "activation_dim": d,
         "activation_mean": null,
         "activation_std": null,
-        "code_normalization": if by == BY_CROSSCODER { "CROSSCODER" } else { "NONE" },
+        "code_normalization": "CROSSCODER",
         "dict_size": features,
         "num_layers": layers,
         "target_rms": 1.0,
     });
-    if let Some(threshold) = threshold {
-        blocks.push(Block::floats("threshold", &[], &[threshold]));
+    if spec.activation == Activation::Threshold {
+        blocks.push(Block::floats("threshold", &[], &[1.0]));
         blocks.push(Block::int32("k", 1));
         config["k"] = json!(1);
         config["norm_init_scale"] = json!(1.0);
     }
     write_files(dir, &[(WEIGHTS, &serialize(&blocks)?), (CONFIG, format!("{config:#}").as_bytes())])
+}
+
+/// The scale of each model under which every feature's threshold, times its code norm, is 1: least squares.
+fn common_threshold(spec: &Spec, weights: &Weights) -> Result<Vec<f32>> {
+    let (layers, d) = (spec.outputs.len(), spec.d_out);
+    let rows: Vec<Vec<f64>> = weights
+        .decoder
+        .chunks_exact(layers * d)
+        .zip(&weights.threshold)
+        .map(|(row, threshold)| row.chunks_exact(d).map(|part| f64::from(threshold * norm(part))).collect())
+        .collect();
+    let live = |row: &&Vec<f64>| row.iter().sum::<f64>().is_finite() && row.iter().sum::<f64>() > 0.0;
+    let (mut system, mut right) = (vec![vec![0.0f64; layers]; layers], vec![0.0f64; layers]);
+    for row in rows.iter().filter(live) {
+        for (line, a) in row.iter().enumerate() {
+            right[line] += a;
+            system[line].iter_mut().zip(row).for_each(|(cell, b)| *cell += a * b);
+        }
+    }
+    // Where decoder norms are alike in all models, many scales do: a whisper of ridge takes the smallest.
+    let ridge = 1e-9 * (0..layers).map(|line| system[line][line]).sum::<f64>();
+    (0..layers).for_each(|line| system[line][line] += ridge);
+    let scales = solve(system, right);
+    let off = |row: &Vec<f64>| (row.iter().zip(&scales).map(|(a, scale)| a * scale).sum::<f64>() - 1.0).abs();
+    let worst = rows.iter().filter(live).map(off).fold(0.0, f64::max);
+    if worst < 1e-4 && scales.iter().all(|scale| *scale > 0.0) {
+        return Ok(scales.into_iter().map(|scale| scale as f32).collect());
+    }
+    Err(Error::request("this dictionary has a threshold per feature, and the crosscoder format one for all")
+        .hint("write it with --to deltascope"))
+}
+
+/// Gaussian elimination of a positive definite system.
+fn solve(mut system: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
+    let size = right.len();
+    for pivot in 0..size {
+        for line in 0..size {
+            if line != pivot {
+                let factor = system[line][pivot] / system[pivot][pivot];
+                let above = system[pivot].clone();
+                system[line].iter_mut().zip(&above).for_each(|(cell, above)| *cell -= factor * above);
+                right[line] -= factor * right[pivot];
+            }
+        }
+    }
+    (0..size).map(|line| right[line] / system[line][line]).collect()
 }

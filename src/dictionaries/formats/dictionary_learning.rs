@@ -4,7 +4,7 @@ use super::super::dictionary::Dictionary;
 use super::super::spec::{Activation, Kind};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
-use super::{count, decoder_norms, flag, read_json, rescale, single, subtract_from_input, text, transpose};
+use super::{count, flag, read_json, single, subtract_from_input, text, transpose};
 use crate::error::{At, Error, Result};
 use std::path::Path;
 
@@ -54,7 +54,6 @@ fn parse(
             weights.decoder_bias = tensors.take("decoder_bias", &[d])?;
             let bias = weights.decoder_bias.clone();
             subtract_from_input(&mut weights, &bias);
-            by_decoder_norm(&mut weights, features, d);
             Ok((Kind::Gated, Activation::Gated, weights))
         }
         "JumpReluAutoEncoder" => {
@@ -64,7 +63,6 @@ fn parse(
                 let bias = weights.decoder_bias.clone();
                 subtract_from_input(&mut weights, &bias);
             }
-            by_decoder_norm(&mut weights, features, d);
             Ok((Kind::Jumprelu, Activation::Threshold, weights))
         }
         "AutoEncoderTopK" | "BatchTopKSAE" => {
@@ -101,12 +99,6 @@ fn matrices(weights: &mut Weights, tensors: &mut Tensors, features: usize, d: us
     weights.decoder = tensors.take("W_dec", &[features, d])?;
     weights.decoder_bias = tensors.take("b_dec", &[d])?;
     Ok(())
-}
-
-/// These classes report features times the norm of their decoder.
-fn by_decoder_norm(weights: &mut Weights, features: usize, d: usize) {
-    let norms = decoder_norms(&weights.decoder, features, d);
-    rescale(weights, &norms);
 }
 
 /// One threshold for all features where it was learned (BatchTopK), else the k largest.

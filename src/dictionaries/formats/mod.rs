@@ -194,16 +194,9 @@ fn subtract_from_input(weights: &mut Weights, bias: &[f32]) {
 fn rescale(weights: &mut Weights, factors: &[f32]) {
     let features = factors.len().max(1);
     let (width_in, width_out) = (weights.encoder.len() / features, weights.decoder.len() / features);
-    let gated = !weights.magnitude_scale.is_empty();
     for (feature, factor) in factors.iter().enumerate().filter(|(_, factor)| **factor > 0.0) {
         let decoder = &mut weights.decoder[feature * width_out..(feature + 1) * width_out];
         decoder.iter_mut().for_each(|value| *value /= factor);
-        if gated {
-            // The gate only asks for a sign, so the strength alone is scaled.
-            weights.magnitude_scale[feature] *= factor;
-            weights.magnitude_bias[feature] *= factor;
-            continue;
-        }
         let encoder = &mut weights.encoder[feature * width_in..(feature + 1) * width_in];
         encoder.iter_mut().for_each(|value| *value *= factor);
         weights.encoder_bias[feature] *= factor;
