@@ -19,6 +19,7 @@ mod check;
 mod check_calibration;
 mod check_model;
 mod check_dictionary;
+mod check_model;
 mod check_objectives;
 mod check_planted;
 mod check_study;
