@@ -2,7 +2,9 @@
 //!
 //! To add another: write its file as any verb's, then add one line to [`CheckCommand`] and one to [`check`].
 
-use super::{Context, check_calibration, check_dictionary, check_model, check_objectives, check_planted, check_study};
+use super::{
+    Context, check_calibration, check_dictionary, check_model, check_objectives, check_planted, check_study,
+};
 use crate::error::Result;
 use clap::Subcommand;
 

@@ -17,8 +17,8 @@
 mod capture;
 mod check;
 mod check_calibration;
-mod check_model;
 mod check_dictionary;
+mod check_model;
 mod check_model;
 mod check_objectives;
 mod check_planted;
