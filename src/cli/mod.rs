@@ -19,7 +19,6 @@ mod check;
 mod check_calibration;
 mod check_dictionary;
 mod check_model;
-mod check_model;
 mod check_objectives;
 mod check_planted;
 mod check_study;
