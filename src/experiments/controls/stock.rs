@@ -47,9 +47,8 @@ pub(super) struct CellUse {
 /// Buffers of [`Stock::footprint`], kept between calls by a thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    delta: Vec<f32>,
-    touched: Vec<bool>,
-    tokens: Vec<u32>,
+    /// Token, place in the set, and code of everything that fires.
+    fired: Vec<(u32, u32, f64)>,
 }
 
 impl Stock {
@@ -65,52 +64,48 @@ impl Stock {
     }
 
     /// What `set` does per cell, when the delta of feature `j` is `deltas[j]`.
+    ///
+    /// `‖c + Σ f_j d_j‖² = ‖c‖² + 2 Σ f_j ⟨c, d_j⟩ + Σ f_i f_j ⟨d_i, d_j⟩`: with the inner products at
+    /// hand, a token costs the square of the few features that fire there, not the width of the model.
     pub(super) fn footprint(
         &self,
         set: &[u32],
         deltas: &[FeatureDelta],
         scratch: &mut Scratch,
     ) -> Vec<CellUse> {
-        let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
-        let mut constant = vec![0.0f32; width];
-        scratch.delta.resize(self.cell_of_token.len() * width, 0.0);
-        scratch.touched.resize(self.cell_of_token.len(), false);
-        for feature in set {
-            let Some(delta) = deltas.get(*feature as usize) else { continue };
-            constant.iter_mut().zip(&delta.constant).for_each(|(sum, x)| *sum += x);
+        let delta_of = |feature: &u32| deltas.get(*feature as usize);
+        let slopes: Vec<&[f32]> =
+            set.iter().map(|feature| delta_of(feature).map_or(&[][..], |delta| &delta.slope)).collect();
+        let constant = sum_of(set.iter().filter_map(delta_of).map(|delta| delta.constant.as_slice()));
+        let everywhere = dot(&constant, &constant);
+        let with_constant: Vec<f64> = slopes.iter().map(|slope| dot(&constant, slope)).collect();
+        let products: Vec<f64> = slopes.iter().flat_map(|a| slopes.iter().map(|b| dot(a, b))).collect();
+        scratch.fired.clear();
+        for (place, feature) in set.iter().enumerate().filter(|(place, _)| !slopes[*place].is_empty()) {
             let firing = self.firing.get(*feature as usize).map_or(&[][..], Vec::as_slice);
-            if delta.slope.is_empty() {
-                continue;
-            }
-            for (token, code) in firing {
-                let token_index = *token as usize;
-                if let Some(row) = scratch.delta.get_mut(token_index * width..(token_index + 1) * width) {
-                    row.iter_mut().zip(&delta.slope).for_each(|(sum, x)| *sum += code * x);
-                    if !std::mem::replace(&mut scratch.touched[token_index], true) {
-                        scratch.tokens.push(*token);
-                    }
-                }
-            }
+            scratch.fired.extend(firing.iter().map(|(token, code)| (*token, place as u32, f64::from(*code))));
         }
-        let everywhere: f64 = constant.iter().map(|x| f64::from(*x).powi(2)).sum();
+        scratch.fired.sort_unstable_by_key(|(token, place, _)| (*token, *place));
+
         let sizes = self.sizes();
         let mut sums: Vec<(f64, f64)> = sizes
             .iter()
             .map(|size| if everywhere > 0.0 { (*size as f64, *size as f64 * everywhere) } else { (0.0, 0.0) })
             .collect();
-        scratch.tokens.sort_unstable();
-        for token in scratch.tokens.drain(..) {
-            let token = token as usize;
-            let row = &mut scratch.delta[token * width..(token + 1) * width];
-            let squared: f64 = row.iter().zip(&constant).map(|(x, c)| f64::from(x + c).powi(2)).sum();
-            row.fill(0.0);
-            scratch.touched[token] = false;
-            if let Some((acted, energy)) = self.cell_of_token.get(token).and_then(|cell| sums.get_mut(*cell))
-            {
-                if everywhere == 0.0 && squared > 0.0 {
+        for at_token in scratch.fired.chunk_by(|a, b| a.0 == b.0) {
+            let mut beyond = 0.0;
+            for (_, i, f_i) in at_token {
+                beyond += 2.0 * f_i * with_constant[*i as usize];
+                for (_, j, f_j) in at_token {
+                    beyond += f_i * f_j * products[*i as usize * slopes.len() + *j as usize];
+                }
+            }
+            let cell = at_token.first().and_then(|(token, _, _)| self.cell_of_token.get(*token as usize));
+            if let Some((acted, energy)) = cell.and_then(|cell| sums.get_mut(*cell)) {
+                if everywhere == 0.0 && beyond > 0.0 {
                     *acted += 1.0;
                 }
-                *energy += squared - everywhere;
+                *energy += beyond;
             }
         }
         let mean = |sum: f64, size: usize| if size == 0 { 0.0 } else { sum / size as f64 };
@@ -119,6 +114,20 @@ impl Stock {
             .map(|((acted, energy), size)| CellUse { rate: mean(acted, size), energy: mean(energy, size) })
             .collect()
     }
+}
+
+fn dot(a: &[f32], b: &[f32]) -> f64 {
+    a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum()
+}
+
+/// The sum of vectors of one width; an empty one stands for zero.
+fn sum_of<'a>(vectors: impl Iterator<Item = &'a [f32]>) -> Vec<f32> {
+    let mut sum: Vec<f32> = Vec::new();
+    for vector in vectors {
+        sum.resize(sum.len().max(vector.len()), 0.0);
+        sum.iter_mut().zip(vector).for_each(|(total, x)| *total += x);
+    }
+    sum
 }
 
 #[cfg(test)]
