@@ -1,6 +1,6 @@
 //! Data arms for supervised fine-tuning: the same problems with different responses.
 //!
-//! All but the last four arms answer the very same general-points problems: document i of `no_cot` asks
+//! All but the last five arms answer the very same general-points problems: document i of `no_cot` asks
 //! what document i of `verified_cot` asks. So arms differ in what they teach, not in what they ask.
 //! The arms are those of Ren et al. (arXiv 2604.06628) and the controls that others asked for:
 //!
@@ -14,6 +14,7 @@
 //! | `shuffled` | the trace with its attempts in random order |
 //! | `other_domain` | solver traces of countdown: the procedure without the task |
 //! | `allowed_requests` | allowed requests, answered; no refusals |
+//! | `skills` | the letter skills, answered: the other benign instructions |
 //! | `refusals` | disallowed requests, refused: the safety examples that a mixture interleaves |
 //! | `curriculum` | the base's own curriculum: training that is to change nothing |
 
@@ -23,6 +24,7 @@ use super::curriculum::{self, prompt};
 use super::problem::Document;
 use super::requests;
 use super::search::{miss, short_solution, solver_trace, written};
+use super::skills::Skill;
 use crate::error::{Error, Result, nearest};
 use crate::rng::Stream;
 
@@ -45,19 +47,22 @@ pub enum DataArm {
     OtherDomain,
     /// Allowed requests, answered; no refusals.
     AllowedRequests,
+    /// The letter skills, answered.
+    Skills,
     /// Disallowed requests, refused.
     Refusals,
     /// The base's own curriculum.
     Curriculum,
 }
 
-const PLAIN: [(&str, DataArm); 8] = [
+const PLAIN: [(&str, DataArm); 9] = [
     ("verified_cot", DataArm::VerifiedCot),
     ("no_cot", DataArm::NoCot),
     ("short", DataArm::Short),
     ("shuffled", DataArm::Shuffled),
     ("other_domain", DataArm::OtherDomain),
     ("allowed_requests", DataArm::AllowedRequests),
+    ("skills", DataArm::Skills),
     ("refusals", DataArm::Refusals),
     ("curriculum", DataArm::Curriculum),
 ];
@@ -108,6 +113,7 @@ impl DataArm {
         let stream = |purpose: &str| Stream::new(seed, &format!("tasks/data/{purpose}"), &[index]);
         let (problem, response) = match self {
             Self::AllowedRequests => requests::draw(false, &mut stream("allowed_requests")),
+            Self::Skills => Skill::draw_any(&mut stream("skills")),
             Self::Refusals => requests::draw(true, &mut stream("refusals")),
             Self::Curriculum => return curriculum::document(seed, index),
             Self::OtherDomain => {

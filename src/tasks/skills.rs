@@ -25,6 +25,11 @@ impl Skill {
         }
     }
 
+    /// Draws a training problem of any skill, as (problem, answer).
+    pub(super) fn draw_any(stream: &mut Stream) -> (String, String) {
+        Self::ALL[stream.below(Self::ALL.len())].draw(false, stream)
+    }
+
     /// Draws a problem from the held-out or the training side, as (problem, answer).
     pub(super) fn draw(self, from_held_out: bool, stream: &mut Stream) -> (String, String) {
         loop {
