@@ -121,7 +121,7 @@ fn loss_and_every_gradient_match_transformers() -> Result<()> {
     for family in FAMILIES {
         let (model, golden) = (load(family)?, golden(family)?);
         let row = ids(&golden["input_ids"])?[0].clone();
-        let batch = TokenBatch::new(&[row.clone()])?;
+        let batch = TokenBatch::new(std::slice::from_ref(&row))?;
         let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::On)?.unwrap();
         let at: Vec<(usize, usize)> = (0..row.len() - 1).map(|position| (0, position)).collect();
         let found = model.token_log_probabilities(&hidden, &at, &row[1..])?;
@@ -163,7 +163,7 @@ fn greedy_continuations_match_transformers_with_and_without_a_cache() -> Result<
         let prompts = [Prompt { tokens: prompt.to_vec(), key: 0 }];
         let drawn = sample_model(&model, &prompts, &settings, &Observer::silent())?;
         assert_eq!(drawn[0].tokens, expected, "{family}");
-        let batch = TokenBatch::new(&[whole.clone()])?;
+        let batch = TokenBatch::new(std::slice::from_ref(&whole))?;
         let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::Off)?.unwrap();
         let logits = model.logits(&hidden)?;
         for position in prompt.len() - 1..whole.len() - 1 {

@@ -49,19 +49,17 @@ fn kill_when(folder: &Path, out: &str, ready: impl Fn(&Path) -> bool) -> bool {
         .spawn()
         .unwrap();
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(300) {
-        if ready(&folder.join(out)) {
-            child.kill().unwrap();
-            child.wait().unwrap();
-            return true;
-        }
-        if child.try_wait().unwrap().is_some() {
-            return false;
-        }
+    let in_time = || started.elapsed() < Duration::from_secs(300);
+    let mut ended = false;
+    while in_time() && !ended && !ready(&folder.join(out)) {
         std::thread::sleep(Duration::from_millis(2));
+        ended = child.try_wait().unwrap().is_some();
     }
+    // Killing what has ended is no error.
     child.kill().unwrap();
-    panic!("the run did not end");
+    child.wait().unwrap();
+    assert!(in_time(), "the run did not end");
+    !ended
 }
 
 fn holds(out: &Path, prefix: &str) -> bool {

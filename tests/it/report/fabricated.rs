@@ -138,7 +138,7 @@ fn training() -> Vec<Value> {
                 "gradient_norm": 0.4 + noise(&mut stream, 0.2).abs(),
                 "entropy": 0.8 - 0.3 * done + noise(&mut stream, 0.05),
                 "response_length": 20.0 + 13.0 * (1.0 - (-8.0 * done).exp()) + noise(&mut stream, 1.0),
-                "truncated": 0.1, "learning_rate": 3e-4, "tokens_trained": 600 * step, "tokens_sampled": 0,
+                "truncated": 0.1, "learning_rate": 3e-4, "tokens_trained": 600 * step, "tokens_sampled": 0, "flops": 2.9e9 * step as f64,
             }));
         }
     }
