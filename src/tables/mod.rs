@@ -1,7 +1,7 @@
 //! Parquet tables with documented columns.
 //!
 //! A table's columns, their types and their meaning stand in one place, [`catalogue`]. Rows are plain
-//! structs that derive `Serialize` and `Deserialize`; [`write`] and [`read`] move them to and from
+//! structs that derive `Serialize` and `Deserialize`; [`write()`] and [`read()`] move them to and from
 //! Parquet and refuse a row whose fields are not the catalogue's. Fields that exist once per variant
 //! (`norm_base`, `norm_sft`, …) are a flattened `BTreeMap` whose keys start with a documented prefix.
 //!
