@@ -239,8 +239,7 @@ fn carriers(
         let writer = prepared.writer(selection, set, prepared.hypothesis.dose)?;
         conditions.push(Condition::edited(format!("size {size}"), writer));
     }
-    let mut bar = selection.observer.bar("sizes of the set", 0, "tokens");
-    let measured = trial.measure(prepared.receiver, &conditions, &mut bar, selection.observer)?;
+    let measured = trial.measure(prepared.receiver, &conditions, "sizes of the set", selection.observer)?;
     let column = measured.endpoint(REFUSAL_LOG_ODDS).unwrap_or(0);
     let effects: Vec<f64> =
         (1..conditions.len()).map(|condition| sign * measured.effect(condition, column)).collect();

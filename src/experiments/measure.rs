@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::interventions::Tallies;
 use crate::model::{Finish, NextToken, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
-use crate::progress::Bar;
 use crate::progress::Observer;
 use crate::tasks::{Half, Problem, Suite};
 use std::collections::BTreeMap;
@@ -83,7 +82,8 @@ impl Trial<'_> {
     }
 
     /// Samples every problem under every condition in `receiver`. Equal problems and samples have equal random
-    /// numbers under all conditions. The first condition should be the baseline.
+    /// numbers under all conditions. The first condition should be the baseline. `label` names the work in the
+    /// progress display.
     ///
     /// # Errors
     /// If a forward pass fails, or the observer asks to stop.
@@ -91,10 +91,12 @@ impl Trial<'_> {
         &self,
         receiver: usize,
         conditions: &[Condition],
-        bar: &mut Bar,
+        label: &str,
         observer: &Observer,
     ) -> Result<Measured> {
         let problems = self.problems();
+        let total = conditions.len() * problems.len() * self.settings.samples;
+        let mut bar = observer.bar(label, total as u64, "completions");
         let conditions: Arc<[Condition]> = conditions.into();
         let rows = conditions.len() * self.settings.samples;
         let mut measured = self.empty(&problems, conditions.len())?;
@@ -104,7 +106,7 @@ impl Trial<'_> {
             let (mut sampled, odds) =
                 self.sample_chunk(receiver, &conditions, first, chunk, &mut measured, observer)?;
             log_odds.extend(odds);
-            bar.advance(sampled.iter().map(|completion| completion.tokens.len() as u64).sum());
+            bar.advance(sampled.len() as u64);
             measured.completions.append(&mut sampled);
         }
         measured.completions.sort_by_key(|sampled| (sampled.condition, sampled.problem, sampled.sample));

@@ -181,9 +181,7 @@ fn sample(
     tables: &mut ExperimentTables,
 ) -> Result<Measured> {
     let trial = Trial { limit, ..selection.trial(suite, Half::Measure) };
-    let total = conditions.len() * trial.problems().len() * selection.settings.samples;
-    let mut bar = selection.observer.bar(label, total as u64, "completions");
-    let measured = trial.measure(receiver, conditions, &mut bar, selection.observer)?;
+    let measured = trial.measure(receiver, conditions, label, selection.observer)?;
     tables.conditioned_tokens += measured.tokens;
     Ok(measured)
 }

@@ -35,8 +35,8 @@ impl Texts {
     /// # Errors
     /// If a forward pass fails, or the observer asks to stop.
     pub(super) fn of(trial: &Trial<'_>, variant: usize, observer: &Observer) -> Result<Self> {
-        let mut bar = observer.bar("texts of the selection half", 0, "tokens");
-        let measured = trial.measure(variant, &[Condition::baseline()], &mut bar, observer)?;
+        let label = "texts of the selection half";
+        let measured = trial.measure(variant, &[Condition::baseline()], label, observer)?;
         Self::read(trial, variant, &measured)
     }
 

@@ -7,5 +7,6 @@ mod interruption;
 mod invariance;
 mod mutation;
 mod objectives;
+mod peer;
 mod report;
 mod tasks;
