@@ -5,7 +5,7 @@
 
 use super::models::{self, ModelSource};
 use crate::error::{At, Error, Result, io};
-use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow};
+use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN};
 use crate::study::config::{self, BASE, Checkpoint, Gate, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
@@ -91,7 +91,7 @@ impl Evaluation {
             evaluations: evaluation::summarise(&self.variant, step, &outcomes),
             outcomes: outcomes
                 .iter()
-                .map(|outcome| OutcomeRow::new(&self.variant, step, "", outcome))
+                .map(|outcome| OutcomeRow::new(&self.variant, step, PLAIN, outcome))
                 .collect(),
         };
         let text = serde_json::to_vec(&evaluated)
