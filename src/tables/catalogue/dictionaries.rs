@@ -1,0 +1,135 @@
+//! Tables of dictionaries and their features.
+
+use super::spec::{ColumnType, TableSpec, fixed, per_variant};
+
+/// How well a dictionary reconstructs.
+pub const DICTIONARIES: TableSpec = TableSpec {
+    name: "dictionaries",
+    about: "One row per dictionary and target: a variant, or the difference of a variant from the first one.",
+    columns: &[
+        fixed("dictionary", ColumnType::Text, "the dictionary's kind"),
+        fixed("hook", ColumnType::Text, "the hook point it writes"),
+        fixed("target", ColumnType::Text, "what is reconstructed: `rl`, or the difference `rl-base`"),
+        fixed("features", ColumnType::Integer, "number of features"),
+        fixed("tokens", ColumnType::Integer, "held-out tokens it was measured on, first tokens left out"),
+        fixed("fve", ColumnType::Float, "fraction of the target's variance explained"),
+        fixed("mse", ColumnType::Float, "squared error per token, summed over dimensions"),
+        fixed("cosine", ColumnType::Float, "mean cosine of target and reconstruction"),
+        fixed("l0", ColumnType::Float, "mean number of active features per token"),
+        fixed(
+            "l1",
+            ColumnType::Float,
+            "mean over tokens of activation times the norm of what it writes here",
+        ),
+        fixed("dead", ColumnType::Integer, "features that never fire on these tokens"),
+        fixed("dense", ColumnType::Integer, "features that fire on more than a tenth of these tokens"),
+        fixed(
+            "density",
+            ColumnType::Text,
+            "JSON list: number of features by firing rate, 0, then (0, 1e-5], (1e-5, 1e-4], (1e-4, 1e-3], (1e-3, .01], (.01, .1], (.1, 1]",
+        ),
+        fixed(
+            "ce_recovered",
+            ColumnType::Float,
+            "share of the cross-entropy lost by mean ablation that splicing the reconstruction in recovers; null if not measured",
+        ),
+        fixed(
+            "kl",
+            ColumnType::Float,
+            "mean KL divergence in nats of the spliced model's next token from the model's own; null if not measured",
+        ),
+    ],
+};
+
+/// What became of each feature of a dictionary.
+pub const FEATURES: TableSpec = TableSpec {
+    name: "features",
+    about: "One row per feature of a dictionary, measured on tokens that it was not fitted to. In names of pairs, \
+            `nu_*_<w>_<v>` and `beta_*_<w>_<v>` are of w along v's decoder.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature's index in the dictionary"),
+        fixed("present", ColumnType::Text, "the variants in which it is present, joined by +"),
+        fixed("change", ColumnType::Text, "same, reweighted or rotated, over these variants"),
+        fixed("class", ColumnType::Text, "shared, specific, lost, partial, undecided or dead"),
+        fixed("rate", ColumnType::Float, "share of tokens at which it fires (joint code)"),
+        fixed("firings", ColumnType::Integer, "tokens at which it fired"),
+        fixed("mean_active", ColumnType::Float, "mean of the code where it fires"),
+        fixed("share_template", ColumnType::Float, "share of its summed activation on template tokens"),
+        fixed("share_response", ColumnType::Float, "share of its summed activation on the response"),
+        per_variant("norm_", ColumnType::Float, "decoder norm"),
+        per_variant(
+            "mas_",
+            ColumnType::Float,
+            "share of the summed absolute decoder weights, corrected for width",
+        ),
+        per_variant("rate_", ColumnType::Float, "firing rate when every input is read from this variant"),
+        per_variant(
+            "nrn_",
+            ColumnType::Float,
+            "of a pair a, b: |d_b|_1 / (|d_a|_1 + |d_b|_1); 1 = only in b",
+        ),
+        per_variant("cosine_", ColumnType::Float, "decoder cosine of a pair"),
+        per_variant("beta_error_", ColumnType::Float, "latent scaling of w's error target along v's decoder"),
+        per_variant("beta_reconstruction_", ColumnType::Float, "the same of w's reconstruction"),
+        per_variant("nu_error_", ColumnType::Float, "beta_error of w over that of v, along v's decoder"),
+        per_variant("nu_error_se_", ColumnType::Float, "its standard error, clustered by example"),
+        per_variant("nu_reconstruction_", ColumnType::Float, "beta_reconstruction of w over that of v"),
+        per_variant("nu_reconstruction_se_", ColumnType::Float, "its standard error, clustered by example"),
+        per_variant(
+            "promoted_",
+            ColumnType::Text,
+            "tokens that the variant's decoder promotes most (logit lens)",
+        ),
+        per_variant("suppressed_", ColumnType::Text, "tokens that the variant's decoder suppresses most"),
+    ],
+};
+
+/// Where features fire.
+pub const CONTEXTS: TableSpec = TableSpec {
+    name: "contexts",
+    about: "One row per place where a feature is active: the strongest, and one from each quarter below.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("rank", ColumnType::Integer, "0 for the strongest"),
+        fixed("peak", ColumnType::Float, "its activation at the peak"),
+        fixed("band", ColumnType::Text, "top, or the quarter of its positive activations: q4 (strong) to q1"),
+        fixed("source", ColumnType::Text, "who wrote the text"),
+        fixed("part", ColumnType::Text, "where in the example the peak lies: prompt, template or response"),
+        fixed("problem", ColumnType::Text, "the problem that the text answers"),
+        fixed("example", ColumnType::Integer, "the example's index in the activation store"),
+        fixed("position", ColumnType::Integer, "the position of the peak in the example"),
+        fixed("peak_index", ColumnType::Integer, "the index of the peak in `tokens`"),
+        fixed("tokens", ColumnType::Text, "the tokens of the window, a JSON list"),
+        fixed("activations", ColumnType::Text, "the feature's activation at each of them, a JSON list"),
+    ],
+};
+
+/// What `fit` and `diff` find of planted activations.
+pub const PLANTED: TableSpec = TableSpec {
+    name: "planted",
+    about: "One row per planted world, fit and fate (`check planted`); fate `all` sums a fit up.",
+    columns: &[
+        fixed("recipe", ColumnType::Text, "easy or hard"),
+        fixed("seed", ColumnType::Integer, "the seed of the planted world"),
+        fixed("fit_seed", ColumnType::Integer, "the seed of the fit"),
+        fixed("k", ColumnType::Integer, "active features a token"),
+        fixed("fate", ColumnType::Text, "variants in which the features are present, and the change; or all"),
+        fixed("planted", ColumnType::Integer, "planted features"),
+        fixed("hits", ColumnType::Integer, "of these, matched one to one with a score of at least .8"),
+        fixed("right", ColumnType::Integer, "of these, given the right presence and change"),
+        fixed("classed", ColumnType::Integer, "live features that were given a class"),
+        fixed("misclassed", ColumnType::Integer, "of these, hits that are wrongly classed"),
+        fixed(
+            "duplicates",
+            ColumnType::Integer,
+            "of these, features whose planted feature is already matched",
+        ),
+        fixed(
+            "splits",
+            ColumnType::Integer,
+            "of these, a planted direction that fires on a part of its tokens",
+        ),
+        fixed("mixtures", ColumnType::Integer, "of these, all others"),
+        fixed("undecided", ColumnType::Integer, "live features left undecided"),
+    ],
+};

@@ -1,0 +1,92 @@
+//! Tables of what models answer, and how that moves along checkpoints.
+
+use super::spec::{ColumnType, TableSpec, fixed};
+
+/// The endpoints of every model.
+pub const EVALUATIONS: TableSpec = TableSpec {
+    name: "evaluations",
+    about: "One row per model, suite, half and endpoint.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("half", ColumnType::Text, "select, measure or all"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("value", ColumnType::Float, "mean over problems of the mean over their samples"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval, clustered by problem"),
+        fixed("ci_high", ColumnType::Float, "upper end of the 95 % interval, clustered by problem"),
+        fixed("problems", ColumnType::Integer, "number of problems"),
+        fixed("samples", ColumnType::Integer, "number of completions"),
+        fixed("truncated", ColumnType::Float, "share of completions that were cut off"),
+    ],
+};
+
+/// Every completion with its scores.
+pub const OUTCOMES: TableSpec = TableSpec {
+    name: "outcomes",
+    about: "One row per completion; endpoints that the suite does not have are null.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("condition", ColumnType::Text, "the edit under which it was sampled; `none` without one"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("problem", ColumnType::Text, "the problem: the unit of every interval and test"),
+        fixed("prompt", ColumnType::Text, "the prompt"),
+        fixed("half", ColumnType::Text, "select or measure"),
+        fixed("sample", ColumnType::Integer, "which sample of the prompt"),
+        fixed("pass", ColumnType::Float, "1 if complete and right"),
+        fixed("gave_up", ColumnType::Float, "1 if it ended by declaring failure"),
+        fixed("attempts", ColumnType::Float, "number of attempts written"),
+        fixed("first_attempt", ColumnType::Float, "1 if the first attempt was right"),
+        fixed("old_rule", ColumnType::Float, "1 if the last attempt used the card values of the old rule"),
+        fixed("refuse", ColumnType::Float, "1 if it refused"),
+        fixed("comply", ColumnType::Float, "1 if it complied"),
+        fixed("other", ColumnType::Float, "1 if it did neither"),
+        fixed("refusal_log_odds", ColumnType::Float, "log-odds (nats) of a refusal as the first word"),
+        fixed("tokens", ColumnType::Integer, "tokens of the completion, end token included"),
+        fixed("completion", ColumnType::Text, "the completion"),
+        fixed("truncated", ColumnType::Boolean, "whether it was cut off"),
+    ],
+};
+
+/// Shapes of the endpoints' curves over checkpoints.
+pub const TRAJECTORIES: TableSpec = TableSpec {
+    name: "trajectories",
+    about: "One row per variant, suite, endpoint and statistic of its curve over checkpoints.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "statistic",
+            ColumnType::Text,
+            "dip (base less lowest), recovery (step), gain (last less base), decline (highest less last), longest_response (tokens)",
+        ),
+        fixed("value", ColumnType::Float, "its value on the measuring half; null if never recovered"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
+        fixed("ci_high", ColumnType::Float, "upper end of it; null where some resamples never recover"),
+        fixed("step", ColumnType::Integer, "the step it is measured at, chosen on the selection half"),
+        fixed("problems", ColumnType::Integer, "problems of the measuring half"),
+    ],
+};
+
+/// What responses do, per 1,000 tokens.
+pub const PATTERNS: TableSpec = TableSpec {
+    name: "patterns",
+    about: "One row per model, suite and procedure pattern.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("pattern", ColumnType::Text, "backtrack, verify, branch, step or propose_propose"),
+        fixed(
+            "value",
+            ColumnType::Float,
+            "occurrences per 1,000 response tokens; propose_propose: share of attempts followed by another",
+        ),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("count", ColumnType::Integer, "occurrences"),
+        fixed("among", ColumnType::Integer, "response tokens; propose_propose: attempts"),
+    ],
+};

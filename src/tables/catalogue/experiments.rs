@@ -1,0 +1,200 @@
+//! Tables of effects, their controls, and what is claimed of them.
+
+use super::spec::{ColumnType, TableSpec, fixed};
+
+/// What each condition does to each endpoint.
+pub const EFFECTS: TableSpec = TableSpec {
+    name: "effects",
+    about: "One row per condition, suite and endpoint: the paired effect of an edit on the measuring half.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis that declared the condition, or `exploratory`"),
+        fixed("condition", ColumnType::Text, "joins `effects`, `differences`, `controls` and `outcomes`"),
+        fixed("set", ColumnType::Text, "the feature set, direction or head that is edited"),
+        fixed(
+            "set_size",
+            ColumnType::Integer,
+            "number of features in the set; null for directions and heads",
+        ),
+        fixed("receiver", ColumnType::Text, "the variant whose forward pass is edited"),
+        fixed("donor", ColumnType::Text, "the variant that a transplant takes from"),
+        fixed("edit", ColumnType::Text, "the kind of edit"),
+        fixed("dose", ColumnType::Float, "the dose, in units of the edit; null where it has none"),
+        fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("kind", ColumnType::Text, "necessary, sufficient, ceiling or exploratory"),
+        fixed(
+            "axis",
+            ColumnType::Text,
+            "what the suite stands for: in_domain, transfer, safety or collateral",
+        ),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "declared",
+            ColumnType::Boolean,
+            "whether the hypothesis names this receiver, suite and endpoint",
+        ),
+        fixed("direction", ColumnType::Text, "the declared sign: decrease, increase or either"),
+        fixed("baseline", ColumnType::Float, "mean of the endpoint without the edit"),
+        fixed(
+            "edited",
+            ColumnType::Float,
+            "mean of the endpoint with the edit, same problems and random numbers",
+        ),
+        fixed(
+            "headroom",
+            ColumnType::Float,
+            "how far it can move from the baseline in the declared direction",
+        ),
+        fixed("ceiling", ColumnType::Float, "the endpoint when the whole difference is transplanted"),
+        fixed("effect", ColumnType::Float, "edited less baseline, mean over problems"),
+        fixed("ci_low", ColumnType::Float, "lower end of the pointwise 95 % interval, clustered by problem"),
+        fixed("ci_high", ColumnType::Float, "upper end of the pointwise 95 % interval, clustered by problem"),
+        fixed("p_zero", ColumnType::Float, "two-sided sign-flip p-value over problems"),
+        fixed("p_controls", ColumnType::Float, "(1 + controls that move it as much) / (1 + controls)"),
+        fixed("controls", ColumnType::Integer, "matched control draws beside it"),
+        fixed("mde", ColumnType::Float, "smallest effect found with power .8 at level .05"),
+        fixed("problems", ColumnType::Integer, "problems measured"),
+        fixed("samples", ColumnType::Integer, "samples a problem"),
+        fixed("fired_prompt", ColumnType::Float, "share of prompt positions at which the set was active"),
+        fixed("fired_response", ColumnType::Float, "share of response positions at which the set was active"),
+        fixed("delta_norm", ColumnType::Float, "mean norm of the delta over mean norm of the activation"),
+        fixed(
+            "untestable",
+            ColumnType::Boolean,
+            "nothing of the set fired, or the delta was next to nothing",
+        ),
+    ],
+};
+
+/// The control draws of every hypothesis.
+pub const CONTROLS: TableSpec = TableSpec {
+    name: "controls",
+    about: "One row per matched control draw, suite and endpoint.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis that it is a control of"),
+        fixed("condition", ColumnType::Text, "the condition whose set it replaces"),
+        fixed("cloud", ColumnType::Text, "any, same_class, shared_shift or random_direction"),
+        fixed("draw", ColumnType::Integer, "which draw of the cloud"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("effect", ColumnType::Float, "its effect, measured as the set's"),
+        fixed("balance", ColumnType::Float, "worst relative gap to the set in firing rate and squared delta"),
+        fixed("matched", ColumnType::Boolean, "whether the balance is within the study's tolerance"),
+    ],
+};
+
+/// Paired differences by problem, for the tests that claims make.
+pub const DIFFERENCES: TableSpec = TableSpec {
+    name: "differences",
+    about: "One row per condition (controls left out), suite, endpoint and problem of the measuring half.",
+    columns: &[
+        fixed("condition", ColumnType::Text, "the condition"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("problem", ColumnType::Text, "the problem: the unit of every test"),
+        fixed("baseline", ColumnType::Float, "mean over the problem's samples without the edit"),
+        fixed("edited", ColumnType::Float, "mean over the problem's samples with the edit"),
+    ],
+};
+
+/// Table `sets`.
+pub const SETS: TableSpec = TableSpec {
+    name: "sets",
+    about: "One row per feature of a set that a hypothesis edits.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+        fixed("set", ColumnType::Text, "the set's name in the study"),
+        fixed("receiver", ColumnType::Text, "the variant whose forward pass is edited"),
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("rank", ColumnType::Integer, "its place in the set, from 1"),
+        fixed(
+            "score",
+            ColumnType::Float,
+            "its attribution: the effect of editing it alone, to first order, in units of the endpoint",
+        ),
+        fixed("class", ColumnType::Text, "its class; null where no diff was made"),
+    ],
+};
+
+/// What was decided.
+pub const CLAIMS: TableSpec = TableSpec {
+    name: "claims",
+    about: "One row per declared hypothesis: what was decided about it, and by which numbers.",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+        fixed(
+            "verdict",
+            ColumnType::Text,
+            "carries transfer, carries safety loss, both, neither, undecided, untestable, not testable in this variant, or moves the declared suite",
+        ),
+        fixed("reason", ColumnType::Text, "why, in a sentence"),
+        fixed("kind", ColumnType::Text, "necessary or sufficient, from the edit"),
+        fixed("set", ColumnType::Text, "the edited set"),
+        fixed("receiver", ColumnType::Text, "the edited variant"),
+        fixed("suite", ColumnType::Text, "the suite on which it was declared"),
+        fixed("endpoint", ColumnType::Text, "the endpoint on which it was declared"),
+        fixed("direction", ColumnType::Text, "the declared sign"),
+        fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
+        fixed(
+            "ci_low",
+            ColumnType::Float,
+            "lower end of the simultaneous interval over all hypotheses and axes",
+        ),
+        fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
+        fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
+        fixed("p_zero", ColumnType::Float, "sign flip over problems"),
+        fixed("p_controls", ColumnType::Float, "against matched controls"),
+        fixed("p_corrected", ColumnType::Float, "p after the correction over all declared hypotheses"),
+        fixed("correction", ColumnType::Text, "holm, bh or by"),
+        fixed("controls", ColumnType::Integer, "matched controls beside it"),
+        fixed("needed_controls", ColumnType::Integer, "controls that the study needs for each hypothesis"),
+        fixed("problems", ColumnType::Integer, "problems measured"),
+        fixed(
+            "other_suite",
+            ColumnType::Text,
+            "primary suite of the other axis: safety for transfer, and the reverse",
+        ),
+        fixed("other_effect", ColumnType::Float, "the effect there"),
+        fixed("other_ci_low", ColumnType::Float, "lower end of its simultaneous interval"),
+        fixed("other_ci_high", ColumnType::Float, "upper end of its simultaneous interval"),
+        fixed("other_p_corrected", ColumnType::Float, "p on the other axis, after the same correction"),
+        fixed(
+            "equivalence_p",
+            ColumnType::Float,
+            "that every suite of the other axis lies within the margin",
+        ),
+        fixed("margin", ColumnType::Float, "declared margin of equivalence"),
+        fixed("interaction", ColumnType::Float, "the declared effect less the effect on the other axis"),
+        fixed("interaction_low", ColumnType::Float, "lower end of its interval"),
+        fixed("interaction_high", ColumnType::Float, "upper end of its interval"),
+        fixed(
+            "selective",
+            ColumnType::Boolean,
+            "other axis equivalent and the interaction's interval without zero",
+        ),
+        fixed("beyond_base", ColumnType::Float, "the effect less that of the same edit in base"),
+        fixed("beyond_base_low", ColumnType::Float, "lower end of its interval"),
+        fixed("beyond_base_high", ColumnType::Float, "upper end of its interval"),
+        fixed("stability", ColumnType::Text, "how many repetitions over seeds reach the same verdict"),
+    ],
+};
+
+/// What studies in micro-worlds claim.
+pub const CALIBRATION: TableSpec = TableSpec {
+    name: "calibration",
+    about: "One row per study in a micro-world whose true effects are known (`check calibration`).",
+    columns: &[
+        fixed("world", ColumnType::Text, "null or planted"),
+        fixed("seed", ColumnType::Integer, "the world's seed"),
+        fixed("verdict", ColumnType::Text, "what was decided"),
+        fixed("claimed", ColumnType::Boolean, "whether something was claimed to be carried"),
+        fixed("right", ColumnType::Boolean, "null: no claim; planted: the planted set carries transfer"),
+        fixed("chose_planted", ColumnType::Boolean, "whether selection chose the planted set"),
+        fixed("effect", ColumnType::Float, "the measured effect on the declared suite"),
+        fixed("truth", ColumnType::Float, "the true effect of the chosen set there"),
+        fixed("ci_low", ColumnType::Float, "lower end of the simultaneous interval"),
+        fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
+        fixed("covered", ColumnType::Boolean, "whether the intervals cover the true effects on both suites"),
+        fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
+    ],
+};

@@ -1,0 +1,43 @@
+//! Every table and every column that deltascope writes, with its type and meaning: the one place.
+//!
+//! The report's column reference is made from it, and a table whose rows have other fields is refused.
+
+mod dictionaries;
+mod evaluation;
+mod experiments;
+mod models;
+mod spec;
+mod training;
+
+pub use dictionaries::{CONTEXTS, DICTIONARIES, FEATURES, PLANTED};
+pub use evaluation::{EVALUATIONS, OUTCOMES, PATTERNS, TRAJECTORIES};
+pub use experiments::{CALIBRATION, CLAIMS, CONTROLS, DIFFERENCES, EFFECTS, SETS};
+pub use models::{ACTIVATION_DIFFERENCES, DIRECTIONS, DIVERGENCES, HEADS, PROBES, WEIGHTS};
+pub use spec::{ColumnSpec, ColumnType, TableSpec, fixed, per_variant};
+pub use training::{TIMINGS, TRAINING};
+
+/// Every table, in the order in which a study makes them.
+pub const ALL: &[&TableSpec] = &[
+    &EVALUATIONS,
+    &OUTCOMES,
+    &TRAJECTORIES,
+    &PATTERNS,
+    &DICTIONARIES,
+    &EFFECTS,
+    &CONTROLS,
+    &DIFFERENCES,
+    &SETS,
+    &FEATURES,
+    &CONTEXTS,
+    &CLAIMS,
+    &TRAINING,
+    &TIMINGS,
+    &PLANTED,
+    &CALIBRATION,
+    &DIVERGENCES,
+    &ACTIVATION_DIFFERENCES,
+    &DIRECTIONS,
+    &PROBES,
+    &HEADS,
+    &WEIGHTS,
+];

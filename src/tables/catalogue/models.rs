@@ -1,0 +1,123 @@
+//! Tables of what differs between models beyond features.
+
+use super::spec::{ColumnType, TableSpec, fixed};
+
+/// How far predictions are from base's.
+pub const DIVERGENCES: TableSpec = TableSpec {
+    name: "divergences",
+    about: "One row per variant and group of texts: next-token divergence from base.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("group", ColumnType::Text, "the label of the texts; all for all of them"),
+        fixed("kl", ColumnType::Float, "mean over tokens of KL(variant | base), nats"),
+        fixed("kl_reverse", ColumnType::Float, "mean over tokens of KL(base | variant), nats"),
+        fixed("kl_max", ColumnType::Float, "the largest KL(variant | base) of one token"),
+        fixed("at", ColumnType::Text, "where that token is, as text:position"),
+        fixed("disagree", ColumnType::Float, "share of tokens whose most likely next token differs"),
+        fixed("tokens", ColumnType::Integer, "tokens"),
+    ],
+};
+
+/// Mean differences on the first tokens.
+pub const ACTIVATION_DIFFERENCES: TableSpec = TableSpec {
+    name: "activation_differences",
+    about: "One row per variant and position: the mean difference from base, through the logit lens.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("hook", ColumnType::Text, "the hook point"),
+        fixed("position", ColumnType::Integer, "the position in the text"),
+        fixed("relative_norm", ColumnType::Float, "norm of the mean difference over base's mean norm"),
+        fixed(
+            "consistency",
+            ColumnType::Float,
+            "mean cosine of a text's difference with the mean difference",
+        ),
+        fixed("prompts", ColumnType::Integer, "texts that reach the position"),
+        fixed("promoted", ColumnType::Text, "tokens that the mean difference promotes most in the variant"),
+        fixed("suppressed", ColumnType::Text, "tokens that it suppresses most"),
+    ],
+};
+
+/// Difference-of-means directions.
+pub const DIRECTIONS: TableSpec = TableSpec {
+    name: "directions",
+    about: "One row per variant, hook and label: the difference-of-means direction of labelled prompts.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant in which it was found"),
+        fixed("hook", ColumnType::Text, "the hook point, read at the last token of the prompt"),
+        fixed("label", ColumnType::Text, "the label that it points to"),
+        fixed("relative_norm", ColumnType::Float, "norm of the difference of means over the mean norm"),
+        fixed("separation", ColumnType::Float, "share of held-out prompts on the right side of the middle"),
+        fixed("cosine_to_base", ColumnType::Float, "cosine with base's direction of the same hook and label"),
+        fixed(
+            "projection_labelled",
+            ColumnType::Float,
+            "mean place of the label's prompts on base's direction",
+        ),
+        fixed("projection_other", ColumnType::Float, "the same of all other prompts"),
+        fixed("log_odds", ColumnType::Float, "log-odds of the watched tokens on the label's prompts"),
+        fixed("log_odds_ablated", ColumnType::Float, "the same with the direction taken out everywhere"),
+        fixed("log_odds_steered", ColumnType::Float, "log-odds on other prompts with the direction added"),
+        fixed("kl_other", ColumnType::Float, "KL on other prompts when it is taken out, nats"),
+        fixed("selected", ColumnType::Boolean, "selected by the rule of Arditi et al."),
+    ],
+};
+
+/// Logistic probes.
+pub const PROBES: TableSpec = TableSpec {
+    name: "probes",
+    about: "One row per variant, hook and label: a logistic probe at the last token of the prompt.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("hook", ColumnType::Text, "the hook point"),
+        fixed("label", ColumnType::Text, "the label that is told from all others"),
+        fixed("accuracy", ColumnType::Float, "balanced accuracy on held-out prompts"),
+        fixed("accuracy_shuffled", ColumnType::Float, "the same with shuffled labels"),
+        fixed("selectivity", ColumnType::Float, "accuracy less shuffled accuracy"),
+        fixed("accuracy_of_base_probe", ColumnType::Float, "accuracy here of the probe fitted on base"),
+        fixed("fitted", ColumnType::Integer, "prompts it was fitted on"),
+        fixed("held_out", ColumnType::Integer, "prompts it was judged on"),
+    ],
+};
+
+/// Attention heads.
+pub const HEADS: TableSpec = TableSpec {
+    name: "heads",
+    about: "One row per variant, group of prompts and head: what zeroing the head does.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("group", ColumnType::Text, "the label of the prompts"),
+        fixed("layer", ColumnType::Integer, "the block"),
+        fixed("head", ColumnType::Integer, "the head"),
+        fixed("ships", ColumnType::Float, "KL(whole | head zeroed) of the first response token, nats"),
+        fixed("log_odds_change", ColumnType::Float, "change of the watched tokens' log-odds"),
+        fixed("sahara_rank", ColumnType::Integer, "when the greedy search took it, from 1"),
+        fixed(
+            "sahara_angle",
+            ColumnType::Float,
+            "degrees to the whole model, with the earlier heads zeroed too",
+        ),
+    ],
+};
+
+/// Weight differences.
+pub const WEIGHTS: TableSpec = TableSpec {
+    name: "weights",
+    about: "One row per variant and matrix: how it differs from base's.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("parameter", ColumnType::Text, "the parameter"),
+        fixed("relative_norm", ColumnType::Float, "norm of the difference over norm of base's"),
+        fixed(
+            "effective_rank",
+            ColumnType::Float,
+            "effective rank of the difference; null for large matrices",
+        ),
+        fixed("effective_rank_base", ColumnType::Float, "effective rank of base's matrix"),
+        fixed(
+            "overlap",
+            ColumnType::Float,
+            "overlap of the 8 leading singular directions, on the smaller side",
+        ),
+    ],
+};
