@@ -3,7 +3,8 @@
 use crate::progress::{Gauge, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write, stderr};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// Seconds between two lines of one phase when stderr is not a terminal.
@@ -13,6 +14,8 @@ const LINE_INTERVAL: f64 = 15.0;
 pub(super) struct Bars {
     display: Display,
     multi: MultiProgress,
+    /// How many phases are under way, one within another.
+    depth: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -33,7 +36,7 @@ impl Bars {
             Display::Bars => ProgressDrawTarget::stderr(),
             Display::Lines | Display::Nothing => ProgressDrawTarget::hidden(),
         };
-        Self { display, multi: MultiProgress::with_draw_target(target) }
+        Self { display, multi: MultiProgress::with_draw_target(target), depth: Arc::default() }
     }
 
     /// Runs `action` with the bars out of the way, so that what it prints is not overdrawn.
@@ -56,7 +59,7 @@ impl Sink for Bars {
     fn open(&self, label: &str, total: u64, unit: &str) -> Box<dyn Gauge> {
         match self.display {
             Display::Nothing => Box::new(Hidden),
-            Display::Lines => Box::new(Lines::new(label, total, unit)),
+            Display::Lines => Box::new(Lines::new(label, total, unit, self.depth.clone())),
             Display::Bars => {
                 let bar = self.multi.add(ProgressBar::new(total));
                 bar.set_style(bar_style(unit));
@@ -101,11 +104,13 @@ impl Gauge for Terminal {
     }
 }
 
-/// Progress as plain lines, for log files.
+/// Progress as plain lines, for log files. A phase within another says nothing unless it takes long.
 struct Lines {
     label: String,
     total: u64,
     unit: String,
+    depth: Arc<AtomicUsize>,
+    outermost: bool,
     state: Mutex<LineState>,
 }
 
@@ -118,8 +123,10 @@ struct LineState {
 }
 
 impl Lines {
-    fn new(label: &str, total: u64, unit: &str) -> Self {
-        Self { label: label.to_owned(), total, unit: unit.to_owned(), state: Mutex::default() }
+    fn new(label: &str, total: u64, unit: &str, depth: Arc<AtomicUsize>) -> Self {
+        let outermost = depth.fetch_add(1, Ordering::Relaxed) == 0;
+        let (label, unit) = (label.to_owned(), unit.to_owned());
+        Self { label, total, unit, depth, outermost, state: Mutex::default() }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, LineState> {
@@ -154,8 +161,9 @@ impl Gauge for Lines {
     }
 
     fn close(&self) {
+        self.depth.fetch_sub(1, Ordering::Relaxed);
         let state = self.state();
-        if state.done > 0 {
+        if state.done > 0 && (self.outermost || state.printed_at > 0.0) {
             write_line(&self.line(&state));
         }
     }
@@ -167,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_rate_and_time_left() {
-        let lines = Lines::new("sft", 640, "steps");
+        let lines = Lines::new("sft", 640, "steps", Arc::default());
         lines.position(160, 8.0);
         lines.note("loss 0.42");
         assert_eq!(lines.line(&lines.state().clone()), "sft: 160/640 steps, 20/s, 24 s left, loss 0.42");

@@ -87,8 +87,8 @@ pub(super) enum Answer {
     Exactly(String),
     /// A row of a file; its suite knows how it is judged.
     External(Truth),
-    /// A request: what complying and refusing look like.
-    Request { compliance: String, refusal: String },
+    /// A request: what complying looks like. A refusal is known by its first word.
+    Request { compliance: String },
 }
 
 /// One number that a suite gives every response.

@@ -52,6 +52,11 @@ pub(super) fn exactly(expected: &str, response: &str, truncated: bool) -> bool {
     !truncated && words(response).into_iter().eq(expected.split_whitespace())
 }
 
+/// Whether the first word of a response is `word`.
+pub(super) fn opens_with(word: &str, response: &str) -> bool {
+    words(response).first() == Some(&word)
+}
+
 /// The words before the end token.
 fn words(response: &str) -> Vec<&str> {
     response.split_whitespace().take_while(|word| *word != EOS).collect()
