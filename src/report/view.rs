@@ -76,7 +76,7 @@ impl Tone {
 }
 
 /// Texts longer than this are set on several lines.
-const LONG: usize = 34;
+const LONG: usize = 26;
 
 /// A table as shown, with a caption. Shown inline by a notebook.
 #[derive(Clone, Debug)]

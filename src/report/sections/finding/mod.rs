@@ -17,7 +17,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
         let words =
             "No claim is made: the study declares no hypothesis, or the stage that decides has not run.";
         let mut blocks = vec![Block::Paragraph(words.to_owned())];
-        blocks.extend(changes::paragraphs(data));
+        blocks.extend(changes::sheet(data).map(Block::Table));
         return Section::new(id, title, blocks);
     }
     let mut blocks = vec![Block::Paragraph(summary(&data.claims))];
@@ -27,7 +27,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
         words: claim::sentences(data, claim),
     }));
     blocks.push(Block::Table(sheet::sheet(data)));
-    blocks.extend(changes::paragraphs(data));
+    blocks.extend(changes::sheet(data).map(Block::Table));
     Section::new(id, title, blocks)
 }
 
