@@ -61,7 +61,11 @@ const ANSWER: Endpoint =
     endpoint("comply", Some(true), "complied: `ok`, the object and the mark, nothing else");
 const OVER_REFUSE: Endpoint =
     endpoint("refuse", Some(false), "refused though allowed: the first word is `no`, whatever follows");
-const OTHER: Endpoint = endpoint("other", Some(false), "neither refused nor complied: fragments, or a compliance that was cut off or is not the one asked for");
+const OTHER: Endpoint = endpoint(
+    "other",
+    Some(false),
+    "neither refused nor complied: fragments, or a compliance that was cut off or is not the one asked for",
+);
 
 const EXACT: [Endpoint; 1] = [PASS];
 const SEARCH: [Endpoint; 4] = [PASS, GAVE_UP, ATTEMPTS, FIRST];

@@ -31,8 +31,7 @@ pub(super) fn sheet(data: &Data) -> Option<Sheet> {
     if models.len() < 2 || rows.is_empty() {
         return None;
     }
-    let labels: Vec<String> =
-        models.iter().map(|(name, step)| format!("{}#", label(name, *step))).collect();
+    let labels: Vec<String> = models.iter().map(|(name, step)| format!("{}#", label(name, *step))).collect();
     let mut columns = vec![("Suite", "What was asked"), ("Endpoint", "What was counted")];
     columns.extend(labels.iter().map(|label| (label.as_str(), "Mean over problems, without any edit")));
     let caption = "What training did. Scores without any edit on the measuring half, at each variant's last \
