@@ -3,9 +3,9 @@
 use super::printer::Printer;
 use super::progress::Bars;
 use super::{logging, signals};
+use crate::compute::Compute;
 use crate::error::Result;
 use crate::progress::Observer;
-use candle_core::Device;
 use std::sync::Arc;
 
 /// Flags that mean the same for every verb.
@@ -21,9 +21,14 @@ pub(super) struct GlobalArguments {
     /// Log what is being done. `RUST_LOG` chooses in detail, as in `RUST_LOG=deltascope::training=debug`.
     #[arg(long, short, global = true)]
     verbose: bool,
-    /// Where to compute: `cpu` or `cuda:N`.
+    /// Where models compute: `cpu`, `cuda:N`, or `cpu-composed` (what a GPU computes, on the CPU: slow, for
+    /// checking).
     #[arg(long, global = true, default_value = "cpu", value_name = "DEVICE")]
     device: String,
+    /// Number format of matrix products: `f32`, or `bf16` on a GPU (`f16` for checking). Weights, norms,
+    /// softmax and loss stay f32.
+    #[arg(long, global = true, default_value = "f32", value_name = "FORMAT")]
+    dtype: String,
 }
 
 /// Handed to every verb.
@@ -33,6 +38,7 @@ pub(crate) struct Context {
     /// Receives progress and knows whether a signal asked to stop. Pass it to the library.
     pub(crate) observer: Observer,
     device: String,
+    dtype: String,
 }
 
 impl Context {
@@ -42,14 +48,14 @@ impl Context {
         let observer = Observer::new(bars.clone());
         signals::listen(&observer, &bars);
         let printer = Printer::new(arguments.json, bars);
-        Self { printer, observer, device: arguments.device }
+        Self { printer, observer, device: arguments.device, dtype: arguments.dtype }
     }
 
-    /// The device of `--device`.
+    /// The device of `--device`, with the number format of `--dtype`.
     ///
     /// # Errors
-    /// If the name is unknown or the device cannot be opened.
-    pub(crate) fn device(&self) -> Result<Device> {
-        crate::compute::device(&self.device)
+    /// If a name is unknown, the two do not go together, or the device cannot be opened.
+    pub(crate) fn device(&self) -> Result<Compute> {
+        Compute::named(&self.device, &self.dtype)
     }
 }

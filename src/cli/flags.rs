@@ -1,8 +1,8 @@
 //! Flags that several verbs share and that mean the same in each.
 
+use crate::compute::Compute;
 use crate::error::Result;
 use crate::study::{self, RunPlace, Study, overrides};
-use candle_core::Device;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ impl StudyFlags {
     }
 
     /// Where its results live.
-    pub(crate) fn place(&self, study: &Study, device: Device) -> RunPlace {
+    pub(crate) fn place(&self, study: &Study, device: Compute) -> RunPlace {
         let out = self.out.clone().unwrap_or_else(|| study::default_out(study));
         RunPlace { out, store: self.store.clone(), device }
     }

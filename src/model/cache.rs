@@ -1,22 +1,22 @@
 //! The keys and values of tokens already seen, so that only new tokens are computed.
 
 use crate::error::{Error, Result};
-use crate::ops::attention::Memory;
+use crate::ops::attention::LayerMemory;
 
 /// Per layer and row, keys and values. Rows may have different lengths.
 ///
 /// A pass that stops early or starts late fills only the layers that it runs. Clones share nothing.
 #[derive(Clone)]
 pub struct KvCache {
-    pub(super) layers: Vec<Vec<Memory>>,
+    pub(super) layers: Vec<LayerMemory>,
     /// Tokens of each row in the passes so far.
     seen: Vec<usize>,
 }
 
 impl KvCache {
-    /// Empty rows for `layers` layers with `width` numbers a token.
-    pub(super) fn new(layers: usize, rows: usize, width: usize) -> Self {
-        Self { layers: vec![vec![Memory::new(width); rows]; layers], seen: vec![0; rows] }
+    /// `rows` rows, each layer with this memory of them, which holds no token yet.
+    pub(super) fn new(layers: usize, rows: usize, empty: LayerMemory) -> Self {
+        Self { layers: vec![empty; layers], seen: vec![0; rows] }
     }
 
     /// The number of rows.
@@ -44,18 +44,6 @@ impl KvCache {
             return Err(Error::work(format!("cache: expected a row below {count}, found {row}")));
         }
         self.seen = rows.iter().map(|row| self.seen[*row]).collect();
-        let mut uses = vec![0usize; count];
-        rows.iter().for_each(|row| uses[*row] += 1);
-        for layer in &mut self.layers {
-            let mut left = uses.clone();
-            let mut held: Vec<Option<Memory>> = layer.drain(..).map(Some).collect();
-            for row in rows {
-                left[*row] -= 1;
-                // The last use moves the row; earlier ones copy it.
-                let memory = if left[*row] == 0 { held[*row].take() } else { held[*row].clone() };
-                layer.extend(memory);
-            }
-        }
-        Ok(())
+        self.layers.iter_mut().try_for_each(|layer| layer.select(rows))
     }
 }

@@ -62,10 +62,7 @@ pub fn check(model: &Model, tokens: &TokenFile) -> Result<Vec<Finding>> {
     let mut findings =
         vec![Finding::holds("logits are finite", numbers(&plain)?.iter().all(|x| x.is_finite()))];
     findings.push(pattern_sums(model, batch)?);
-    findings.push(Finding::holds(
-        "cached passes equal one pass, bit for bit",
-        cached_equals(model, batch, &plain)?,
-    ));
+    findings.push(cached_equals(model, batch, &plain)?);
     findings.extend(identity_hooks(model, batch, &plain)?);
     model.parameters().zero_gradients();
     loss(model, batch)?.backward()?;
@@ -214,25 +211,34 @@ fn pattern_sums(model: &Model, batch: &TokenBatch) -> Result<Finding> {
     Ok(Finding::within("attention rows sum to one", most, 1e-5))
 }
 
-fn cached_equals(model: &Model, batch: &TokenBatch, plain: &Tensor) -> Result<bool> {
+/// Bit for bit on the fused kernels; to the rounding of their format on the composed ones, whose matrix
+/// products add in an order that depends on the whole shape.
+fn cached_equals(model: &Model, batch: &TokenBatch, plain: &Tensor) -> Result<Finding> {
+    let (name, tolerance) = match model.compute().composed_format() {
+        None => ("cached passes equal one pass, bit for bit", 0.0),
+        Some(DType::F32) => ("cached passes equal one pass", 1e-4),
+        Some(_) => ("cached passes equal one pass, in a 16-bit format", 0.1),
+    };
     let mut cache = model.cache(batch.rows());
-    let mut same = true;
+    let mut most = 0f32;
     for position in 0..batch.width() {
         let next: Vec<Vec<u32>> = (0..batch.rows())
             .map(|row| batch.row(row).get(position).copied().into_iter().collect())
             .collect();
         let next = TokenBatch::new(&next)?;
         let hidden = model.forward(&next, Some(&mut cache), &mut Hooks::none(), Gradients::Off)?;
-        let Some(hidden) = hidden else { return Ok(false) };
+        let Some(hidden) = hidden else { return Ok(Finding::holds(name, false)) };
         let logits = model.logits(&hidden)?;
         for (row, length) in next.lengths().iter().enumerate() {
             if *length == 1 {
                 let ours = numbers(&logits.get(row)?.get(0)?)?;
-                same &= ours == numbers(&plain.get(row)?.get(position)?)?;
+                let whole = numbers(&plain.get(row)?.get(position)?)?;
+                let apart = ours.iter().zip(&whole).map(|(a, b)| (a - b).abs());
+                most = apart.fold(most, |most, x| if x > most || x.is_nan() { x } else { most });
             }
         }
     }
-    Ok(same)
+    Ok(Finding::within(name, most, tolerance))
 }
 
 fn identity_hooks(model: &Model, batch: &TokenBatch, plain: &Tensor) -> Result<Vec<Finding>> {

@@ -130,7 +130,7 @@ impl Hooks {
         !self.is_empty()
             && (self.captures.contains_key(&point)
                 || self.gradients.contains_key(&point)
-                || self.edits.iter().any(|(at, _, _)| *at == point))
+                || self.edits(point))
     }
 
     /// Whether the pass ends here.
@@ -138,15 +138,19 @@ impl Hooks {
         self.stop == Some(point)
     }
 
-    /// Runs the edits; `None` when there are none.
-    pub(super) fn run_edits(&mut self, site: &Site, value: &Tensor) -> Result<Option<Tensor>> {
-        let mut edited = None;
+    /// Whether an edit waits at `point`.
+    pub(super) fn edits(&self, point: HookPoint) -> bool {
+        self.edits.iter().any(|(at, _, _)| *at == point)
+    }
+
+    /// Runs the edits of the site on `value`, one after the other.
+    pub(super) fn run_edits(&mut self, site: &Site, value: Tensor) -> Result<Tensor> {
+        let mut before = value;
         for (point, edit, fired) in &mut self.edits {
             if *point != site.point {
                 continue;
             }
-            let before = edited.as_ref().unwrap_or(value);
-            let after = edit(site, before).map_err(|error| error.at(format!("edit at `{point}`")))?;
+            let after = edit(site, &before).map_err(|error| error.at(format!("edit at `{point}`")))?;
             if after.dims() != before.dims() {
                 return Err(Error::work(format!(
                     "edit at `{point}`: expected shape {:?}, found {:?}",
@@ -155,9 +159,9 @@ impl Hooks {
                 )));
             }
             *fired += 1;
-            edited = Some(after);
+            before = after;
         }
-        Ok(edited)
+        Ok(before)
     }
 
     /// Whether a capture waits at `point`.

@@ -44,12 +44,16 @@ pub use weights::save_tensors;
 
 pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
 
+use crate::compute::Compute;
 use crate::error::{Error, Result};
+use crate::ops::attention::{LayerMemory, Memory};
+use crate::ops::composed::{self, Composed};
+use crate::ops::fused::Fused;
+use crate::ops::kernels::Kernels;
 use crate::ops::layout::Layout;
 use crate::ops::likelihood::token_log_probabilities;
 use crate::ops::parameter::with_slice;
 use crate::ops::rope::Rotation;
-use crate::ops::tape::Tape;
 use build::{Decoder, Role, Source, build};
 use candle_core::{DType, Device, Tensor};
 use pass::{Halt, Pass};
@@ -66,7 +70,7 @@ pub struct Model {
 struct Inner {
     config: Config,
     decoder: Decoder,
-    device: Device,
+    compute: Compute,
     rotations: Mutex<Arc<Vec<Option<Rotation>>>>,
 }
 
@@ -75,8 +79,10 @@ impl Model {
     ///
     /// # Errors
     /// If the tensors cannot be made.
-    pub fn initialise(config: &Config, seed: u64, device: &Device) -> Result<Self> {
-        Self::from_source(config.clone(), &mut initialise::Initialiser::new(config, seed, device), device)
+    pub fn initialise(config: &Config, seed: u64, compute: impl Into<Compute>) -> Result<Self> {
+        let compute = compute.into();
+        let mut source = initialise::Initialiser::new(config, seed, compute.device());
+        Self::from_source(config.clone(), &mut source, compute)
     }
 
     /// Reads a Hugging Face model repository: `config.json`, `model.safetensors` or shards, and the
@@ -85,19 +91,19 @@ impl Model {
     /// # Errors
     /// If a file is missing or malformed, a tensor is missing, has the wrong shape or is not known, or a
     /// setting is not supported.
-    pub fn load(folder: &Path, device: &Device) -> Result<Self> {
-        Self::load_as(Config::load(folder)?, folder, device)
+    pub fn load(folder: &Path, compute: impl Into<Compute>) -> Result<Self> {
+        Self::load_as(Config::load(folder)?, folder, compute)
     }
 
     /// As [`Model::load`], with `config` in place of the repository's own.
     ///
     /// # Errors
     /// As [`Model::load`].
-    pub fn load_as(config: Config, folder: &Path, device: &Device) -> Result<Self> {
-        let base = config.family.names().base;
-        let mut source = Checkpoint { tensors: weights::load(folder, device)?, base };
+    pub fn load_as(config: Config, folder: &Path, compute: impl Into<Compute>) -> Result<Self> {
+        let (base, compute) = (config.family.names().base, compute.into());
+        let mut source = Checkpoint { tensors: weights::load(folder, compute.device())?, base };
         let model =
-            Self::from_source(config, &mut source, device).map_err(|error| error.at(folder.display()))?;
+            Self::from_source(config, &mut source, compute).map_err(|error| error.at(folder.display()))?;
         source.finish(&model).map_err(|error| error.at(folder.display()))?;
         match folder.join("tokenizer.json").exists() {
             true => Ok(model.with_tokenizer(Tokenizer::load(folder)?)),
@@ -105,13 +111,10 @@ impl Model {
         }
     }
 
-    fn from_source(config: Config, source: &mut dyn Source, device: &Device) -> Result<Self> {
-        if !device.is_cpu() {
-            return Err(Error::request("the decoder runs on the CPU only").hint("use `--device cpu`"));
-        }
+    fn from_source(config: Config, source: &mut dyn Source, compute: Compute) -> Result<Self> {
         let decoder = build(&config, source)?;
         let rotations = Mutex::new(Arc::new(vec![None; config.layers()]));
-        let inner = Inner { config, decoder, device: device.clone(), rotations };
+        let inner = Inner { config, decoder, compute, rotations };
         Ok(Self { inner: Arc::new(inner), tokenizer: None })
     }
 
@@ -168,7 +171,7 @@ impl Model {
 
     fn copy_without_adapter(&self) -> Result<Self> {
         let mut source = Copied(self.parameters());
-        let mut copy = Self::from_source(self.config().clone(), &mut source, self.device())?;
+        let mut copy = Self::from_source(self.config().clone(), &mut source, self.compute().clone())?;
         copy.tokenizer = self.tokenizer.clone();
         Ok(copy)
     }
@@ -180,7 +183,12 @@ impl Model {
 
     /// Where the weights are.
     pub fn device(&self) -> &Device {
-        &self.inner.device
+        self.compute().device()
+    }
+
+    /// Where the weights are, and what computes with them.
+    pub fn compute(&self) -> &Compute {
+        &self.inner.compute
     }
 
     /// All weights, in the order of the decoder.
@@ -199,7 +207,11 @@ impl Model {
     /// An empty cache for `rows` rows.
     pub fn cache(&self, rows: usize) -> KvCache {
         let config = self.config();
-        KvCache::new(config.layers(), rows, config.key_heads * config.head_dim)
+        let empty = match self.compute().composed_format() {
+            Some(_) => Composed::empty_memory(),
+            None => LayerMemory::Host(vec![Memory::new(config.key_heads * config.head_dim); rows]),
+        };
+        KvCache::new(config.layers(), rows, empty)
     }
 
     /// Every hook point that a pass through this model reaches, in the order of the pass.
@@ -266,18 +278,27 @@ impl Model {
             None => vec![0; tokens.rows()],
         };
         let layout = Layout::new(starts, tokens.lengths().to_vec(), tokens.width());
+        match self.compute().composed_format() {
+            None => self.pass(Fused::new(layout.clone(), gradients)?, layout, tokens, cache, hooks),
+            Some(format) => {
+                let kernels = Composed::new(layout.clone(), self.device(), format, gradients)?;
+                self.pass(kernels, layout, tokens, cache, hooks)
+            }
+        }
+    }
+
+    fn pass(
+        &self,
+        kernels: impl Kernels,
+        layout: Layout,
+        tokens: &TokenBatch,
+        cache: Option<&mut KvCache>,
+        hooks: &mut Hooks,
+    ) -> Result<Option<Tensor>> {
         let ids = self.ids(tokens)?;
         let rotations = self.rotations(&layout)?;
-        let mut pass = Pass {
-            config: self.config(),
-            decoder: &self.inner.decoder,
-            rotations: &rotations,
-            tape: Tape::new(gradients)?,
-            positions: Arc::new(layout.positions()),
-            layout,
-            hooks,
-            cache,
-        };
+        let (config, decoder) = (self.config(), &self.inner.decoder);
+        let mut pass = Pass { config, decoder, rotations: &rotations, kernels, layout, hooks, cache };
         let outcome = pass.run(ids);
         if let (Some(cache), false) = (&mut pass.cache, matches!(outcome, Err(Halt::Failed(_)))) {
             cache.advance(tokens.lengths());
@@ -353,8 +374,13 @@ impl Model {
                 )));
             }
         }
+        let unembedding = &self.inner.decoder.unembedding;
+        if let Some(format) = self.compute().composed_format() {
+            let hidden = hidden.to_device(self.device())?.reshape(((), width))?;
+            return Ok(composed::logits(unembedding, &hidden, format)?.reshape(dims)?);
+        }
         let hidden = hidden.to_dtype(DType::F32)?.contiguous()?;
-        let logits = with_slice(&hidden, |hidden| self.inner.decoder.unembedding.logits(hidden))??;
+        let logits = with_slice(&hidden, |hidden| unembedding.logits(hidden))??;
         Ok(Tensor::from_vec(logits, dims, &Device::Cpu)?)
     }
 
@@ -387,7 +413,11 @@ impl Model {
             return Err(Error::request(format!("expected targets below {vocabulary}, found {target}")));
         }
         let at = at.iter().map(|(row, position)| row * width + position).collect();
-        token_log_probabilities(&self.inner.decoder.unembedding, hidden, at, targets.to_vec())
+        let (unembedding, targets) = (&self.inner.decoder.unembedding, targets.to_vec());
+        match self.compute().composed_format() {
+            None => token_log_probabilities(unembedding, hidden, at, targets),
+            Some(format) => composed::token_log_probabilities(unembedding, hidden, at, targets, format),
+        }
     }
 }
 

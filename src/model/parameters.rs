@@ -48,7 +48,7 @@ impl Parameters {
     pub fn missing_gradients(&self) -> Vec<String> {
         self.0
             .iter()
-            .filter(|parameter| parameter.trainable() && parameter.with_gradient(|_| ()).is_none())
+            .filter(|parameter| parameter.trainable() && !parameter.has_gradient())
             .map(|parameter| parameter.name().to_owned())
             .collect()
     }

@@ -67,7 +67,8 @@ impl Layout {
         self.0.starts.iter().zip(&self.0.lengths).flat_map(|(start, length)| *start..start + length).collect()
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether no row is padded.
+    pub(crate) fn is_full(&self) -> bool {
         self.0.lengths.iter().all(|length| *length == self.0.width)
     }
 
@@ -121,6 +122,14 @@ impl Frame {
                 [layout.rows(), layout.width()].iter().chain(shape).copied().collect()
             }
             Self::Dense(dims) => dims.clone(),
+        }
+    }
+
+    /// Numbers per token, or per row of a dense buffer.
+    pub(crate) fn width(&self) -> usize {
+        match self {
+            Self::Tokens { shape, .. } => shape.iter().product(),
+            Self::Dense(dims) => dims.last().copied().unwrap_or(0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! A trainable tensor under its checkpoint name, and the gradient that backward passes add into.
 
 use crate::error::{Error, Result};
-use candle_core::{DType, Device, InplaceOp1, Layout, Tensor};
+use candle_core::{DType, InplaceOp1, Layout, Tensor};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -16,12 +16,47 @@ struct Inner {
     trainable: AtomicBool,
     gradient: Mutex<Gradient>,
     transposed: Mutex<Option<(u64, Arc<Vec<f32>>)>>,
+    shorter: Mutex<Option<(u64, Tensor)>>,
 }
 
+/// What backward passes have added up: numbers from the fused kernels, a tensor from the composed ones. The
+/// gradient is the sum of what is there.
 #[derive(Default)]
 struct Gradient {
     buffer: Vec<f32>,
     filled: bool,
+    tensor: Option<Tensor>,
+}
+
+impl Gradient {
+    fn is_there(&self) -> bool {
+        self.filled || self.tensor.is_some()
+    }
+
+    /// Brings all of it into the buffer.
+    fn bring(&mut self) -> Result<()> {
+        if let Some(tensor) = self.tensor.take() {
+            let numbers = tensor.flatten_all()?.to_vec1::<f32>()?;
+            match self.filled {
+                true => super::parallel::add(&mut self.buffer, &numbers),
+                false => self.buffer = numbers,
+            }
+            self.filled = true;
+        }
+        Ok(())
+    }
+
+    /// All of it as a tensor where the weights are.
+    fn sum(&self, weights: &Tensor) -> Result<Option<Tensor>> {
+        let numbers = match self.filled {
+            true => Some(Tensor::from_slice(&self.buffer, weights.dims(), weights.device())?),
+            false => None,
+        };
+        Ok(match (numbers, &self.tensor) {
+            (Some(numbers), Some(tensor)) => Some((numbers + tensor)?),
+            (numbers, tensor) => numbers.or_else(|| tensor.clone()),
+        })
+    }
 }
 
 impl Parameter {
@@ -37,6 +72,7 @@ impl Parameter {
             trainable: AtomicBool::new(true),
             gradient: Mutex::default(),
             transposed: Mutex::default(),
+            shorter: Mutex::default(),
         })))
     }
 
@@ -95,22 +131,42 @@ impl Parameter {
     /// # Errors
     /// If the tensor cannot be made.
     pub fn gradient(&self) -> Result<Option<Tensor>> {
-        let gradient = self.lock();
-        if !gradient.filled {
-            return Ok(None);
+        self.lock().sum(&self.value())
+    }
+
+    /// Whether a gradient has reached the parameter.
+    pub fn has_gradient(&self) -> bool {
+        self.lock().is_there()
+    }
+
+    /// The gradient where it must not be brought to the CPU: when composed kernels made it, or the weights
+    /// are on another device. `None` also where there is none.
+    ///
+    /// # Errors
+    /// If the tensor cannot be made.
+    pub(crate) fn device_gradient(&self) -> Result<Option<Tensor>> {
+        let (gradient, value) = (self.lock(), self.value());
+        match gradient.tensor.is_some() || !value.device().is_cpu() {
+            true => gradient.sum(&value),
+            false => Ok(None),
         }
-        Ok(Some(Tensor::from_slice(&gradient.buffer, self.dims(), &Device::Cpu)?))
     }
 
     /// Forgets the gradient; its memory is kept for the next one.
     pub fn zero_gradient(&self) {
-        self.lock().filled = false;
+        let mut gradient = self.lock();
+        (gradient.filled, gradient.tensor) = (false, None);
     }
 
-    /// Calls `work` with the gradient, where there is one. This is how a clip scales it in place.
-    pub fn with_gradient<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> Option<R> {
+    /// Calls `work` with the gradient, where there is one. This is how a clip scales it in place. A gradient
+    /// on another device is brought to the CPU.
+    ///
+    /// # Errors
+    /// If it cannot be brought.
+    pub fn with_gradient<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> Result<Option<R>> {
         let mut gradient = self.lock();
-        gradient.filled.then(|| work(&mut gradient.buffer))
+        gradient.bring()?;
+        Ok(gradient.filled.then(|| work(&mut gradient.buffer)))
     }
 
     /// Calls `work(weights, gradient)` to change the weights in place. Does nothing, and returns `None`,
@@ -123,6 +179,7 @@ impl Parameter {
         work: impl FnOnce(&mut [f32], &mut [f32]) -> R + Send,
     ) -> Result<Option<R>> {
         let mut gradient = self.lock();
+        gradient.bring()?;
         if !gradient.filled {
             return Ok(None);
         }
@@ -150,6 +207,34 @@ impl Parameter {
             }
             work(buffer);
         });
+    }
+
+    /// Adds a gradient that is a tensor.
+    pub(crate) fn accumulate_tensor(&self, part: &Tensor) -> Result<()> {
+        let part = part.to_dtype(DType::F32)?.contiguous()?.detach();
+        let mut gradient = self.lock();
+        gradient.tensor = Some(match gradient.tensor.take() {
+            Some(total) => (total + part)?,
+            None => part,
+        });
+        Ok(())
+    }
+
+    /// The weights in `format`; a copy in a shorter one is made anew only when they have changed.
+    pub(crate) fn value_as(&self, format: DType) -> Result<Tensor> {
+        if format == DType::F32 {
+            return Ok(self.value());
+        }
+        let version = self.0.version.load(Ordering::Acquire);
+        let mut held = self.0.shorter.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, copy)) =
+            held.as_ref().filter(|(made, copy)| *made == version && copy.dtype() == format)
+        {
+            return Ok(copy.clone());
+        }
+        let copy = self.value().to_dtype(format)?;
+        *held = Some((version, copy.clone()));
+        Ok(copy)
     }
 
     /// A transposed copy of a matrix, made anew only when the weights have changed.
@@ -220,6 +305,7 @@ impl<W: FnOnce(&mut [f32], &mut [f32]) -> R, R> InplaceOp1 for Step<'_, W, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     #[test]
     fn gradients_add_up_and_updates_change_the_weights_in_place() -> Result<()> {

@@ -6,7 +6,8 @@
 use super::parallel;
 use super::simd::vectorised;
 use super::tape::{Tape, Value};
-use std::sync::Arc;
+use candle_core::{Device, Tensor};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Cosines and sines of all positions, grown on demand by the caller.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub(crate) struct Rotation {
     cosines: Arc<Vec<f32>>,
     sines: Arc<Vec<f32>>,
     pairs: usize,
+    /// Both as tensors, once composed kernels have asked for them.
+    tables: Arc<Mutex<Option<(Tensor, Tensor)>>>,
 }
 
 impl Rotation {
@@ -23,7 +26,24 @@ impl Rotation {
         let angles = (0..positions)
             .flat_map(|position| frequencies.iter().map(move |frequency| position as f32 * frequency));
         let (cosines, sines) = angles.map(|angle| (angle.cos() * factor, angle.sin() * factor)).unzip();
-        Self { cosines: Arc::new(cosines), sines: Arc::new(sines), pairs: frequencies.len() }
+        Self {
+            cosines: Arc::new(cosines),
+            sines: Arc::new(sines),
+            pairs: frequencies.len(),
+            tables: Arc::default(),
+        }
+    }
+
+    /// Cosines and sines [positions, pairs] as tensors on `device`, the one where the model is.
+    pub(crate) fn tables(&self, device: &Device) -> candle_core::Result<(Tensor, Tensor)> {
+        let mut held = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tables) = &*held {
+            return Ok(tables.clone());
+        }
+        let table = |numbers: &[f32]| Tensor::from_slice(numbers, (self.positions(), self.pairs), device);
+        let tables = (table(&self.cosines)?, table(&self.sines)?);
+        *held = Some(tables.clone());
+        Ok(tables)
     }
 
     /// The number of positions in the table.

@@ -7,9 +7,9 @@
 use super::config::Study;
 use super::stage::Stage;
 use super::stages;
+use crate::compute::Compute;
 use crate::error::{At, Error, Result};
 use crate::store::{ArtifactId, Recipe};
-use candle_core::Device;
 use std::collections::BTreeMap;
 
 /// The stages of a study, inputs before what needs them.
@@ -26,7 +26,7 @@ pub(super) struct Node {
 impl Graph {
     /// # Errors
     /// If a file that the study names cannot be read.
-    pub(super) fn new(study: &Study, device: &Device) -> Result<Self> {
+    pub(super) fn new(study: &Study, device: &Compute) -> Result<Self> {
         let mut ids: BTreeMap<String, ArtifactId> = BTreeMap::new();
         let mut nodes = Vec::new();
         for stage in stages::all(study)? {
@@ -39,7 +39,7 @@ impl Graph {
                 stage: name.clone(),
                 revision: stage.revision(),
                 config: stage.config()?,
-                device: format!("{} f32", if device.is_cuda() { "cuda" } else { "cpu" }),
+                device: device.to_string(),
                 inputs: inputs.collect::<Result<_>>()?,
                 outside: stage.outside().at(format!("stage `{name}`"))?,
             };

@@ -3,9 +3,9 @@
 use super::config::Study;
 use super::graph::Graph;
 use super::stage::Estimate;
+use crate::compute::Compute;
 use crate::error::Result;
 use crate::store::{Store, Verify};
-use candle_core::Device;
 use serde::Serialize;
 
 /// What a run would do.
@@ -36,7 +36,7 @@ pub struct PlannedStage {
 ///
 /// # Errors
 /// If a file that the study names cannot be read, or an artifact is corrupt.
-pub fn plan(study: &Study, store: &Store, device: &Device) -> Result<Plan> {
+pub fn plan(study: &Study, store: &Store, device: &Compute) -> Result<Plan> {
     let mut stages = Vec::new();
     let mut remaining = Estimate::default();
     for node in Graph::new(study, device)?.nodes {

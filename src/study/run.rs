@@ -5,11 +5,11 @@ use super::graph::{Graph, Node};
 use super::publish;
 use super::stage::Scene;
 use crate::claims::ClaimRow;
+use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
 use crate::progress::Observer;
 use crate::store::{Artifact, Begin, FolderLock, Store, Verify};
 use crate::tables;
-use candle_core::Device;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub struct RunPlace {
     pub out: PathBuf,
     /// The artifacts, if they are shared with other studies; else they live in `out`.
     pub store: Option<PathBuf>,
-    /// Where to compute.
-    pub device: Device,
+    /// Where to compute, and with which kernels.
+    pub device: Compute,
 }
 
 impl RunPlace {

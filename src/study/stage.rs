@@ -1,9 +1,9 @@
 //! What every stage has: a name, what decides its artifact, an estimate, and the work.
 
+use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::store::ArtifactId;
-use candle_core::Device;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ pub(super) struct Scene {
     /// What an interrupted attempt needs to go on goes here, and is thrown away at the end.
     pub(super) scratch: PathBuf,
     /// Where to compute.
-    pub(super) device: Device,
+    pub(super) device: Compute,
     /// Progress, and the wish to stop.
     pub(super) observer: Observer,
 }

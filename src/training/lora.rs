@@ -64,7 +64,9 @@ struct Adapter {
     /// The adapted module, as in `model.layers.0.self_attn.q_proj`.
     module: String,
     weight: Parameter,
-    original: Vec<f32>,
+    original: Tensor,
+    /// Whether the model computes in tensor operations, on any device.
+    composed: bool,
     inputs: usize,
     a: Parameter,
     b: Parameter,
@@ -75,10 +77,11 @@ impl Weights {
     pub(super) fn new(model: &Model, lora: Option<&LoraSettings>, seed: u64) -> Result<Self> {
         let Some(settings) = lora else { return Ok(Self { model: model.clone(), lora: None }) };
         settings.check()?;
+        let composed = !model.compute().is_fused();
         let mut adapters = Vec::new();
         for parameter in model.parameters().iter() {
             match target(parameter.name(), settings) {
-                Some(module) => adapters.push(Adapter::new(module, parameter, settings, seed)?),
+                Some(module) => adapters.push(Adapter::new(module, parameter, settings, seed, composed)?),
                 None => parameter.set_trainable(false),
             }
         }
@@ -177,7 +180,13 @@ fn target<'a>(parameter: &'a str, settings: &LoraSettings) -> Option<&'a str> {
 }
 
 impl Adapter {
-    fn new(module: &str, weight: &Parameter, settings: &LoraSettings, seed: u64) -> Result<Self> {
+    fn new(
+        module: &str,
+        weight: &Parameter,
+        settings: &LoraSettings,
+        seed: u64,
+        composed: bool,
+    ) -> Result<Self> {
         let dims = weight.dims();
         let &[outputs, inputs] = dims.as_slice() else {
             return Err(field("lora.targets", "matrices", format!("`{module}` of shape {dims:?}")));
@@ -187,12 +196,16 @@ impl Adapter {
         let drawn: Vec<f32> =
             (0..settings.rank * inputs).map(|_| (2.0 * stream.uniform() - 1.0) * bound).collect();
         let parameter = |part: &str, values: Vec<f32>, dims: [usize; 2]| {
-            Parameter::new(format!("{module}.{part}"), &Tensor::from_vec(values, &dims, &Device::Cpu)?)
+            Parameter::new(
+                format!("{module}.{part}"),
+                &Tensor::from_vec(values, &dims, weight.value().device())?,
+            )
         };
         Ok(Self {
             module: module.to_owned(),
             weight: weight.clone(),
-            original: weight.value().flatten_all()?.to_vec1()?,
+            original: weight.value().copy()?,
+            composed,
             inputs,
             a: parameter("lora_A", drawn, [settings.rank, inputs])?,
             b: parameter("lora_B", vec![0.0; outputs * settings.rank], [outputs, settings.rank])?,
@@ -201,6 +214,12 @@ impl Adapter {
 
     /// Turns the gradient of the merged weight into those of A and B.
     fn take_gradient(&self, scale: f32) -> Result<()> {
+        if let Some(gradient) = self.weight.device_gradient()? {
+            let scaled = (gradient * f64::from(scale))?;
+            self.weight.zero_gradient();
+            self.a.accumulate_tensor(&self.b.value().t()?.matmul(&scaled)?)?;
+            return self.b.accumulate_tensor(&scaled.matmul(&self.a.value().t()?)?);
+        }
         let (a, b) = self.factors()?;
         let inputs = self.inputs;
         let rank = a.len() / inputs;
@@ -224,7 +243,7 @@ impl Adapter {
                 })
                 .collect();
             (of_a, of_b)
-        });
+        })?;
         let Some((of_a, of_b)) = products else {
             return Err(Error::work(format!("parameter `{}` got no gradient", self.weight.name())));
         };
@@ -235,16 +254,20 @@ impl Adapter {
     }
 
     fn merge(&self, scale: f32) -> Result<()> {
+        if self.composed {
+            let added = (self.b.value().matmul(&self.a.value())? * f64::from(scale))?;
+            return self.weight.set_value(&(&self.original + added)?);
+        }
         let (a, b) = self.factors()?;
         let inputs = self.inputs;
-        let mut merged = self.original.clone();
+        let mut merged = self.original.flatten_all()?.to_vec1::<f32>()?;
         merged.par_chunks_mut(inputs).zip(b.par_chunks(a.len() / inputs)).for_each(|(row, b)| {
             for (a, b) in a.chunks(inputs).zip(b) {
                 let factor = scale * b;
                 row.iter_mut().zip(a).for_each(|(weight, a)| *weight += factor * a);
             }
         });
-        self.weight.set_value(&Tensor::from_vec(merged, self.weight.dims(), &Device::Cpu)?)
+        self.weight.set_value(&Tensor::from_vec(merged, self.weight.dims(), self.original.device())?)
     }
 
     fn factors(&self) -> Result<(Vec<f32>, Vec<f32>)> {
@@ -262,7 +285,12 @@ mod tests {
         let settings = LoraSettings { rank: 2, alpha: 3.0, ..LoraSettings::default() };
         let tensor = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
         let weight = Parameter::new("m.q_proj.weight", &tensor).unwrap();
-        let adapter = Adapter::new("m.q_proj", &weight, &settings, 1).unwrap();
+        gradients_follow(&weight, &settings, false);
+        gradients_follow(&weight, &settings, true);
+    }
+
+    fn gradients_follow(weight: &Parameter, settings: &LoraSettings, composed: bool) {
+        let adapter = Adapter::new("m.q_proj", weight, settings, 1, composed).unwrap();
         let b = Tensor::new(&[[0.5f32, -1.0], [2.0, 0.25]], &Device::Cpu).unwrap();
         adapter.b.set_value(&b).unwrap();
         let slopes = [1f32, -2.0, 0.5, 3.0, 0.25, -1.0];
@@ -271,7 +299,13 @@ mod tests {
             let merged = weight.value().flatten_all().unwrap().to_vec1::<f32>().unwrap();
             merged.iter().zip(slopes).map(|(weight, slope)| f64::from(weight * slope)).sum::<f64>()
         };
-        weight.accumulate(|buffer, _| buffer.copy_from_slice(&slopes));
+        match composed {
+            false => weight.accumulate(|buffer, _| buffer.copy_from_slice(&slopes)),
+            true => {
+                let slopes = Tensor::from_slice(&slopes, (2, 3), &Device::Cpu).unwrap();
+                weight.accumulate_tensor(&slopes).unwrap();
+            }
+        }
         adapter.take_gradient(settings.scale()).unwrap();
         for factor in [&adapter.a, &adapter.b] {
             let gradient =

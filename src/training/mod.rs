@@ -19,6 +19,7 @@ mod dpo;
 mod examples;
 mod fit;
 mod lora;
+mod moments;
 mod optimiser;
 mod preferences;
 mod rft;

@@ -8,29 +8,21 @@
 //!
 //! The state is held under the parameters' names; a frozen parameter has none.
 
+use super::moments::{CHUNK, Held, Moments, Step};
 use super::settings::OptimiserSettings;
 use crate::error::{Error, Result};
 use crate::ops::Parameter;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Tensor};
 use rayon::prelude::*;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-
-/// Numbers per chunk of parallel work. Fixed, so that sums do not depend on the number of threads.
-const CHUNK: usize = 1 << 14;
 
 /// The optimiser of a run.
 #[derive(Clone, Debug)]
 pub struct AdamW {
     settings: OptimiserSettings,
     updates: u64,
-    moments: BTreeMap<String, Moments>,
-}
-
-/// The running mean of a parameter's gradient, and of its square.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Moments {
-    pub(super) mean: Vec<f32>,
-    pub(super) square: Vec<f32>,
+    moments: BTreeMap<String, Held>,
 }
 
 impl AdamW {
@@ -44,13 +36,13 @@ impl AdamW {
         self.updates
     }
 
-    pub(super) fn moments(&self) -> &BTreeMap<String, Moments> {
-        &self.moments
+    pub(super) fn moments(&self) -> Result<BTreeMap<&str, Cow<'_, Moments>>> {
+        self.moments.iter().map(|(name, held)| Ok((name.as_str(), held.numbers()?))).collect()
     }
 
     pub(super) fn restore(&mut self, updates: u64, moments: BTreeMap<String, Moments>) {
         self.updates = updates;
-        self.moments = moments;
+        self.moments = moments.into_iter().map(|(name, moments)| (name, Held::Host(moments))).collect();
     }
 
     /// One update with the gradients that backward passes have added up, times `scale`. Returns the norm
@@ -77,69 +69,20 @@ impl AdamW {
         for parameter in trainable {
             let decays = parameter.dims().len() > 1;
             step.keep = if decays { (1.0 - rate * self.settings.weight_decay) as f32 } else { 1.0 };
-            let elements = parameter.elements();
             let moments = self
                 .moments
                 .entry(parameter.name().to_owned())
-                .or_insert_with(|| Moments { mean: vec![0.0; elements], square: vec![0.0; elements] });
-            apply(parameter, moments, &step)?;
+                .or_insert_with(|| Held::zeros(parameter.elements()));
+            step.apply(parameter, moments)?;
             parameter.zero_gradient();
         }
         Ok(norm)
     }
 }
 
-/// The numbers of one update that all parameters share, except `keep`.
-struct Step {
-    gradient_factor: f32,
-    keep: f32,
-    beta1: f32,
-    beta2: f32,
-    rate: f32,
-    square_correction: f32,
-    epsilon: f32,
-}
-
-impl Step {
-    fn run(&self, weights: &mut [f32], gradient: &[f32], moments: &mut Moments) {
-        weights
-            .par_chunks_mut(CHUNK)
-            .zip(gradient.par_chunks(CHUNK))
-            .zip(moments.mean.par_chunks_mut(CHUNK).zip(moments.square.par_chunks_mut(CHUNK)))
-            .for_each(|((weights, gradient), (mean, square))| {
-                let moments = mean.iter_mut().zip(square);
-                for ((weight, gradient), (mean, square)) in weights.iter_mut().zip(gradient).zip(moments) {
-                    let gradient = gradient * self.gradient_factor;
-                    *mean += (1.0 - self.beta1) * (gradient - *mean);
-                    *square = self.beta2 * *square + (1.0 - self.beta2) * gradient * gradient;
-                    let root = (*square * self.square_correction).sqrt() + self.epsilon;
-                    *weight = *weight * self.keep - self.rate * *mean / root;
-                }
-            });
-    }
-}
-
-fn apply(parameter: &Parameter, moments: &mut Moments, step: &Step) -> Result<()> {
-    if parameter.value().device().is_cpu() {
-        parameter.update(|weights, gradient| step.run(weights, gradient, moments))?;
-        return Ok(());
-    }
-    let value = parameter.value();
-    let mut weights = value.flatten_all()?.to_vec1::<f32>()?;
-    parameter.with_gradient(|gradient| step.run(&mut weights, gradient, moments));
-    parameter.set_value(&Tensor::from_vec(weights, value.dims(), &Device::Cpu)?)
-}
-
 fn gradient_norm(parameters: &[&Parameter]) -> Result<f64> {
     let mut total = 0.0;
-    for parameter in parameters {
-        let squares = parameter.with_gradient(|gradient| {
-            let chunks: Vec<f64> = gradient
-                .par_chunks(CHUNK)
-                .map(|chunk| chunk.iter().map(|value| f64::from(*value) * f64::from(*value)).sum())
-                .collect();
-            chunks.iter().sum::<f64>()
-        });
+    for (parameter, squares) in parameters.iter().zip(sums_of_squares(parameters)?) {
         let Some(squares) = squares else {
             return Err(Error::work(format!("parameter `{}` got no gradient", parameter.name()))
                 .hint("freeze it, or find the operation that dropped the gradient"));
@@ -153,9 +96,38 @@ fn gradient_norm(parameters: &[&Parameter]) -> Result<f64> {
     Ok(total.sqrt())
 }
 
+/// The sum of squares of every gradient that is there. Those of tensors are brought from their device
+/// together: each would have to be waited for.
+fn sums_of_squares(parameters: &[&Parameter]) -> Result<Vec<Option<f64>>> {
+    let mut sums = Vec::with_capacity(parameters.len());
+    let mut composed = Vec::new();
+    for (index, parameter) in parameters.iter().enumerate() {
+        if let Some(gradient) = parameter.device_gradient()? {
+            composed.push((index, gradient.to_dtype(DType::F64)?.sqr()?.sum_all()?));
+            sums.push(None);
+        } else {
+            sums.push(parameter.with_gradient(|gradient| {
+                let chunks: Vec<f64> = gradient
+                    .par_chunks(CHUNK)
+                    .map(|chunk| chunk.iter().map(|value| f64::from(*value) * f64::from(*value)).sum())
+                    .collect();
+                chunks.iter().sum::<f64>()
+            })?);
+        }
+    }
+    if !composed.is_empty() {
+        let (places, tensors): (Vec<usize>, Vec<Tensor>) = composed.into_iter().unzip();
+        for (place, found) in places.into_iter().zip(Tensor::stack(&tensors, 0)?.to_vec1::<f64>()?) {
+            sums[place] = Some(found);
+        }
+    }
+    Ok(sums)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     fn parameter(name: &str, values: &[f32], dims: &[usize]) -> Parameter {
         Parameter::new(name, &Tensor::from_slice(values, dims, &Device::Cpu).unwrap()).unwrap()

@@ -1,6 +1,6 @@
 //! PEFT adapters and chat templates against golden data from PEFT and transformers.
 
-use crate::goldens::folder;
+use crate::goldens::{folder, places};
 use candle_core::{DType, Device, Tensor};
 use deltascope::Result;
 use deltascope::model::chat::render_chat;
@@ -19,8 +19,9 @@ fn flat(tensor: &Tensor) -> Result<Vec<f32>> {
 
 #[test]
 fn applied_and_merged_adapters_match_peft() -> Result<()> {
-    for family in ["llama", "gpt_neox", "qwen2"] {
-        let base = Model::load(&folder(family), &Device::Cpu)?;
+    let cases = ["llama", "gpt_neox", "qwen2"].map(|family| places().map(|place| (family, place)));
+    for (family, place) in cases.into_iter().flatten() {
+        let base = Model::load(&folder(family), &place)?;
         let untouched = base.weights_hash()?;
         let model = base.with_adapter(&adapter(family))?;
         let golden: BTreeMap<String, Tensor> =

@@ -202,5 +202,8 @@ fn answers_go_to_stdout_and_usage_errors_to_stderr() {
     assert!(text(&help.stdout).contains("run"));
     let device = deltascope(folder.path(), &["plan", "study.toml", "--device", "gpu"]);
     assert_eq!(device.status.code(), Some(2));
-    assert_eq!(text(&device.stderr), "error: unknown device `gpu`\nhint: use `cpu` or `cuda:0`\n");
+    assert_eq!(
+        text(&device.stderr),
+        "error: unknown device `gpu`\nhint: use `cpu`, `cpu-composed` or `cuda:0`\n"
+    );
 }

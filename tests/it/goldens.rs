@@ -3,6 +3,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use deltascope::Result;
+use deltascope::compute::Compute;
 use deltascope::model::{
     BlockPoint, Config, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, sample_model,
 };
@@ -29,11 +30,20 @@ pub(crate) fn folder(family: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(family)
 }
 
+/// The fused kernels, and the composed ones that a GPU runs.
+pub(crate) fn places() -> [Compute; 2] {
+    ["cpu", "cpu-composed"].map(|device| Compute::named(device, "f32").unwrap())
+}
+
 /// The goldens of the bf16 models come from models that were cast as a whole, rotary frequencies included.
-fn load(family: &str) -> Result<Model> {
+fn load(family: &str, place: &Compute) -> Result<Model> {
     let config = Config::load(&folder(family))?;
     let config = if family.ends_with("bf16") { config.with_rounded_rotary_frequencies() } else { config };
-    Model::load_as(config, &folder(family), &Device::Cpu)
+    Model::load_as(config, &folder(family), place)
+}
+
+fn cases() -> impl Iterator<Item = (&'static str, Compute)> {
+    FAMILIES.into_iter().flat_map(|family| places().map(|place| (family, place)))
 }
 
 fn golden(family: &str) -> Result<BTreeMap<String, Tensor>> {
@@ -80,11 +90,11 @@ fn pattern_difference(ours: &Tensor, golden: &Tensor, batch: &TokenBatch) -> Res
 #[test]
 fn activations_match_transformers() -> Result<()> {
     let mut wrong = Vec::new();
-    for family in FAMILIES {
-        let (model, golden) = (load(family)?, golden(family)?);
+    for (family, place) in cases() {
+        let (model, golden) = (load(family, &place)?, golden(family)?);
         let mut check = |what: String, most: f32| {
             if !(most < 2e-4) {
-                wrong.push(format!("{family} {what}: {most}"));
+                wrong.push(format!("{family} on {place}: {what}: {most}"));
             }
         };
         let batch = TokenBatch::from_mask(&ids(&golden["input_ids"])?, &ids(&golden["attention_mask"])?)?;
@@ -109,7 +119,7 @@ fn activations_match_transformers() -> Result<()> {
         let most = difference(&model.logits(&hidden)?, &golden["logits"], &batch)?;
         check("logits".to_owned(), most);
         let plain = model.forward(&batch, None, &mut Hooks::none(), Gradients::Off)?.unwrap();
-        assert_eq!(flat(&plain)?, flat(&hidden)?, "{family}: captures changed the pass");
+        assert_eq!(flat(&plain)?, flat(&hidden)?, "{family} on {place}: captures changed the pass");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     Ok(())
@@ -118,8 +128,8 @@ fn activations_match_transformers() -> Result<()> {
 #[test]
 fn loss_and_every_gradient_match_transformers() -> Result<()> {
     let mut wrong = Vec::new();
-    for family in FAMILIES {
-        let (model, golden) = (load(family)?, golden(family)?);
+    for (family, place) in cases() {
+        let (model, golden) = (load(family, &place)?, golden(family)?);
         let row = ids(&golden["input_ids"])?[0].clone();
         let batch = TokenBatch::new(std::slice::from_ref(&row))?;
         let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::On)?.unwrap();
@@ -128,10 +138,10 @@ fn loss_and_every_gradient_match_transformers() -> Result<()> {
         let loss = (found.log_probabilities.mean_all()? * -1.0)?;
         let (ours, theirs) = (loss.to_scalar::<f32>()?, golden["loss"].to_scalar::<f32>()?);
         if (ours - theirs).abs() >= 1e-5 {
-            wrong.push(format!("{family} loss: {ours}, expected {theirs}"));
+            wrong.push(format!("{family} on {place}: loss: {ours}, expected {theirs}"));
         }
         loss.backward()?;
-        assert_eq!(model.parameters().missing_gradients(), Vec::<String>::new(), "{family}");
+        assert_eq!(model.parameters().missing_gradients(), Vec::<String>::new(), "{family} on {place}");
         let mut seen = 0;
         for parameter in model.parameters().iter() {
             let ours = flat(&parameter.gradient()?.unwrap())?;
@@ -143,7 +153,7 @@ fn loss_and_every_gradient_match_transformers() -> Result<()> {
             let apart: Vec<f32> = ours.iter().zip(&theirs).map(|(a, b)| a - b).collect();
             let relative = norm(&apart) / norm(&theirs).max(1e-12);
             if !(relative < 1e-3) {
-                wrong.push(format!("{family} grad.{}: {relative}", parameter.name()));
+                wrong.push(format!("{family} on {place}: grad.{}: {relative}", parameter.name()));
             }
             seen += 1;
         }
@@ -155,21 +165,25 @@ fn loss_and_every_gradient_match_transformers() -> Result<()> {
 
 #[test]
 fn greedy_continuations_match_transformers_with_and_without_a_cache() -> Result<()> {
-    for family in FAMILIES {
-        let (model, golden) = (load(family)?, golden(family)?);
+    for (family, place) in cases() {
+        let (model, golden) = (load(family, &place)?, golden(family)?);
         let whole = ids(&golden["greedy"])?[0].clone();
         let (prompt, expected) = whole.split_at(24);
         let settings = SampleSettings { temperature: 0.0, max_new_tokens: 16, ..SampleSettings::default() };
         let prompts = [Prompt { tokens: prompt.to_vec(), key: 0 }];
         let drawn = sample_model(&model, &prompts, &settings, &Observer::silent())?;
-        assert_eq!(drawn[0].tokens, expected, "{family}");
+        assert_eq!(drawn[0].tokens, expected, "{family} on {place}");
         let batch = TokenBatch::new(std::slice::from_ref(&whole))?;
         let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::Off)?.unwrap();
         let logits = model.logits(&hidden)?;
         for position in prompt.len() - 1..whole.len() - 1 {
             let row = flat(&logits.get(0)?.get(position)?)?;
             let best = (0..row.len()).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
-            assert_eq!(best as u32, whole[position + 1], "{family} position {position} without a cache");
+            assert_eq!(
+                best as u32,
+                whole[position + 1],
+                "{family} on {place}: position {position} without a cache"
+            );
         }
     }
     Ok(())

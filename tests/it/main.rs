@@ -2,6 +2,7 @@
 
 mod adapters;
 mod cli;
+mod composed;
 mod goldens;
 mod interruption;
 mod invariance;

@@ -17,14 +17,13 @@ mod kernel;
 mod memory;
 mod steps;
 
-pub(crate) use memory::Memory;
+pub(crate) use memory::{DeviceMemory, LayerMemory, Memory};
 pub(crate) use steps::{keys, mix, scores, softmax};
 
 use super::layout::Layout;
 use super::parallel::Disjoint;
 use super::tape::{Tape, Value};
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// What distinguishes one attention layer from another.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,12 +44,12 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// Query heads per key head.
-    fn group(&self) -> usize {
+    pub(crate) fn group(&self) -> usize {
         self.heads / self.key_heads
     }
 
     /// The first key that the query at `position` sees.
-    fn first_key(&self, position: usize) -> usize {
+    pub(crate) fn first_key(&self, position: usize) -> usize {
         self.window.map_or(0, |window| (position + 1).saturating_sub(window))
     }
 }
@@ -94,19 +93,11 @@ pub(crate) fn forward(
     z
 }
 
-/// Keys and values of a pass without a cache.
-pub(crate) fn fresh_memory(shape: Shape, layout: &Layout, keys: &Value, values: &Value) -> Arc<Vec<Memory>> {
-    let width = shape.key_heads * shape.head_dim;
-    Arc::new(
-        layout
-            .offsets()
-            .par_windows(2)
-            .map(|offsets| {
-                let mut memory = Memory::new(width);
-                let range = offsets[0] * width..offsets[1] * width;
-                memory.append(&keys.data()[range.clone()], &values.data()[range]);
-                memory
-            })
-            .collect(),
-    )
+/// Appends the new tokens' keys and values to the memory of every row.
+pub(crate) fn remember(layout: &Layout, memory: &mut [Memory], keys: &Value, values: &Value) {
+    let width = keys.width();
+    memory.par_iter_mut().zip(layout.offsets().par_windows(2)).for_each(|(memory, range)| {
+        let range = range[0] * width..range[1] * width;
+        memory.append(&keys.data()[range.clone()], &values.data()[range]);
+    });
 }

@@ -47,7 +47,7 @@ impl Report {
             name: study.name.clone(),
             question: study.question.clone(),
             seed: study.seed,
-            device: if scene.device.is_cuda() { "cuda f32" } else { "cpu f32" }.to_owned(),
+            device: scene.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base: self.base(),
             variants: self.variants(),
