@@ -2,6 +2,8 @@
 
 use crate::error::{Error, Result};
 use candle_core::{DType, Device};
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 /// The device names that `--device` knows.
 const NAMES: &str = "use `cpu`, `cpu-composed` or `cuda:0`";
@@ -127,10 +129,18 @@ fn cuda(name: &str) -> Result<Device> {
         ))
         .hint("build with `cargo build --release --features cuda`, or use `--device cpu`"));
     }
-    Device::new_cuda(ordinal).map_err(|error| {
+    // Opened once: candle takes what two openings of one GPU hold for tensors on different devices.
+    static OPEN: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = open.get(&ordinal) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda(ordinal).map_err(|error| {
         Error::request(format!("device `{name}` could not be opened: {error}"))
             .hint("`nvidia-smi` lists the GPUs of this machine")
-    })
+    })?;
+    open.insert(ordinal, device.clone());
+    Ok(device)
 }
 
 #[cfg(test)]
