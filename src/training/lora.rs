@@ -11,7 +11,7 @@ use crate::error::{Error, Result, io};
 use crate::model::Model;
 use crate::ops::Parameter;
 use crate::rng::{Stream, stable_hash};
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -278,6 +278,7 @@ impl Adapter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use candle_core::Device;
 
     /// `f(W) = sum(C . W)` has the gradient C, so the chain rule can be checked by finite differences.
     #[test]
