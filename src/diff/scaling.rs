@@ -6,7 +6,9 @@
 //!
 //! * the **error** target, what w's reconstruction without j leaves over: y = h_w - b_w - sum_{i != j} f_i d_i^w
 //!   = r_w + f_j d_j^w with r_w the full residual, so one residual serves all features; or
-//! * the **reconstruction** target y = b_w + sum_i f_i d_i^w.
+//! * the **reconstruction** target, what features write: y = sum_i f_i d_i^w. The paper's includes b_w. No feature
+//!   writes that, and where activations are far from zero on average, as in language models, its inner product with
+//!   d_v drowns the rest; where they are not, the two agree.
 //!
 //! nu(w against v) = beta of w / beta of v with the same direction d_v, so denominators cancel and nu is
 //! a ratio of two sums over tokens; its standard error is the ratio estimator's, with examples as clusters.
@@ -19,6 +21,8 @@ use rayon::prelude::*;
 /// Sums for all features; feed it blocks of tokens in order.
 pub(crate) struct Scaling {
     decoders: Decoders,
+    /// `[variants, d_model]`
+    biases: Vec<f32>,
     features: Vec<FeatureSums>,
 }
 
@@ -113,9 +117,10 @@ impl FeatureSums {
 }
 
 impl Scaling {
-    pub(crate) fn new(decoders: Decoders) -> Self {
+    /// `biases` are what the dictionary writes into each variant without any feature, `[variants, d_model]`.
+    pub(crate) fn new(decoders: Decoders, biases: Vec<f32>) -> Self {
         let features = vec![FeatureSums::new(decoders.variants()); decoders.features()];
-        Self { decoders, features }
+        Self { decoders, biases, features }
     }
 
     /// Adds a block: the `codes` of its tokens, their `activations` and `reconstruction` (bias included),
@@ -129,13 +134,13 @@ impl Scaling {
         clusters: &[u32],
     ) {
         let residual: Vec<f32> = activations.iter().zip(reconstruction).map(|(h, y)| h - y).collect();
+        let biases = self.biases.iter().cycle();
+        let written: Vec<f32> = reconstruction.iter().zip(biases).map(|(y, b)| y - b).collect();
         let by_feature = transpose(codes, self.decoders.features());
         let (decoders, variants) = (&self.decoders, self.decoders.variants());
         let (d_model, width) = (decoders.d_model(), decoders.variants() * decoders.d_model());
         self.features.par_iter_mut().enumerate().for_each(|(feature, sums)| {
-            for (token, strength) in
-                &by_feature.entries[by_feature.starts[feature]..by_feature.starts[feature + 1]]
-            {
+            for (token, strength) in by_feature.of(feature) {
                 if sums.cluster != Some(clusters[*token]) {
                     sums.close(variants);
                     sums.cluster = Some(clusters[*token]);
@@ -153,7 +158,7 @@ impl Scaling {
                         let own = dot(direction, decoders.row(feature, w));
                         sums.error.open[index] +=
                             strength * (dot(direction, &residual[part.clone()]) + strength * own);
-                        sums.reconstruction.open[index] += strength * dot(direction, &reconstruction[part]);
+                        sums.reconstruction.open[index] += strength * dot(direction, &written[part]);
                     }
                 }
             }
@@ -199,10 +204,22 @@ impl Scaling {
     }
 }
 
-/// Codes by feature: (token, value) of feature j at `starts[j]..starts[j + 1]`, tokens in order.
+/// Codes by feature.
 pub(crate) struct ByFeature {
-    pub(crate) starts: Vec<usize>,
-    pub(crate) entries: Vec<(usize, f32)>,
+    starts: Vec<usize>,
+    entries: Vec<(usize, f32)>,
+}
+
+impl ByFeature {
+    /// The number of features.
+    pub(crate) fn features(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The tokens at which a feature fires, in order, with its activation there.
+    pub(crate) fn of(&self, feature: usize) -> &[(usize, f32)] {
+        &self.entries[self.starts[feature]..self.starts[feature + 1]]
+    }
 }
 
 /// Turns codes by token into codes by feature.
@@ -287,7 +304,7 @@ mod tests {
             let bias = &world.biases[w * D_MODEL..];
             for x in 0..D_MODEL {
                 let mut without = f64::from(bias[x]);
-                let mut with = f64::from(bias[x]);
+                let mut with = 0.0;
                 for (j, f) in &active {
                     let term = f64::from(*f) * f64::from(world.decoders.row(*j, w)[x]);
                     with += term;
@@ -303,7 +320,7 @@ mod tests {
     }
 
     fn stream_through(world: &World, block: usize) -> Scaling {
-        let mut scaling = Scaling::new(world.decoders.clone());
+        let mut scaling = Scaling::new(world.decoders.clone(), world.biases.clone());
         for start in (0..TOKENS).step_by(block) {
             let end = (start + block).min(TOKENS);
             let from = world.codes.starts[start];
@@ -376,8 +393,10 @@ mod tests {
             for (_, strength) in world.codes.token(token).filter(|(active, _)| *active == feature) {
                 let along = |variant: usize| {
                     let start = (token * VARIANTS + variant) * D_MODEL;
-                    let target = &reconstruction[start..start + D_MODEL];
-                    f64::from(strength) * dot(world.decoders.row(feature, v), target)
+                    let bias = &world.biases[variant * D_MODEL..];
+                    let target = reconstruction[start..start + D_MODEL].iter().zip(bias);
+                    let target: Vec<f32> = target.map(|(y, b)| y - b).collect();
+                    f64::from(strength) * dot(world.decoders.row(feature, v), &target)
                 };
                 clusters[token / 4].0 += along(w);
                 clusters[token / 4].1 += along(v);

@@ -15,6 +15,14 @@ impl Parameter {
         Self { first: vec![0.0; value.len()], second: vec![0.0; value.len()], value }
     }
 
+    /// Gives row `index` new values and forgets its moments.
+    pub(super) fn restart(&mut self, index: usize, values: &[f32]) {
+        let row = index * values.len()..(index + 1) * values.len();
+        self.value[row.clone()].copy_from_slice(values);
+        self.first[row.clone()].fill(0.0);
+        self.second[row].fill(0.0);
+    }
+
     /// Splits the parameter into rows of `width`.
     pub(super) fn rows(&mut self, width: usize) -> impl Iterator<Item = Row<'_>> {
         let moments = self.first.chunks_exact_mut(width).zip(self.second.chunks_exact_mut(width));

@@ -1,6 +1,6 @@
 //! Gradients by hand against candle's autograd, for every kind.
 
-use super::super::spec::{Activation, Kind, Site, Spec};
+use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::adam::Parameter;
 use super::settings::{FitSettings, Sparsity};
 use super::trainer::{Batch, State, Trainer};
@@ -31,7 +31,7 @@ fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
         features: FEATURES,
         hook: String::new(),
         output_hook: String::new(),
-        layer_norm: false,
+        token_scale: TokenScale::None,
     };
     let width = spec.input_width();
     let mut trainer = Trainer::new(settings, spec, State::default());

@@ -15,6 +15,8 @@ mod finish;
 mod gradients;
 mod normalise;
 #[cfg(test)]
+mod options;
+#[cfg(test)]
 mod recall;
 mod roles;
 mod scan;
@@ -22,13 +24,15 @@ mod schedule;
 mod settings;
 mod source;
 mod state;
+mod tidy;
 mod trainer;
+mod twins;
 
 pub use settings::{FitSettings, Normalise, Sparsity};
 pub use state::STATE_FILE;
 
 use super::dictionary::Dictionary;
-use super::spec::{Kind, Site, Spec};
+use super::spec::{Kind, Site, Spec, TokenScale};
 use super::vectors::norm;
 use crate::activations::ActivationStore;
 use crate::error::{Error, Result};
@@ -83,9 +87,15 @@ pub fn fit_jobs(
     observer: &Observer,
 ) -> Result<Vec<Dictionary>> {
     let mut source = Source::new(store, target, jobs, order_seed)?;
-    let mut running =
-        jobs.iter().map(|job| Running::start(&mut source, job, order_seed)).collect::<Result<Vec<_>>>()?;
-    source.forget_sample();
+    let specs = jobs
+        .iter()
+        .map(|job| Ok((plan(store, target, &job.settings)?, job.settings.normalise)))
+        .collect::<Result<Vec<_>>>()?;
+    let scalings = source.scalings(&specs)?;
+    let parts = jobs.iter().zip(specs.into_iter().zip(scalings));
+    let mut running = parts
+        .map(|(job, ((spec, _), scalings))| Running::start(job, spec, scalings, order_seed))
+        .collect::<Result<Vec<_>>>()?;
     let last = running.iter().map(|fit| fit.trainer.settings.steps).max().unwrap_or(0);
     let first = running.iter().map(|fit| fit.trainer.state.step).min().unwrap_or(0);
     let mut bar = observer.bar("dictionary", last as u64, "steps");
@@ -115,9 +125,7 @@ struct Running {
 }
 
 impl Running {
-    fn start(source: &mut Source, job: &Job, order_seed: u64) -> Result<Self> {
-        let spec = plan(&source.store, &source.target, &job.settings)?;
-        let (input, output) = source.scalings(&spec, job.settings.normalise)?;
+    fn start(job: &Job, spec: Spec, (input, output): (Scaling, Scaling), order_seed: u64) -> Result<Self> {
         let fingerprint = state::fingerprint(&job.settings, &spec, [job.seed, order_seed], &input, &output);
         let mut trainer = Trainer::new(job.settings.clone(), spec, State::default());
         let saved = job.folder.as_deref().map(|folder| state::load(folder, &fingerprint)).transpose()?;
@@ -212,7 +220,7 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
         features: settings.features,
         hook: store.hook().to_owned(),
         output_hook: target.hook().to_owned(),
-        layer_norm: false,
+        token_scale: TokenScale::None,
     };
     spec.check()?;
     Ok(spec)
@@ -278,7 +286,7 @@ mod tests {
     use crate::activations::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
 
     /// Two variants that share sparse features; the second has some of its own.
-    fn store(dir: &Path, d: usize, tokens: usize) -> ActivationStore {
+    pub(super) fn store(dir: &Path, d: usize, tokens: usize) -> ActivationStore {
         let header = Header {
             variants: vec!["base".into(), "rl".into()],
             hook: String::new(),
@@ -318,7 +326,7 @@ mod tests {
         writer.finish().unwrap()
     }
 
-    fn settings(kind: Kind) -> FitSettings {
+    pub(super) fn settings(kind: Kind) -> FitSettings {
         let variants =
             if kind.is_crosscoder() || kind == Kind::Difference { Vec::new() } else { vec!["rl".to_owned()] };
         FitSettings {
@@ -333,7 +341,7 @@ mod tests {
         }
     }
 
-    fn explained(dictionary: &Dictionary, store: &ActivationStore) -> f64 {
+    pub(super) fn explained(dictionary: &Dictionary, store: &ActivationStore) -> f64 {
         let raw = store.read(0..2000).unwrap();
         let (x, y) =
             (dictionary.inputs_of(store, &raw).unwrap(), dictionary.targets_of(store, &raw).unwrap());

@@ -13,22 +13,37 @@ pub(super) struct Scaling {
     scale: Vec<f32>,
 }
 
-impl Scaling {
-    /// Measures `sample`, rows of `sites` vectors of width `d`.
-    pub(super) fn measure(sample: &[f32], sites: usize, d: usize, how: Normalise) -> Result<Self> {
-        let width = sites * d;
-        let rows = (sample.len() / width).max(1) as f64;
-        let mut mean = vec![0.0f64; width];
-        for row in sample.chunks_exact(width) {
-            mean.iter_mut().zip(row).for_each(|(mean, value)| *mean += f64::from(*value) / rows);
-        }
-        let mut variance = vec![0.0f64; width];
-        for row in sample.chunks_exact(width) {
-            for ((variance, mean), value) in variance.iter_mut().zip(&mean).zip(row) {
-                *variance += (f64::from(*value) - mean).powi(2) / rows;
+/// Mean and variance of every column of the rows seen so far (Welford 1962): the rows themselves are not kept.
+#[derive(Clone, Debug)]
+pub(super) struct Moments {
+    rows: f64,
+    mean: Vec<f64>,
+    /// Summed squared deviations from the mean.
+    spread: Vec<f64>,
+}
+
+impl Moments {
+    /// Of rows of `width` values.
+    pub(super) fn new(width: usize) -> Self {
+        Self { rows: 0.0, mean: vec![0.0; width], spread: vec![0.0; width] }
+    }
+
+    pub(super) fn add(&mut self, values: &[f32]) {
+        for row in values.chunks_exact(self.mean.len()) {
+            self.rows += 1.0;
+            for ((mean, spread), value) in self.mean.iter_mut().zip(&mut self.spread).zip(row) {
+                let value = f64::from(*value);
+                let before = value - *mean;
+                *mean += before / self.rows;
+                *spread += before * (value - *mean);
             }
         }
-        let mut scale = vec![1.0f32; width];
+    }
+
+    /// The scaling that these moments ask for, of vectors of width `d`.
+    pub(super) fn scaling(&self, d: usize, how: Normalise) -> Result<Scaling> {
+        let variance: Vec<f64> = self.spread.iter().map(|spread| spread / self.rows.max(1.0)).collect();
+        let mut scale = vec![1.0f32; variance.len()];
         for (variance, scale) in variance.chunks_exact(d).zip(scale.chunks_exact_mut(d)) {
             let whole = variance.iter().sum::<f64>() / d as f64;
             if whole <= 0.0 {
@@ -46,9 +61,11 @@ impl Scaling {
                 } as f32;
             }
         }
-        Ok(Self { mean: mean.into_iter().map(|mean| mean as f32).collect(), scale })
+        Ok(Scaling { mean: self.mean.iter().map(|mean| *mean as f32).collect(), scale })
     }
+}
 
+impl Scaling {
     /// Normalises rows in place.
     pub(super) fn apply(&self, values: &mut [f32]) {
         for row in values.chunks_exact_mut(self.mean.len()) {

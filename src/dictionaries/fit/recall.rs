@@ -187,7 +187,7 @@ fn time() {
             features,
             hook: String::new(),
             output_hook: String::new(),
-            layer_norm: false,
+            token_scale: TokenScale::None,
         };
         let mut trainer = Trainer::new(settings.clone(), spec.clone(), State::default());
         trainer.state = initial(&trainer, 1);

@@ -57,6 +57,10 @@ pub struct FitSettings {
     pub k_anneal: f64,
     /// How many times k the fit starts with.
     pub k_start: f64,
+    /// How many times features that fire together and in proportion are merged into one, for the kinds that keep
+    /// the largest of a batch. After all but the last, features that do nothing start anew from a badly
+    /// reconstructed token.
+    pub merges: usize,
     /// The weight of the kind's sparsity penalty; it rises with `warm_up`. Absent, it is the kind's own: .03 for
     /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), else 1.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,7 +84,7 @@ pub struct FitSettings {
     pub shared_penalty: f64,
     /// Crosscoders: so many features per variant, the next ones, write that variant only (DFC).
     pub exclusive_features: usize,
-    /// Tokens in the shuffle buffer.
+    /// Tokens in the shuffle buffer, fewer where they would take more than 512 MiB.
     pub buffer: usize,
     /// Steps between saved states. Does not change the result.
     pub save_every: usize,
@@ -100,6 +104,7 @@ impl Default for FitSettings {
             decay: 0.2,
             k_anneal: 0.3,
             k_start: 4.0,
+            merges: 4,
             penalty: None,
             sparsity: Sparsity::L0,
             auxiliary: 1.0 / 32.0,

@@ -3,13 +3,15 @@
 use super::super::sites::gather;
 use super::super::spec::{Kind, Spec};
 use super::Job;
-use super::normalise::Scaling;
+use super::normalise::{Moments, Scaling};
 use super::settings::Normalise;
 use crate::activations::{ActivationStore, Batches, Order};
 use crate::error::{Error, Result};
 
 /// Tokens from which the scale is measured.
 const SAMPLE: usize = 16_384;
+/// Bytes that shuffled tokens may take in memory, whatever the size of the store.
+const BUFFER_BYTES: usize = 512 << 20;
 
 pub(super) struct Source {
     pub(super) store: ActivationStore,
@@ -17,7 +19,6 @@ pub(super) struct Source {
     inputs: Batches,
     /// Batches of the target, if some dictionary writes another hook.
     targets: Option<Batches>,
-    sample: Vec<Raw>,
     batch: usize,
 }
 
@@ -74,14 +75,16 @@ impl Source {
             .hint("capture both hooks on the same examples"));
         }
         let batch = first.settings.batch;
-        let order = Order::new(store, 0..store.held_out().start, order_seed, first.settings.buffer)?;
         let paired = jobs.iter().any(|job| is_transcoder(job.settings.kind));
+        let row = |store: &ActivationStore| store.variants().len() * store.d_model() * size_of::<f32>();
+        let token_bytes = row(store) + if paired { row(target) } else { 0 };
+        let buffer = first.settings.buffer.min(BUFFER_BYTES / token_bytes);
+        let order = Order::new(store, 0..store.held_out().start, order_seed, buffer)?;
         Ok(Self {
             store: store.clone(),
             target: target.clone(),
             targets: paired.then(|| Batches::new(target, order.clone(), batch)),
             inputs: Batches::new(store, order, batch),
-            sample: Vec::new(),
             batch,
         })
     }
@@ -96,29 +99,34 @@ impl Source {
         })
     }
 
-    /// Frees what [`Source::scalings`] measured.
-    pub(super) fn forget_sample(&mut self) {
-        self.sample = Vec::new();
-    }
-
-    /// The scale of what a dictionary reads and of what it writes, from the first batches.
-    pub(super) fn scalings(&mut self, spec: &Spec, how: Normalise) -> Result<(Scaling, Scaling)> {
-        for index in self.sample.len()..SAMPLE.div_ceil(self.batch) {
+    /// For each dictionary, the scale of what it reads and of what it writes, from the first batches.
+    pub(super) fn scalings(&mut self, specs: &[(Spec, Normalise)]) -> Result<Vec<(Scaling, Scaling)>> {
+        let mut moments: Vec<(Moments, Option<Moments>)> = specs
+            .iter()
+            .map(|(spec, _)| {
+                let output = is_transcoder(spec.kind).then(|| Moments::new(spec.output_width()));
+                (Moments::new(spec.input_width()), output)
+            })
+            .collect();
+        for index in 0..SAMPLE.div_ceil(self.batch) {
             let batch = self.read(index as u64)?;
-            self.sample.push(batch);
+            for ((spec, _), (input, output)) in specs.iter().zip(&mut moments) {
+                let (x, y) = batch.pick(spec)?;
+                input.add(&x);
+                output.iter_mut().zip(&y).for_each(|(output, y)| output.add(y));
+            }
         }
-        let (mut inputs, mut targets) = (Vec::new(), Vec::new());
-        for batch in &self.sample {
-            let (x, y) = batch.pick(spec)?;
-            inputs.extend(x);
-            targets.extend(y.unwrap_or_default());
-        }
-        let input = Scaling::measure(&inputs, spec.inputs.len(), spec.d_in, how)?;
-        let output = if targets.is_empty() {
-            input.clone()
-        } else {
-            Scaling::measure(&targets, spec.outputs.len(), spec.d_out, how)?
-        };
-        Ok((input, output))
+        specs
+            .iter()
+            .zip(&moments)
+            .map(|((spec, how), (input, output))| {
+                let input = input.scaling(spec.d_in, *how)?;
+                let output = match output {
+                    Some(output) => output.scaling(spec.d_out, *how)?,
+                    None => input.clone(),
+                };
+                Ok((input, output))
+            })
+            .collect()
     }
 }

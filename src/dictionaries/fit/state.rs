@@ -5,6 +5,7 @@ use super::adam::Parameter;
 use super::normalise::Scaling;
 use super::settings::FitSettings;
 use super::trainer::State;
+use super::twins::Watch;
 use crate::error::{At, Error, Result, io};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
@@ -49,7 +50,13 @@ pub(super) fn save(folder: &Path, fingerprint: &str, state: &State) -> Result<()
         blocks.push((format!("{name}.second"), Dtype::F32, bytes(&parameter.second)));
     }
     blocks.push(("cuts".to_owned(), Dtype::F32, bytes(&state.cuts)));
-    let counts = [state.step as u32, state.averaged as u32];
+    let words = |values: &[u32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    blocks.push(("watch.partners".to_owned(), Dtype::U32, words(&state.watch.partners)));
+    // Sums keep all their bits, or the mergers of a fit that was resumed would not be the same.
+    let sums = state.watch.sums.iter().flatten().map(|sum| sum.to_bits());
+    let halves: Vec<u32> = sums.flat_map(|bits| [bits as u32, (bits >> 32) as u32]).collect();
+    blocks.push(("watch.sums".to_owned(), Dtype::U32, words(&halves)));
+    let counts = [state.step as u32, state.averaged as u32, state.watch.tokens as u32];
     let silent = counts.iter().chain(&state.silent).flat_map(|count| count.to_le_bytes()).collect();
     blocks.push(("counts".to_owned(), Dtype::U32, silent));
     let tensors = blocks
@@ -109,9 +116,16 @@ fn parse(bytes: &[u8], fingerprint: &str) -> Result<State> {
         .take_while(|name| names.contains_key(&format!("{name}.value")))
         .map(|name| parameter(&name))
         .collect::<Result<Vec<_>>>()?;
-    let counts: Vec<u32> = words("counts")?.into_iter().map(u32::from_le_bytes).collect();
+    let integers =
+        |name: &str| -> Result<Vec<u32>> { Ok(words(name)?.into_iter().map(u32::from_le_bytes).collect()) };
+    let counts = integers("counts")?;
+    let halves = integers("watch.sums")?;
+    let sums = halves.as_chunks::<2>().0.iter().map(|[low, high]| u64::from(*low) | u64::from(*high) << 32);
+    let sums: Vec<f64> = sums.map(f64::from_bits).collect();
+    let watch =
+        Watch { partners: integers("watch.partners")?, sums: sums.as_chunks::<6>().0.to_vec(), tokens: 0 };
     let cuts = floats("cuts")?;
-    let ([step, averaged, silent @ ..], [last, mean]) = (&counts[..], &cuts[..]) else {
+    let ([step, averaged, watched, silent @ ..], [last, mean]) = (&counts[..], &cuts[..]) else {
         return Err(damaged("counts are missing".to_owned()));
     };
     Ok(State {
@@ -125,5 +139,6 @@ fn parse(bytes: &[u8], fingerprint: &str) -> Result<State> {
         silent: silent.to_vec(),
         cuts: [*last, *mean],
         averaged: *averaged as usize,
+        watch: Watch { tokens: u64::from(*watched), ..watch },
     })
 }

@@ -19,6 +19,7 @@ use super::roles::{Role, role};
 use super::scan::{self, Burial};
 use super::schedule::Schedule;
 use super::settings::FitSettings;
+use super::twins::Watch;
 use rayon::prelude::*;
 
 /// Everything that a step changes.
@@ -37,6 +38,8 @@ pub(super) struct State {
     /// The last cut, and its running mean since k reached its final value.
     pub(super) cuts: [f32; 2],
     pub(super) averaged: usize,
+    /// Features that may be one.
+    pub(super) watch: Watch,
 }
 
 impl State {
@@ -68,10 +71,10 @@ pub(super) struct Trainer {
     pub(super) settings: FitSettings,
     pub(super) spec: Spec,
     pub(super) state: State,
-    recipe: Box<dyn Recipe>,
+    pub(super) recipe: Box<dyn Recipe>,
     site_weights: Vec<f32>,
     prefixes: Vec<usize>,
-    roles: Vec<Role>,
+    pub(super) roles: Vec<Role>,
     products: Vec<f32>,
     /// Whether this step has a side task.
     aside: bool,
@@ -91,12 +94,12 @@ struct Token {
     total: Vec<f64>,
 }
 
-/// Where an entry's decoder gradient comes from.
-struct Use {
-    token: u32,
-    plane: u32,
-    entry: Entry,
-    slope: f32,
+/// One entry of a batch, and where its decoder gradient comes from.
+pub(super) struct Use {
+    pub(super) token: u32,
+    pub(super) plane: u32,
+    pub(super) entry: Entry,
+    pub(super) slope: f32,
 }
 
 impl Trainer {
@@ -180,20 +183,23 @@ impl Trainer {
         self.products = products;
         self.update(batch, &adam, &gradients, &uses, &slopes, &starts, tokens);
         self.remember(&uses, &starts, tokens, chosen.cut, annealed);
+        self.tidy(step, batch, &uses, &starts, &gradients);
         report
     }
 
     /// Reconstructions per token: one per prefix, and the side task's.
-    fn planes(&self) -> usize {
+    pub(super) fn planes(&self) -> usize {
         self.prefixes.len() + usize::from(self.aside)
     }
 
     /// The plane of an entry: the first prefix that holds it, or the side task.
     fn plane(&self, entry: &Entry) -> usize {
-        if entry.side {
-            return self.prefixes.len();
-        }
-        self.prefixes.partition_point(|end| *end <= entry.feature as usize)
+        if entry.side { self.prefixes.len() } else { self.prefix(entry.feature as usize) }
+    }
+
+    /// The first prefix that holds a feature.
+    pub(super) fn prefix(&self, feature: usize) -> usize {
+        self.prefixes.partition_point(|end| *end <= feature)
     }
 
     fn decoder_row(&self, feature: u32) -> &[f32] {

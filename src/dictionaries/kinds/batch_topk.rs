@@ -80,6 +80,10 @@ impl Recipe for BatchTopk {
     fn side(&self) -> Option<Side> {
         Some(Side::Residual)
     }
+
+    fn merges_twins(&self) -> bool {
+        true
+    }
 }
 
 /// The products at which activation times cost reaches `cut`.

@@ -119,6 +119,12 @@ pub(super) trait Recipe: Send + Sync {
         None
     }
 
+    /// Whether features that fire in proportion are merged: decoders must be free to grow, and activations to be
+    /// their own.
+    fn merges_twins(&self) -> bool {
+        false
+    }
+
     /// Whether decoder rows are held at norm 1, with the gradient projected onto the sphere.
     fn unit_decoder(&self) -> bool {
         false

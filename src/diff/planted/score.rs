@@ -168,7 +168,7 @@ fn correlations(truth: &Codes, planted: usize, codes: &Codes, features: usize) -
         let by_feature = transpose(codes, width);
         (0..width)
             .map(|feature| {
-                let entries = &by_feature.entries[by_feature.starts[feature]..by_feature.starts[feature + 1]];
+                let entries = by_feature.of(feature);
                 let sum: f64 = entries.iter().map(|(_, value)| f64::from(*value)).sum();
                 let squares: f64 = entries.iter().map(|(_, value)| f64::from(*value).powi(2)).sum();
                 let mean = sum / count;
