@@ -81,13 +81,22 @@ pub(super) fn write(
         ("example", view(Dtype::U32, vec![count], &examples)?),
         ("part", view(Dtype::U8, vec![count], &parts)?),
     ];
-    let bytes = safetensors::serialize(tensors, None)
-        .map_err(|error| Error::work(format!("shard cannot be written: {error}")))?;
     let (partial, path) = (dir.join(format!("{file}.partial")), dir.join(file));
-    std::fs::write(&partial, &bytes).map_err(|error| io("write", &partial, error))?;
+    // Straight to the file: a second copy of the shard would double what a capture holds.
+    safetensors::serialize_to_file(tensors, None, &partial)
+        .map_err(|error| Error::work(format!("shard cannot be written: {error}")).at(partial.display()))?;
+    let blake3 = checksum(&partial)?;
+    let bytes = std::fs::metadata(&partial).map_err(|error| io("inspect", &partial, error))?.len();
     std::fs::rename(&partial, &path).map_err(|error| io("rename", &partial, error))?;
-    let blake3 = blake3::hash(&bytes).to_hex().to_string();
-    Ok(ShardEntry { file: file.to_owned(), tokens: count, bytes: bytes.len() as u64, blake3 })
+    Ok(ShardEntry { file: file.to_owned(), tokens: count, bytes, blake3 })
+}
+
+/// The BLAKE3 hash of a whole file.
+fn checksum(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let file = File::open(path).map_err(|error| io("open", path, error))?;
+    hasher.update_reader(file).map_err(|error| io("read", path, error))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// An open safetensors file whose tensors are read in parts.
@@ -163,10 +172,7 @@ impl Reader {
 
     /// The BLAKE3 hash of the whole file.
     pub(super) fn checksum(&self) -> Result<String> {
-        let mut hasher = blake3::Hasher::new();
-        let file = File::open(&self.path).map_err(|error| io("open", &self.path, error))?;
-        hasher.update_reader(file).map_err(|error| io("read", &self.path, error))?;
-        Ok(hasher.finalize().to_hex().to_string())
+        checksum(&self.path)
     }
 
     /// Reads what is known of tokens `rows`.
