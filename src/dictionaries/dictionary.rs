@@ -130,7 +130,7 @@ impl Dictionary {
             }
         });
         encode::add_skip(spec, weights, x, &mut output);
-        encode::undo_layer_norm(spec, x, &mut output);
+        encode::undo_token_scale(spec, x, &mut output);
         Ok(output)
     }
 

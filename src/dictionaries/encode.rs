@@ -2,7 +2,8 @@
 
 use super::codes::Codes;
 use super::matmul::pre_activations;
-use super::spec::{Activation, Spec};
+use super::spec::{Activation, Spec, TokenScale};
+use super::vectors::norm;
 use super::weights::Weights;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -12,7 +13,7 @@ const BLOCK: usize = 256;
 const LAYER_NORM_EPSILON: f32 = 1e-5;
 
 pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32]) -> Codes {
-    let x = layer_norm(spec, x);
+    let x = token_scaled(spec, x);
     let (width, features) = (spec.input_width(), spec.features);
     let (mut codes, mut products) = (Codes::new(), Vec::new());
     for block in x.chunks(BLOCK * width) {
@@ -60,7 +61,7 @@ pub(super) fn some_features(
         return values;
     }
     let mut values = Vec::new();
-    pre_activations(&layer_norm(spec, x), encoder, spec.input_width(), &mut values);
+    pre_activations(&token_scaled(spec, x), encoder, spec.input_width(), &mut values);
     for row in values.chunks_exact_mut(chosen.len().max(1)) {
         for (value, feature) in row.iter_mut().zip(chosen) {
             *value = activate(spec.activation, weights, *feature as usize, *value);
@@ -107,36 +108,46 @@ pub(super) fn add_skip(spec: &Spec, weights: &Weights, x: &[f32], output: &mut [
         return;
     }
     let mut around = Vec::new();
-    pre_activations(&layer_norm(spec, x), &weights.skip, spec.input_width(), &mut around);
+    pre_activations(&token_scaled(spec, x), &weights.skip, spec.input_width(), &mut around);
     for (output, value) in output.iter_mut().zip(around) {
         *output += value;
     }
 }
 
-fn moments(vector: &[f32]) -> (f32, f32) {
+/// The shift and the factor that undo what a dictionary does to one vector before encoding it.
+fn token_scale(how: TokenScale, vector: &[f32]) -> (f32, f32) {
     let count = vector.len() as f32;
-    let mean = vector.iter().sum::<f32>() / count;
-    let variance = vector.iter().map(|value| (value - mean).powi(2)).sum::<f32>() / (count - 1.0).max(1.0);
-    (mean, variance.sqrt())
+    match how {
+        TokenScale::None => (0.0, 1.0),
+        TokenScale::LayerNorm => {
+            let mean = vector.iter().sum::<f32>() / count;
+            let squares = vector.iter().map(|value| (value - mean).powi(2)).sum::<f32>();
+            (mean, (squares / (count - 1.0).max(1.0)).sqrt())
+        }
+        TokenScale::ConstantNorm => (0.0, norm(vector) / count.sqrt()),
+    }
 }
 
-fn layer_norm<'a>(spec: &Spec, x: &'a [f32]) -> Cow<'a, [f32]> {
-    if !spec.layer_norm {
-        return Cow::Borrowed(x);
-    }
+fn token_scaled<'a>(spec: &Spec, x: &'a [f32]) -> Cow<'a, [f32]> {
+    let epsilon = match spec.token_scale {
+        TokenScale::None => return Cow::Borrowed(x),
+        TokenScale::LayerNorm => LAYER_NORM_EPSILON,
+        TokenScale::ConstantNorm => 0.0,
+    };
     let mut x = x.to_vec();
     for vector in x.chunks_exact_mut(spec.d_in) {
-        let (mean, deviation) = moments(vector);
-        vector.iter_mut().for_each(|value| *value = (*value - mean) / (deviation + LAYER_NORM_EPSILON));
+        let (shift, factor) = token_scale(spec.token_scale, vector);
+        vector.iter_mut().for_each(|value| *value = (*value - shift) / (factor + epsilon));
     }
     Cow::Owned(x)
 }
 
-pub(super) fn undo_layer_norm(spec: &Spec, x: &[f32], output: &mut [f32]) {
-    if spec.layer_norm {
-        for (vector, output) in x.chunks_exact(spec.d_in).zip(output.chunks_exact_mut(spec.d_out)) {
-            let (mean, deviation) = moments(vector);
-            output.iter_mut().for_each(|value| *value = *value * deviation + mean);
-        }
+pub(super) fn undo_token_scale(spec: &Spec, x: &[f32], output: &mut [f32]) {
+    if spec.token_scale == TokenScale::None {
+        return;
+    }
+    for (vector, output) in x.chunks_exact(spec.d_in).zip(output.chunks_exact_mut(spec.d_out)) {
+        let (shift, factor) = token_scale(spec.token_scale, vector);
+        output.iter_mut().for_each(|value| *value = *value * factor + shift);
     }
 }

@@ -160,10 +160,23 @@ pub struct Spec {
     pub hook: String,
     /// The hook point it writes; equal to `hook`, except for transcoders.
     pub output_hook: String,
-    /// Whether each input vector is standardised (mean 0, standard deviation 1, epsilon 1e-5) before
-    /// encoding and the output scaled back, as SAELens' `normalize_activations = "layer_norm"`.
+    /// What is done to each input vector before encoding, and undone to the outputs.
     #[serde(default)]
-    pub layer_norm: bool,
+    pub token_scale: TokenScale,
+}
+
+/// What is done to each input vector before encoding, and undone to the outputs. It depends on the token, so
+/// it cannot be folded into weights; dictionaries of SAELens may ask for it (`normalize_activations`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenScale {
+    /// Nothing.
+    #[default]
+    None,
+    /// Mean 0 and standard deviation 1, epsilon 1e-5.
+    LayerNorm,
+    /// The norm is the square root of the width.
+    ConstantNorm,
 }
 
 impl Spec {

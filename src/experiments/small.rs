@@ -3,7 +3,7 @@
 use super::hypothesis::Axis;
 use super::inputs::ExperimentInputs;
 use super::readout::Readout;
-use crate::dictionaries::{Activation, Dictionary, Kind, Site, Spec, Weights};
+use crate::dictionaries::{Activation, Dictionary, Kind, Site, Spec, TokenScale, Weights};
 use crate::model::{Config, HookPoint, LlamaShape, Model, Tokenizer};
 use crate::rng::Stream;
 use crate::tasks::{Suite, vocabulary};
@@ -47,7 +47,7 @@ pub(super) fn dictionary(hook: HookPoint) -> Dictionary {
         features: FEATURES,
         hook: hook.to_string(),
         output_hook: hook.to_string(),
-        layer_norm: false,
+        token_scale: TokenScale::None,
     };
     let weights = Weights {
         encoder: numbers(FEATURES * width, 1.0),

@@ -8,7 +8,7 @@
 //! every feature j. They exist for what this package or our own fits made.
 
 use super::super::dictionary::Dictionary;
-use super::super::spec::{Activation, Kind, Site, Spec};
+use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::super::vectors::{dot, norm};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
@@ -77,7 +77,7 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
         features,
         hook: String::new(),
         output_hook: String::new(),
-        layer_norm: false,
+        token_scale: TokenScale::None,
     };
     Dictionary::new(spec, weights)
 }
@@ -163,7 +163,7 @@ fn unnormalise(
 pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     let spec = dictionary.spec();
     if spec.inputs != spec.outputs
-        || spec.layer_norm
+        || spec.token_scale != TokenScale::None
         || !matches!(spec.activation, Activation::Relu | Activation::Threshold)
     {
         return Err(Error::request(format!("a `{}` dictionary is no crosscoder", spec.kind))

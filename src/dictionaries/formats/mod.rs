@@ -12,10 +12,13 @@
 //! Whatever a format does to its inputs (subtract the decoder's bias, centre, scale, rescale features by decoder
 //! norm) is folded into the weights when it is read. Only layer normalisation, which depends on the token, stays.
 
+mod archive;
 mod crosscoder;
 mod dictionary_learning;
 mod gemma_scope;
 mod native;
+mod numpy;
+mod pickle;
 mod saelens;
 mod sparsify;
 mod tensors;
@@ -23,7 +26,7 @@ mod tensors;
 pub(super) use tensors::{Block, Tensors};
 
 use super::dictionary::Dictionary;
-use super::spec::{Activation, Kind, Site, Spec};
+use super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::vectors::{add_scaled, dot, norm};
 use super::weights::Weights;
 use crate::error::{At, Error, Result, io, nearest};
@@ -52,7 +55,9 @@ impl FromStr for Format {
             let error = Error::request(format!("unknown dictionary format `{text}`"));
             match nearest(text, known.map(|(name, _)| name)) {
                 Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint("dictionaries are written as deltascope, saelens or crosscoder"),
+                None => error.hint(
+                    "dictionaries are written as deltascope, saelens or crosscoder, features as neuronpedia",
+                ),
             }
         })
     }
@@ -175,7 +180,7 @@ fn single(
         features,
         hook: String::new(),
         output_hook: String::new(),
-        layer_norm: false,
+        token_scale: TokenScale::None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! SAELens: `cfg.json` and `sae_weights.safetensors`, version 6 and the flat configurations before it.
 
 use super::super::dictionary::Dictionary;
-use super::super::spec::{Activation, Kind, Spec};
+use super::super::spec::{Activation, Kind, Spec, TokenScale};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
 use super::{
@@ -75,13 +75,16 @@ fn parse(config: &Value) -> Result<(Spec, bool)> {
     let output = metadata(config, "hook_name_out");
     spec.output_hook = if output.is_empty() { spec.hook.clone() } else { output.to_owned() };
     match config.get("normalize_activations") {
-        Some(Value::String(how)) if how == "layer_norm" => spec.layer_norm = true,
+        Some(Value::String(how)) if how == "layer_norm" => spec.token_scale = TokenScale::LayerNorm,
+        Some(Value::String(how)) if how == "constant_norm_rescale" => {
+            spec.token_scale = TokenScale::ConstantNorm;
+        }
         // The scale is folded into the weights before SAELens saves them.
         Some(Value::String(how)) if how == "none" || how == "expected_average_only_in" => {}
         None | Some(Value::Bool(_) | Value::Null) => {}
         Some(other) => {
             return Err(Error::request(format!("normalize_activations {other} is not supported"))
-                .hint("supported are none, expected_average_only_in and layer_norm"));
+                .hint("supported are none, expected_average_only_in, constant_norm_rescale and layer_norm"));
         }
     }
     Ok((spec, flag(config, "apply_b_dec_to_input", !transcoder)))
@@ -200,7 +203,11 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
         "dtype": "float32",
         "device": "cpu",
         "apply_b_dec_to_input": false,
-        "normalize_activations": if spec.layer_norm { "layer_norm" } else { "none" },
+        "normalize_activations": match spec.token_scale {
+            TokenScale::None => "none",
+            TokenScale::LayerNorm => "layer_norm",
+            TokenScale::ConstantNorm => "constant_norm_rescale",
+        },
         "reshape_activations": "none",
         "architecture": architecture,
         "metadata": {

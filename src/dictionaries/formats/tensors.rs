@@ -1,7 +1,7 @@
 //! Named tensors of any of the files that dictionaries come in, as f32.
 
+use super::{numpy, pickle};
 use crate::error::{At, Error, Result, io};
-use candle_core::{DType, Tensor};
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
@@ -20,7 +20,8 @@ impl Tensors {
         })?;
         let mut tensors = Self::default();
         for (name, view) in file.tensors() {
-            let values = floats(&view).at(format!("tensor `{name}`")).at(path.display())?;
+            let values =
+                decode(view.dtype(), view.data()).at(format!("tensor `{name}`")).at(path.display())?;
             tensors.0.insert(name, (view.shape().to_vec(), values));
         }
         Ok(tensors)
@@ -28,28 +29,15 @@ impl Tensors {
 
     /// Reads a PyTorch file. Its pickle is parsed as data: nothing in it is ever run.
     pub(in super::super) fn pickle(path: &Path) -> Result<Self> {
-        Self::candle(candle_core::pickle::read_all(path).at(path.display())?).at(path.display())
+        let arrays = pickle::read(path)?.into_iter();
+        let unwrapped = |name: String| name.strip_prefix("_orig_mod.").map(str::to_owned).unwrap_or(name);
+        Ok(Self(arrays.map(|(name, shape, values)| (unwrapped(name), (shape, values))).collect()))
     }
 
     /// Reads a NumPy archive.
     pub(in super::super) fn npz(path: &Path) -> Result<Self> {
-        let tensors = Tensor::read_npz(path)
-            .map_err(|error| {
-                Error::work(format!("not a NumPy archive that can be read: {error}"))
-                    .hint("archives must be stored, not compressed: write them with numpy.savez")
-            })
-            .at(path.display())?;
-        Self::candle(tensors).at(path.display())
-    }
-
-    fn candle(tensors: Vec<(String, Tensor)>) -> Result<Self> {
-        let mut read = Self::default();
-        for (name, tensor) in tensors {
-            let values = tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
-            let name = name.strip_prefix("_orig_mod.").unwrap_or(&name).to_owned();
-            read.0.insert(name, (tensor.dims().to_vec(), values));
-        }
-        Ok(read)
+        let arrays = numpy::read(path)?.into_iter();
+        Ok(Self(arrays.map(|(name, shape, values)| (name, (shape, values))).collect()))
     }
 
     pub(in super::super) fn has(&self, name: &str) -> bool {
@@ -89,12 +77,12 @@ impl Tensors {
     }
 }
 
-fn floats(view: &TensorView<'_>) -> Result<Vec<f32>> {
-    let bytes = view.data();
+/// Numbers of a file, little-endian.
+pub(super) fn decode(dtype: Dtype, bytes: &[u8]) -> Result<Vec<f32>> {
     let halves = || bytes.as_chunks::<2>().0.iter();
     let words = || bytes.as_chunks::<4>().0.iter();
     let doubles = || bytes.as_chunks::<8>().0.iter();
-    Ok(match view.dtype() {
+    Ok(match dtype {
         Dtype::F32 => words().map(|word| f32::from_le_bytes(*word)).collect(),
         Dtype::F64 => doubles().map(|word| f64::from_le_bytes(*word) as f32).collect(),
         Dtype::F16 => halves().map(|word| f16::from_le_bytes(*word).to_f32()).collect(),

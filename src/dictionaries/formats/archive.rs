@@ -1,0 +1,49 @@
+//! Zip archives, as PyTorch and NumPy write them: members that are stored, not compressed.
+
+use crate::error::{At, Error, Result, io};
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use zip::ZipArchive;
+
+/// An open archive.
+pub(super) struct Archive {
+    zip: ZipArchive<BufReader<File>>,
+    path: PathBuf,
+    length: u64,
+}
+
+impl Archive {
+    /// # Errors
+    /// If the file cannot be read or is no archive; `hint` says how to write one.
+    pub(super) fn open(path: &Path, hint: &str) -> Result<Self> {
+        let file = File::open(path).map_err(|error| io("open", path, error))?;
+        let length = file.metadata().map_err(|error| io("inspect", path, error))?.len();
+        let zip = ZipArchive::new(BufReader::new(file)).map_err(|error| {
+            Error::work(format!("not an archive that can be read: {error}")).hint(hint).at(path.display())
+        })?;
+        Ok(Self { zip, path: path.to_owned(), length })
+    }
+
+    /// The names of all members.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect()
+    }
+
+    /// The bytes of a member. A stored member is no longer than the file, whatever its header claims.
+    pub(super) fn read(&mut self, name: &str) -> Result<Vec<u8>> {
+        let damaged = |what: String| Error::work(format!("member `{name}`: {what}"));
+        let member = self
+            .zip
+            .by_name(name)
+            .map_err(|error| damaged(error.to_string()).hint("members must be stored, not compressed"))
+            .at(self.path.display())?;
+        let mut bytes = Vec::new();
+        member
+            .take(self.length)
+            .read_to_end(&mut bytes)
+            .map_err(|error| damaged(error.to_string()))
+            .at(self.path.display())?;
+        Ok(bytes)
+    }
+}
