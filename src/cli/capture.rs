@@ -1,6 +1,8 @@
-//! `capture`: activations of a model by hook name, or the list of its hook points.
+//! `capture`: activations of a model by hook name, or of several variants into a store; or the list of hook points.
 
 use super::Context;
+use super::flags::{SetFlag, variant_models};
+use crate::activations::{self, CaptureSettings, Example};
 use crate::error::{Error, Result, nearest};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenFile};
 use serde::Serialize;
@@ -9,21 +11,24 @@ use std::path::PathBuf;
 /// The flags of `capture`.
 #[derive(clap::Args)]
 pub(crate) struct CaptureArguments {
-    /// A model repository: a folder, or a name on the hub.
-    #[arg(long, value_name = "DIR_OR_NAME")]
-    model: String,
+    /// A model repository: a folder, or a name on the hub. Named, as in `--model base=runs/base --model rl=runs/rl`,
+    /// base first, variants are captured together into an activation store, for `fit` and `diff`.
+    #[arg(long, value_name = "DIR_OR_NAME", required = true)]
+    model: Vec<String>,
     /// `input_ids` and, where rows are padded, `attention_mask`.
     #[arg(long, value_name = "FILE.safetensors", required_unless_present = "scan")]
     tokens: Option<PathBuf>,
     /// Hook points, separated by commas; `*` stands for any block, as in `blocks.*.hook_resid_post`.
     #[arg(long, value_name = "NAMES", required_unless_present = "scan")]
     hooks: Option<String>,
-    /// Where the activations go: one tensor a hook point, under its name.
-    #[arg(long, value_name = "FILE.safetensors", required_unless_present = "scan")]
+    /// Where the activations go: one tensor a hook point, under its name; of named variants, the folder of the store.
+    #[arg(long, value_name = "FILE_OR_DIR", required_unless_present = "scan")]
     out: Option<PathBuf>,
     /// List hook points and their axes without running anything.
     #[arg(long)]
     scan: bool,
+    #[command(flatten)]
+    set: SetFlag,
 }
 
 #[derive(Serialize)]
@@ -40,7 +45,14 @@ struct Captured {
 }
 
 pub(crate) fn capture(arguments: CaptureArguments, context: &Context) -> Result<()> {
-    let model = Model::load(&crate::model::hub::find(&arguments.model)?, &context.device()?)?;
+    let named = arguments.model.iter().all(|model| model.contains('='));
+    let model = match &arguments.model[..] {
+        [model] if !named => Model::load(&crate::model::hub::find(model)?, &context.device()?)?,
+        _ if !arguments.scan => return store(&arguments, context),
+        _ => {
+            return Err(Error::request("`--scan` lists the hook points of one model; name one, without `=`"));
+        }
+    };
     let (Some(tokens), Some(names), Some(out), false) =
         (&arguments.tokens, &arguments.hooks, &arguments.out, arguments.scan)
     else {
@@ -69,6 +81,45 @@ pub(crate) fn capture(arguments: CaptureArguments, context: &Context) -> Result<
     context
         .printer
         .answer(&answer, || answer.iter().map(|one| format!("{:<36} {:?}\n", one.name, one.shape)).collect())
+}
+
+#[derive(Serialize)]
+struct Stored {
+    store: PathBuf,
+    hook: String,
+    variants: Vec<String>,
+    tokens: usize,
+    d_model: usize,
+}
+
+/// Captures named variants on the same tokens. A row of the file is an example.
+fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
+    let (Some(tokens), Some(names), Some(out)) = (&arguments.tokens, &arguments.hooks, &arguments.out) else {
+        return Err(Error::request("expected --tokens, --hooks and --out"));
+    };
+    let settings = arguments.set.apply(&CaptureSettings::default())?;
+    let models = variant_models(&arguments.model, context)?;
+    let Some((_, first)) = models.first() else { return Err(Error::request("expected a model, found none")) };
+    let hooks = matching(first, names)?;
+    let [hook] = hooks[..] else {
+        return Err(Error::request(format!("expected one hook point for a store, found {}", hooks.len()))
+            .hint("capture each hook into a store of its own"));
+    };
+    let batch = TokenFile::load(tokens)?.batch;
+    let example = |row: usize| Example { tokens: batch.row(row).to_vec(), ..Example::default() };
+    let examples: Vec<Example> = (0..batch.rows()).map(example).collect();
+    let store = activations::capture(&models, hook, &examples, out, &settings, &context.observer)?;
+    let answer = Stored {
+        store: out.clone(),
+        hook: hook.to_string(),
+        variants: store.variants().to_vec(),
+        tokens: store.tokens(),
+        d_model: store.d_model(),
+    };
+    context.printer.answer(&answer, || {
+        let Stored { store, hook, variants, tokens, d_model } = &answer;
+        format!("{hook}: {tokens} tokens x {} x {d_model} -> {}", variants.join(", "), store.display())
+    })
 }
 
 fn scan(model: &Model, names: Option<&str>, context: &Context) -> Result<()> {

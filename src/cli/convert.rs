@@ -1,10 +1,30 @@
-//! `convert`: a dictionary from one format to another.
+//! `convert`: a dictionary from one format to another, or its features to pages of Neuronpedia.
 
 use super::Context;
 use crate::dictionaries::{Dictionary, Format};
-use crate::error::Result;
+use crate::diff::neuronpedia;
+use crate::error::{Error, Result};
+use crate::tables;
 use serde::Serialize;
 use std::path::PathBuf;
+use std::str::FromStr;
+
+/// What a dictionary is turned into.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// Another format of the same weights.
+    Weights(Format),
+    /// Feature pages.
+    Neuronpedia,
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "neuronpedia" { Ok(Self::Neuronpedia) } else { text.parse().map(Self::Weights) }
+    }
+}
 
 /// The flags of `convert`.
 #[derive(clap::Args)]
@@ -12,10 +32,13 @@ pub(crate) struct ConvertArguments {
     /// A dictionary of any known format.
     #[arg(value_name = "DIR")]
     dictionary: PathBuf,
-    /// saelens, crosscoder or deltascope. SAELens has no crosscoder: one SAE per variant is written, each
-    /// reading that variant alone.
+    /// saelens, crosscoder, deltascope or neuronpedia. SAELens has no crosscoder: one SAE per variant is written,
+    /// each reading that variant alone. Neuronpedia gets pages of features, one source per variant.
     #[arg(long, value_name = "FORMAT")]
-    to: Format,
+    to: Target,
+    /// The folder with the tables that `diff` wrote for this dictionary; Neuronpedia's pages are made from them.
+    #[arg(long, value_name = "DIR", required_if_eq("to", "neuronpedia"))]
+    tables: Option<PathBuf>,
     /// Receives the dictionary.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -31,7 +54,17 @@ struct Answer {
 
 pub(crate) fn convert(arguments: ConvertArguments, context: &Context) -> Result<()> {
     let dictionary = Dictionary::load(&arguments.dictionary)?;
-    dictionary.save_as(&arguments.out, arguments.to)?;
+    match (arguments.to, &arguments.tables) {
+        (Target::Weights(format), _) => dictionary.save_as(&arguments.out, format)?,
+        (Target::Neuronpedia, Some(tables)) => {
+            let features = tables::read(&tables.join("features.parquet"))?;
+            let contexts = tables::read(&tables.join("contexts.parquet"))?;
+            neuronpedia(&dictionary, &features, &contexts, &arguments.out)?;
+        }
+        (Target::Neuronpedia, None) => {
+            return Err(Error::request("expected --tables with the tables of `diff`, found none"));
+        }
+    }
     let answer = Answer {
         kind: dictionary.kind().name(),
         features: dictionary.features(),

@@ -1,14 +1,14 @@
 //! `diff`: what changed between variants, by a dictionary's features and without one.
 
 use super::Context;
-use super::flags::SetFlag;
+use super::flags::{SetFlag, variant_models};
 use crate::activations::import;
 use crate::dictionaries::Dictionary;
 use crate::diff::models::{
     self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
     heads, probes, read_prompts, weights,
 };
-use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, features};
+use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features};
 use crate::error::{Error, Result, io, nearest};
 use crate::model::{HookPoint, Model};
 use crate::tables::{self, TableSpec, catalogue};
@@ -28,6 +28,9 @@ pub(crate) struct DiffArguments {
     /// Names of the variants of a plain file, base first.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
+    /// The same dictionary fitted under another seed, to say how surely each feature comes back; may be repeated.
+    #[arg(long, value_name = "DIR", requires = "dictionary")]
+    against: Vec<PathBuf>,
     /// A variant's model, base first, as in `--model base=runs/base --model rl=runs/rl`. With a dictionary they
     /// say which tokens its decoders promote; two or more are compared matrix by matrix.
     #[arg(long, value_name = "VARIANT=DIR")]
@@ -71,7 +74,7 @@ struct FeatureSummary {
 
 pub(crate) fn diff(arguments: DiffArguments, context: &Context) -> Result<()> {
     let settings = arguments.set.apply(&DiffSettings::default())?;
-    let models = load_models(&arguments.model, context)?;
+    let models = variant_models(&arguments.model, context)?;
     if arguments.dictionary.is_none() && models.len() < 2 {
         return Err(Error::request("expected a dictionary or at least two models, found neither")
             .hint("give --dictionary and --activations, or --model base=DIR --model rl=DIR"));
@@ -133,6 +136,9 @@ fn feature_tables(
         |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());
     let tokens = range.len().min(settings.tokens);
     let mut found = features(&dictionary, &store, range, settings, &text, &context.observer)?;
+    let others =
+        arguments.against.iter().map(|folder| Dictionary::load(folder)).collect::<Result<Vec<_>>>()?;
+    add_stability(&mut found.features, &dictionary, &others)?;
     let of_dictionary: Vec<(String, Model)> =
         models.iter().filter(|(name, _)| dictionary.variants().contains(name)).cloned().collect();
     add_lens(&mut found.features, &dictionary, &of_dictionary, settings.lens_tokens)?;
@@ -177,20 +183,6 @@ fn watched(names: &[String], model: &Model) -> Result<Vec<u32>> {
         })
     };
     names.iter().map(id).collect()
-}
-
-fn load_models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
-    let device = context.device()?;
-    flags
-        .iter()
-        .map(|flag| {
-            let Some((name, folder)) = flag.split_once('=') else {
-                return Err(Error::request(format!("`--model`: expected VARIANT=DIR, found `{flag}`"))
-                    .hint("name the dictionary's variant that the model is, as in `--model rl=runs/rl`"));
-            };
-            Ok((name.to_owned(), Model::load(Path::new(folder), &device)?))
-        })
-        .collect()
 }
 
 fn summary(rows: &[FeatureRow], tokens: usize) -> FeatureSummary {

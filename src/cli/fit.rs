@@ -1,9 +1,11 @@
 //! `fit`: one or several sparse dictionaries on an activation store.
 
 use super::Context;
-use super::flags::SetFlag;
-use crate::activations::{ActivationStore, import};
-use crate::dictionaries::{Dictionary, DictionaryRow, FitSettings, Job, Kind, fit_jobs, metrics_pair};
+use super::flags::{SetFlag, variant_models};
+use crate::activations::import;
+use crate::dictionaries::{
+    Dictionary, DictionaryRow, FitSettings, Job, Kind, add_splice_costs, fit_jobs, metrics_pair,
+};
 use crate::error::{Result, io};
 use crate::tables::{self, catalogue};
 use serde::Serialize;
@@ -47,6 +49,10 @@ pub(crate) struct FitArguments {
     /// Decides every random number; several, as in `1,2,3`, fit several dictionaries over one pass.
     #[arg(long, value_delimiter = ',', default_value = "7", value_name = "N")]
     seed: Vec<u64>,
+    /// A variant's model, as in `--model rl=runs/rl`, to measure what splicing the reconstruction into it costs.
+    /// Needs a store with token ids.
+    #[arg(long, value_name = "VARIANT=DIR")]
+    model: Vec<String>,
     /// Receives the dictionary and `dictionaries.parquet`; with several, a folder for each.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -69,13 +75,18 @@ pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
         Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
         None => store.clone(),
     };
+    let models = variant_models(&arguments.model, context)?;
     let jobs = jobs(&arguments, &settings);
     let order_seed = arguments.seed.first().copied().unwrap_or_default();
     let dictionaries = fit_jobs(&store, &target, &jobs, order_seed, &context.observer)?;
     let mut answers = Vec::new();
     for (job, dictionary) in jobs.iter().zip(&dictionaries) {
         let out = job.folder.clone().unwrap_or_else(|| arguments.out.clone());
-        answers.push(Answer { rows: write(dictionary, &store, &target, &out)?, out, seed: job.seed });
+        let range = store.held_out();
+        let mut rows = metrics_pair(dictionary, &store, &target, range.clone())?;
+        add_splice_costs(&mut rows, dictionary, (&store, &target), &models, range, &context.observer)?;
+        write(dictionary, &rows, &out)?;
+        answers.push(Answer { rows, out, seed: job.seed });
     }
     context.printer.answer(&answers, || text(&answers))
 }
@@ -107,20 +118,14 @@ fn jobs(arguments: &FitArguments, settings: &FitSettings) -> Vec<Job> {
     sizes.iter().flat_map(|features| arguments.seed.iter().map(move |seed| job(*features, *seed))).collect()
 }
 
-fn write(
-    dictionary: &Dictionary,
-    store: &ActivationStore,
-    target: &ActivationStore,
-    out: &Path,
-) -> Result<Vec<DictionaryRow>> {
-    let rows = metrics_pair(dictionary, store, target, store.held_out())?;
+fn write(dictionary: &Dictionary, rows: &[DictionaryRow], out: &Path) -> Result<()> {
     dictionary.save(out)?;
-    tables::write(&out.join("dictionaries.parquet"), &catalogue::DICTIONARIES, &rows)?;
+    tables::write(&out.join("dictionaries.parquet"), &catalogue::DICTIONARIES, rows)?;
     let state = out.join(crate::dictionaries::STATE_FILE);
     if state.exists() {
         std::fs::remove_file(&state).map_err(|error| io("remove", &state, error))?;
     }
-    Ok(rows)
+    Ok(())
 }
 
 fn text(answers: &[Answer]) -> String {
@@ -128,7 +133,11 @@ fn text(answers: &[Answer]) -> String {
     for answer in answers {
         text += &format!("{} (seed {})\n", answer.out.display(), answer.seed);
         for row in &answer.rows {
-            text += &format!("{:24} FVE {:6.3}  L0 {:6.1}  dead {}\n", row.target, row.fve, row.l0, row.dead);
+            text += &format!("{:24} FVE {:6.3}  L0 {:6.1}  dead {}", row.target, row.fve, row.l0, row.dead);
+            if let Some((recovered, kl)) = row.ce_recovered.zip(row.kl) {
+                text += &format!("  CE recovered {recovered:.3}  KL {kl:.4}");
+            }
+            text += "\n";
         }
     }
     text.trim_end().to_owned()

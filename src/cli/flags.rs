@@ -1,7 +1,9 @@
 //! Flags that several verbs share and that mean the same in each.
 
+use super::Context;
 use crate::compute::Compute;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::model::{Model, hub};
 use crate::study::{self, RunPlace, Study, overrides};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,4 +62,22 @@ impl SetFlag {
     pub(crate) fn apply<T: Serialize + DeserializeOwned>(&self, settings: &T) -> Result<T> {
         overrides::apply(settings, &self.set)
     }
+}
+
+/// The models of `--model VARIANT=DIR_OR_NAME`, by variant.
+///
+/// # Errors
+/// If a flag has no name, or a model cannot be loaded.
+pub(crate) fn variant_models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
+    let device = context.device()?;
+    flags
+        .iter()
+        .map(|flag| {
+            let Some((name, folder)) = flag.split_once('=') else {
+                return Err(Error::request(format!("`--model`: expected VARIANT=DIR, found `{flag}`"))
+                    .hint("name the dictionary's variant that the model is, as in `--model rl=runs/rl`"));
+            };
+            Ok((name.to_owned(), Model::load(&hub::find(folder)?, &device)?))
+        })
+        .collect()
 }

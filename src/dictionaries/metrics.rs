@@ -48,6 +48,8 @@ pub struct DictionaryRow {
     pub ce_recovered: Option<f64>,
     /// KL divergence in nats per token, if measured.
     pub kl: Option<f64>,
+    /// Mean over features of the largest cosine with a feature of another fit (MMCS), if there are others.
+    pub stability: Option<f64>,
 }
 
 /// What a row reconstructs: an output, perhaps minus the first one.
@@ -149,6 +151,7 @@ pub fn metrics_pair(
             density: histogram(&rates),
             ce_recovered: None,
             kl: None,
+            stability: None,
         }
     };
     Ok(targets.iter().zip(&sums).map(row).collect())

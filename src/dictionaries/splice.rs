@@ -43,20 +43,21 @@ impl SpliceCost {
     }
 }
 
-/// Measures the cost for every variant among `models` and puts it into its row of `rows`.
+/// Measures the cost for every variant among `models` and puts it into its row of `rows`. The dictionary reads the
+/// first store and writes the second, which for all kinds but transcoders are one.
 ///
 /// # Errors
 /// If the store has no token ids, or a model does not fit it.
 pub fn add_splice_costs(
     rows: &mut [DictionaryRow],
     dictionary: &Dictionary,
-    store: &ActivationStore,
+    stores: (&ActivationStore, &ActivationStore),
     models: &[(String, Model)],
     range: Range<usize>,
     observer: &Observer,
 ) -> Result<()> {
     for (name, model) in models {
-        let cost = splice_cost(dictionary, store, (name, model), range.clone(), observer)?;
+        let cost = splice_cost(dictionary, stores, (name, model), range.clone(), observer)?;
         for row in rows.iter_mut().filter(|row| row.target == *name) {
             row.ce_recovered = Some(cost.recovered());
             row.kl = Some(cost.kl);
@@ -65,17 +66,20 @@ pub fn add_splice_costs(
     Ok(())
 }
 
-/// Measures the cost for one variant, on whole examples within tokens `range` of the store.
+/// Measures the cost for one variant, on whole examples within tokens `range` of the stores; see
+/// [`add_splice_costs`].
 ///
 /// # Errors
 /// If the store has no token ids, the dictionary does not write the variant, or the model does not fit.
 pub fn splice_cost(
     dictionary: &Dictionary,
-    store: &ActivationStore,
+    stores: (&ActivationStore, &ActivationStore),
     (name, model): (&str, &Model),
     range: Range<usize>,
     observer: &Observer,
 ) -> Result<SpliceCost> {
+    let (store, target) = stores;
+    let examples = examples(store, range)?;
     let hook: HookPoint = dictionary.spec().output_hook.parse()?;
     let Some(output) = dictionary.variants().iter().position(|variant| variant == name) else {
         return Err(Error::request(format!(
@@ -83,8 +87,7 @@ pub fn splice_cost(
             dictionary.variants().join("`, `")
         )));
     };
-    let examples = examples(store, range)?;
-    let mean = mean(dictionary, store, output, &examples)?;
+    let mean = mean(dictionary, target, output, &examples)?;
     let mut bar = observer.bar("splice", examples.len() as u64, "examples");
     let (mut sums, mut tokens) = ([0.0f64; 4], 0usize);
     for batch in examples.chunks(ROWS) {
@@ -93,7 +96,7 @@ pub fn splice_cost(
             batch.iter().map(|example| example.tokens.iter().map(|meta| meta.token).collect()).collect();
         let replaced = batch
             .iter()
-            .map(|example| reconstruction(dictionary, store, output, example))
+            .map(|example| reconstruction(dictionary, stores, output, example))
             .collect::<Result<Vec<_>>>()?;
         let ablated: Vec<Vec<f32>> = rows.iter().map(|row| mean.repeat(row.len())).collect();
         let token_batch = TokenBatch::new(&rows)?;
@@ -190,15 +193,14 @@ fn mean(
 /// The reconstruction of one output at every token of an example; the first token keeps its own value.
 fn reconstruction(
     dictionary: &Dictionary,
-    store: &ActivationStore,
+    (store, target): (&ActivationStore, &ActivationStore),
     output: usize,
     example: &Example,
 ) -> Result<Vec<f32>> {
     let (d, width) = (dictionary.d_model(), dictionary.spec().output_width());
-    let raw = store.read(example.range.clone())?;
-    let x = dictionary.inputs_of(store, &raw)?;
+    let x = dictionary.inputs_of(store, &store.read(example.range.clone())?)?;
     let guess = dictionary.decode(&dictionary.encode(&x)?, &x)?;
-    let own = dictionary.targets_of(store, &raw)?;
+    let own = dictionary.targets_of(target, &target.read(example.range.clone())?)?;
     let rows = guess.chunks_exact(width).zip(own.chunks_exact(width)).zip(&example.tokens);
     let pick = |((guess, own), meta): ((&[f32], &[f32]), &TokenMeta)| {
         let kept = if meta.part == Part::First { own } else { guess };
@@ -250,7 +252,7 @@ fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{Activation, Kind, Site, Spec};
+    use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
     use super::super::stability;
     use super::super::weights::Weights;
     use super::*;
@@ -277,7 +279,7 @@ mod tests {
             features,
             hook: hook.to_owned(),
             output_hook: hook.to_owned(),
-            layer_norm: false,
+            token_scale: TokenScale::None,
         };
         let weights = Weights {
             encoder: rows.clone(),
@@ -317,7 +319,8 @@ mod tests {
             capture(&models, hook, &examples, folder.path(), &CaptureSettings::default(), &silent).unwrap();
         let cost = |scale| {
             let dictionary = identity(&hook.to_string(), scale);
-            splice_cost(&dictionary, &store, ("base", &models[0].1), 0..store.tokens(), &silent).unwrap()
+            splice_cost(&dictionary, (&store, &store), ("base", &models[0].1), 0..store.tokens(), &silent)
+                .unwrap()
         };
         let (perfect, wrong) = (cost(1.0), cost(-1.0));
         assert_eq!(perfect.tokens, store.tokens() - 40);

@@ -3,32 +3,33 @@
 //! Top places alone make a feature look cleaner than it is, so one place from each quarter of its
 //! positive activations stands beside them. Two places of one example are not both shown.
 
-use super::rows::ContextRow;
-use super::scaling::transpose;
+use super::rows::{ContextRow, json};
+use super::scaling::ByFeature;
 use super::settings::ContextSettings;
 use crate::activations::{ActivationStore, Part, TokenMeta};
 use crate::dictionaries::Codes;
-use crate::error::{Error, Result};
-use serde::Serialize;
+use crate::error::Result;
 
 /// The codes of a run of tokens, with what is known of each.
 pub(super) struct Peaks<'a> {
-    codes: &'a Codes,
-    places: &'a [usize],
-    metas: &'a [TokenMeta],
-    features: usize,
+    pub(super) codes: &'a Codes,
+    /// The same by feature.
+    pub(super) by_feature: &'a ByFeature,
+    pub(super) places: &'a [usize],
+    pub(super) metas: &'a [TokenMeta],
 }
 
-impl<'a> Peaks<'a> {
-    pub(super) fn new(
-        codes: &'a Codes,
-        places: &'a [usize],
-        metas: &'a [TokenMeta],
-        features: usize,
-    ) -> Self {
-        Self { codes, places, metas, features }
-    }
+/// A place that was chosen, and why.
+#[derive(Clone, Debug, PartialEq)]
+struct Place {
+    band: &'static str,
+    /// The weakest and the strongest activation of the band.
+    range: [f32; 2],
+    token: usize,
+    peak: f32,
+}
 
+impl Peaks<'_> {
     /// The contexts of every feature that fires, by feature and rank. Imported activations have no text
     /// and so no contexts.
     pub(super) fn rows(
@@ -40,46 +41,49 @@ impl<'a> Peaks<'a> {
         if store.examples().is_empty() {
             return Ok(Vec::new());
         }
-        let by_feature = transpose(self.codes, self.features);
         let mut rows = Vec::new();
-        for feature in 0..self.features {
-            let mut entries =
-                by_feature.entries[by_feature.starts[feature]..by_feature.starts[feature + 1]].to_vec();
+        for feature in 0..self.by_feature.features() {
+            let mut entries = self.by_feature.of(feature).to_vec();
             entries.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-            for (rank, (band, token, peak)) in self.choose(&entries, settings).into_iter().enumerate() {
-                let mut row = self.context(store, settings, token_text, feature, token)?;
-                row.rank = rank as u64;
-                row.band = band;
-                row.peak = f64::from(peak);
-                rows.push(row);
+            for (rank, place) in self.choose(&entries, settings).into_iter().enumerate() {
+                let row = self.context(store, settings, token_text, feature, place.token)?;
+                let [low, high] = place.range.map(f64::from);
+                rows.push(ContextRow {
+                    rank: rank as u64,
+                    band: place.band.to_owned(),
+                    band_low: low,
+                    band_high: high,
+                    peak: f64::from(place.peak),
+                    ..row
+                });
             }
         }
         Ok(rows)
     }
 
     /// Strongest first, one place an example, then the middle of each quarter (strongest quarter first).
-    fn choose(&self, sorted: &[(usize, f32)], settings: &ContextSettings) -> Vec<(String, usize, f32)> {
+    fn choose(&self, sorted: &[(usize, f32)], settings: &ContextSettings) -> Vec<Place> {
         let mut used: Vec<u32> = Vec::new();
         let mut chosen = Vec::new();
-        let mut take = |band: &str, entries: &mut dyn Iterator<Item = &(usize, f32)>, count: usize| {
+        let mut take = |band: &'static str, of: &[(usize, f32)], skipped: usize, count: usize| {
+            let (Some(first), Some(last)) = (of.first(), of.last()) else { return };
             let mut left = count;
-            for (token, value) in entries {
+            for (token, peak) in &of[skipped..] {
                 if left == 0 {
                     break;
                 }
                 let example = self.metas[*token].example;
                 if !used.contains(&example) {
                     used.push(example);
-                    chosen.push((band.to_owned(), *token, *value));
+                    chosen.push(Place { band, range: [last.1, first.1], token: *token, peak: *peak });
                     left -= 1;
                 }
             }
         };
-        take("top", &mut sorted.iter(), settings.top);
+        take("top", sorted, 0, settings.top);
         let quarter = sorted.len() / 4;
         for (index, name) in ["q4", "q3", "q2", "q1"].into_iter().enumerate() {
-            let entries = &sorted[index * quarter..(index + 1) * quarter];
-            take(name, &mut entries[entries.len() / 2..].iter(), settings.per_quarter);
+            take(name, &sorted[index * quarter..(index + 1) * quarter], quarter / 2, settings.per_quarter);
         }
         chosen
     }
@@ -111,6 +115,8 @@ impl<'a> Peaks<'a> {
             rank: 0,
             peak: 0.0,
             band: String::new(),
+            band_low: 0.0,
+            band_high: 0.0,
             source: example.map(|example| example.source.clone()).unwrap_or_default(),
             part: part_name(meta.part).to_owned(),
             problem: example.map(|example| example.problem.clone()).unwrap_or_default(),
@@ -134,9 +140,4 @@ fn part_name(part: Part) -> &'static str {
         Part::Template => "template",
         Part::Response => "response",
     }
-}
-
-fn json<T: Serialize>(values: &[T]) -> Result<String> {
-    serde_json::to_string(values)
-        .map_err(|error| Error::work(format!("a context cannot be written: {error}")))
 }

@@ -11,11 +11,11 @@
 use super::classes::{Cuts, Evidence, Verdict, decide};
 use super::contexts::Peaks;
 use super::decoders::Decoders;
-use super::rows::{Cell, ContextRow, FeatureRow};
-use super::scaling::{Scaling, Target};
+use super::rows::{Cell, ContextRow, FeatureRow, json};
+use super::scaling::{Scaling, Target, transpose};
 use super::settings::DiffSettings;
 use crate::activations::{ActivationStore, Part, TokenMeta};
-use crate::dictionaries::{Codes, Dictionary};
+use crate::dictionaries::{Codes, Dictionary, mean_stability, neighbours};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use std::collections::BTreeMap;
@@ -23,6 +23,11 @@ use std::ops::Range;
 
 /// Tokens read at a time.
 const BLOCK: usize = 4096;
+
+/// Steps of the histogram of a feature's activations.
+const STEPS: usize = 20;
+/// Neighbours named for each feature.
+const NEAREST: usize = 5;
 
 /// The features of a dictionary and where they fire.
 #[derive(Clone, Debug)]
@@ -65,10 +70,30 @@ pub fn features(
         observer.check()?;
     }
     census.scaling.finish();
-    let features =
+    let mut features: Vec<FeatureRow> =
         (0..dictionary.features()).map(|feature| census.row(dictionary, feature, &settings.cuts)).collect();
-    let contexts = census.peaks(dictionary.features()).rows(store, &settings.contexts, token_text)?;
+    let by_feature = transpose(&census.codes, dictionary.features());
+    for (row, near) in features.iter_mut().zip(neighbours(dictionary, NEAREST)) {
+        let (others, cosines): (Vec<u32>, Vec<f32>) = near.into_iter().unzip();
+        (row.nearest, row.nearest_cosines) = (json(&others)?, json(&cosines)?);
+        let (largest, counts) = histogram(by_feature.of(row.feature as usize));
+        (row.max_active, row.histogram) = (largest.map(f64::from), json(&counts)?);
+    }
+    let Census { codes, places, metas, .. } = &census;
+    let peaks = Peaks { codes, by_feature: &by_feature, places, metas };
+    let contexts = peaks.rows(store, &settings.contexts, token_text)?;
     Ok(FeatureDiff { features, contexts })
+}
+
+/// Writes into each row how surely its feature comes back in `others`, the same dictionary under other seeds.
+///
+/// # Errors
+/// If the others do not write the same variants.
+pub fn add_stability(rows: &mut [FeatureRow], dictionary: &Dictionary, others: &[Dictionary]) -> Result<()> {
+    if let Some(stability) = mean_stability(dictionary, others)? {
+        rows.iter_mut().zip(stability).for_each(|(row, stability)| row.stability = Some(stability));
+    }
+    Ok(())
 }
 
 /// Everything that is summed while the tokens stream by.
@@ -90,11 +115,13 @@ struct Census {
 impl Census {
     fn new(dictionary: &Dictionary) -> Self {
         let decoders = Decoders::of(dictionary);
+        let biases: Vec<&[f32]> =
+            (0..dictionary.variants().len()).map(|variant| dictionary.decoder_bias(variant)).collect();
         let reads_variants = dictionary.spec().inputs.iter().all(|site| site.minus.is_none())
             && dictionary.kind().is_crosscoder();
         let variants = if reads_variants { dictionary.variants().len() } else { 0 };
         Self {
-            scaling: Scaling::new(decoders.clone()),
+            scaling: Scaling::new(decoders.clone(), biases.concat()),
             decoders,
             tokens: 0,
             alone: vec![vec![0; dictionary.features()]; variants],
@@ -190,6 +217,11 @@ impl Census {
             mean_active: self.scaling.mean_when_active(feature),
             share_template: share(template),
             share_response: share(response),
+            max_active: None,
+            histogram: String::new(),
+            stability: None,
+            nearest: String::new(),
+            nearest_cosines: String::new(),
             per_variant: self.per_variant(names, feature, &norms),
         }
     }
@@ -228,8 +260,30 @@ impl Census {
         }
         cells
     }
+}
 
-    fn peaks(&self, features: usize) -> Peaks<'_> {
-        Peaks::new(&self.codes, &self.places, &self.metas, features)
+/// The largest activation, and how many lie in each of equal steps from 0 up to it.
+fn histogram(entries: &[(usize, f32)]) -> (Option<f32>, [u64; STEPS]) {
+    let mut counts = [0; STEPS];
+    let Some(largest) = entries.iter().map(|(_, value)| *value).reduce(f32::max) else {
+        return (None, counts);
+    };
+    for (_, value) in entries {
+        let step = (value / largest * STEPS as f32).ceil() as usize;
+        counts[step.clamp(1, STEPS) - 1] += 1;
+    }
+    (Some(largest), counts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{STEPS, histogram};
+
+    #[test]
+    fn activations_are_counted_in_equal_steps() {
+        let (largest, counts) = histogram(&[(0, 2.0), (3, 0.1), (4, 0.05), (9, 1.95)]);
+        assert_eq!(largest, Some(2.0));
+        assert_eq!((counts[0], counts[STEPS - 1], counts.iter().sum::<u64>()), (2, 2, 4));
+        assert_eq!(histogram(&[]), (None, [0; STEPS]));
     }
 }

@@ -3,22 +3,22 @@
 //! logits = U (w * d), with w the weight of the final norm and U the unembedding. The norm's division is
 //! left out: it scales all logits alike and so moves no rank.
 
-use super::rows::{Cell, FeatureRow};
+use super::rows::{Cell, FeatureRow, json};
 use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result};
-use crate::model::{Model, NormKind};
+use crate::model::{Model, NormKind, Tokenizer};
 use candle_core::{Device, Tensor};
 
 /// Directions that go through the unembedding at once.
 const BLOCK: usize = 256;
 
 /// The tokens that a direction moves most.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LensTokens {
-    /// Promoted, most first.
-    pub promoted: Vec<u32>,
-    /// Suppressed, most first.
-    pub suppressed: Vec<u32>,
+    /// Promoted, most first, with their logits.
+    pub promoted: Vec<(u32, f32)>,
+    /// Suppressed, most first, with their logits.
+    pub suppressed: Vec<(u32, f32)>,
 }
 
 /// The `count` tokens that each of `directions` `[n, d_model]` promotes and suppresses most in `model`.
@@ -54,13 +54,20 @@ pub fn lens_tokens(model: &Model, directions: &[f32], count: usize) -> Result<Ve
 fn extremes(logits: &[f32], count: usize) -> LensTokens {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
     order.sort_by(|a, b| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b)));
-    let promoted = order.iter().take(count).copied().collect();
-    let suppressed = order.iter().rev().take(count).copied().collect();
+    let with_logit = |token: &u32| (*token, logits[*token as usize]);
+    let promoted = order.iter().take(count).map(with_logit).collect();
+    let suppressed = order.iter().rev().take(count).map(with_logit).collect();
     LensTokens { promoted, suppressed }
 }
 
+/// The tokens as the tokenizer writes them, joined by spaces.
+pub(super) fn token_names(tokenizer: &Tokenizer, tokens: &[(u32, f32)]) -> String {
+    let names = tokens.iter().map(|(id, _)| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
+    names.collect::<Vec<_>>().join(" ")
+}
+
 /// Adds the columns `promoted_<variant>` and `suppressed_<variant>` to the rows of every feature, for each
-/// of `models` by the dictionary's name of the variant. `count` tokens each, joined by spaces.
+/// of `models` by the dictionary's name of the variant: `count` tokens each, joined by spaces; and their logits.
 ///
 /// # Errors
 /// If the dictionary has no such variant, or a model has no tokenizer or another width.
@@ -83,17 +90,19 @@ pub fn add_lens(
             )));
         }
         let tokenizer = model.tokenizer()?;
-        let text = |ids: &[u32]| {
-            let names = ids.iter().map(|id| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
-            names.collect::<Vec<_>>().join(" ")
+        let logits = |tokens: &[(u32, f32)]| {
+            let logits: Vec<f32> = tokens.iter().map(|(_, logit)| *logit).collect();
+            json(&logits).map(Cell::Text)
         };
         let mut directions = Vec::with_capacity(rows.len() * dictionary.d_model());
         for row in rows.iter() {
             directions.extend_from_slice(dictionary.decoder(row.feature as usize, variant));
         }
         for (row, tokens) in rows.iter_mut().zip(lens_tokens(model, &directions, count)?) {
-            row.per_variant.insert(format!("promoted_{name}"), Cell::Text(text(&tokens.promoted)));
-            row.per_variant.insert(format!("suppressed_{name}"), Cell::Text(text(&tokens.suppressed)));
+            for (side, tokens) in [("promoted", &tokens.promoted), ("suppressed", &tokens.suppressed)] {
+                row.per_variant.insert(format!("{side}_{name}"), Cell::Text(token_names(tokenizer, tokens)));
+                row.per_variant.insert(format!("{side}_logits_{name}"), logits(tokens)?);
+            }
         }
     }
     Ok(())
@@ -122,13 +131,16 @@ mod tests {
             model.parameters().get("model.embed_tokens.weight").unwrap().value().to_vec2().unwrap();
         let negative: Vec<f32> = embedding[5].iter().map(|x| -x).collect();
         let found = lens_tokens(&model, &[embedding[11].clone(), negative].concat(), 3).unwrap();
-        assert_eq!(found[0].promoted[0], 11);
-        assert_eq!(found[1].suppressed[0], 5);
+        assert_eq!(found[0].promoted[0].0, 11);
+        assert_eq!(found[1].suppressed[0].0, 5);
     }
 
     #[test]
     fn extremes_are_ranked() {
         let tokens = extremes(&[0.0, 3.0, -1.0, 2.0], 2);
-        assert_eq!((tokens.promoted, tokens.suppressed), (vec![1, 3], vec![2, 0]));
+        assert_eq!(
+            (tokens.promoted, tokens.suppressed),
+            (vec![(1, 3.0), (3, 2.0)], vec![(2, -1.0), (0, 0.0)])
+        );
     }
 }

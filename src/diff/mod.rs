@@ -11,13 +11,15 @@ mod decoders;
 mod features;
 mod lens;
 pub mod models;
+mod neuronpedia;
 pub mod planted;
 mod rows;
 mod scaling;
 mod settings;
 
 pub use classes::{Change, Class, Cuts, Estimate};
-pub use features::{FeatureDiff, features};
+pub use features::{FeatureDiff, add_stability, features};
 pub use lens::{LensTokens, add_lens, lens_tokens};
+pub use neuronpedia::neuronpedia;
 pub use rows::{Cell, ContextRow, FeatureRow};
 pub use settings::{ContextSettings, DiffSettings};

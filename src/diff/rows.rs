@@ -1,6 +1,7 @@
 //! The rows of the tables `features` and `contexts`.
 
 use super::classes::{Change, Class};
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -31,10 +32,20 @@ pub struct FeatureRow {
     pub firings: u64,
     /// Mean of the code where it fires.
     pub mean_active: Option<f64>,
+    /// The largest code; `None` if it never fires.
+    pub max_active: Option<f64>,
+    /// How many of its firings lie in each of 20 equal steps from 0 to the largest code, a JSON list.
+    pub histogram: String,
     /// Share of its summed activation that falls on template tokens.
     pub share_template: Option<f64>,
     /// Share of its summed activation that falls on the response.
     pub share_response: Option<f64>,
+    /// Largest decoder cosine with a feature of the same dictionary under another seed, averaged over those.
+    pub stability: Option<f64>,
+    /// The features that write most nearly the same, a JSON list.
+    pub nearest: String,
+    /// Their decoder cosines with this one, a JSON list.
+    pub nearest_cosines: String,
     /// Columns per variant and per pair of variants; see the catalogue.
     #[serde(flatten)]
     pub per_variant: BTreeMap<String, Cell>,
@@ -69,6 +80,10 @@ pub struct ContextRow {
     pub peak: f64,
     /// `top`, or the quarter of its positive activations from which the place was drawn: `q1` (weakest) to `q4`.
     pub band: String,
+    /// The weakest activation of the band.
+    pub band_low: f64,
+    /// The strongest activation of the band.
+    pub band_high: f64,
     /// Who wrote the text.
     pub source: String,
     /// The part of the example in which the peak lies.
@@ -85,4 +100,9 @@ pub struct ContextRow {
     pub tokens: String,
     /// The feature's activation at each of them, a JSON list of numbers.
     pub activations: String,
+}
+
+/// A list as it stands in a column.
+pub(super) fn json<T: Serialize>(values: &[T]) -> Result<String> {
+    serde_json::to_string(values).map_err(|error| Error::work(format!("a list cannot be written: {error}")))
 }

@@ -3,6 +3,7 @@
 mod adapters;
 mod cli;
 mod composed;
+mod dictionaries;
 mod goldens;
 mod interruption;
 mod invariance;

@@ -5,7 +5,7 @@ use super::prompts::LabelledPrompt;
 use super::reading::{batches, captured, mean};
 use super::rows::ActivationDifferenceRow;
 use crate::diff::decoders::dot;
-use crate::diff::lens::lens_tokens;
+use crate::diff::lens::{lens_tokens, token_names};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, HookPoint, Hooks, Model};
 
@@ -31,10 +31,6 @@ pub fn activation_differences(
     for (variant, model) in others {
         let ours = first_activations(model, hook, texts)?;
         let tokenizer = model.tokenizer()?;
-        let text = |ids: &[u32]| {
-            let names = ids.iter().map(|id| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
-            names.collect::<Vec<_>>().join(" ")
-        };
         for (position, (ours, bases)) in
             ours.iter().zip(&bases).enumerate().filter(|(_, (o, _))| !o.is_empty())
         {
@@ -58,8 +54,14 @@ pub fn activation_differences(
                 relative_norm: if base_norm > 0.0 { norm(&average) / base_norm } else { 0.0 },
                 consistency: differences.iter().map(cosine).sum::<f64>() / differences.len() as f64,
                 prompts: differences.len() as u64,
-                promoted: found.first().map(|tokens| text(&tokens.promoted)).unwrap_or_default(),
-                suppressed: found.first().map(|tokens| text(&tokens.suppressed)).unwrap_or_default(),
+                promoted: found
+                    .first()
+                    .map(|tokens| token_names(tokenizer, &tokens.promoted))
+                    .unwrap_or_default(),
+                suppressed: found
+                    .first()
+                    .map(|tokens| token_names(tokenizer, &tokens.suppressed))
+                    .unwrap_or_default(),
             });
         }
     }

@@ -13,6 +13,8 @@ const SHOWN: usize = 400;
 /// Passages shown per feature: the strongest, and what the code means where it is weaker.
 const STRONGEST: usize = 2;
 const WEAKER: [&str; 2] = ["q3", "q1"];
+/// Nearest features shown per feature.
+const NEIGHBOURS: usize = 3;
 
 /// What other tables say of features, by feature.
 struct Notes<'a> {
@@ -85,12 +87,18 @@ fn columns(variants: &[String]) -> Vec<(String, String)> {
         column("Where it fires", "Passages around its activations"),
         column(
             "What it promotes",
-            "Tokens whose logits its decoder raises most, in the last variant that has it",
+            "Tokens whose logits its decoder raises most, by variant where the variants that have it differ",
         ),
+        column("What it suppresses", "Tokens whose logits its decoder lowers most"),
         column("Set of", "Hypotheses whose set holds it"),
         column("Present in", "Variants whose activations need it"),
         column("Change", "Same, reweighted or rotated between those"),
         column("Rate#", "Tokens per thousand on which it fires, joint code"),
+        column("Nearest", "Features with the most similar decoders, and the cosine"),
+        column(
+            "Comes back#",
+            "Largest decoder cosine with a feature of the same dictionary under another seed",
+        ),
     ];
     columns.extend(
         variants.iter().map(|variant| (format!("norm {variant}#"), format!("Decoder norm in {variant}"))),
@@ -121,19 +129,47 @@ fn cells(row: &FeatureRow, variants: &[String], notes: &Notes<'_>) -> Vec<Cell> 
     let weaker = WEAKER.iter().filter_map(|band| contexts.iter().find(|context| context.band == *band));
     let peak = contexts.iter().map(|context| context.peak).fold(0.0, f64::max);
     let passages: Vec<Passage> = strongest.chain(weaker).map(|context| passage(context, peak)).collect();
-    let promoted = variants.iter().rev().find_map(|variant| row.text(&format!("promoted_{variant}")));
     let mut cells = vec![
         Cell::number(row.feature.to_string(), f64::from(row.feature)),
         Cell::text(row.class.name()).coloured(colour(row.class)),
         Cell { number: Some(peak), passages, ..Cell::default() },
-        Cell::text(promoted.unwrap_or("\u{2013}")).toned(Tone::Typed),
+        Cell::text(by_variant(row, "promoted_", variants)).toned(Tone::Typed),
+        Cell::text(by_variant(row, "suppressed_", variants)).toned(Tone::Typed),
         Cell::text(notes.sets(row).join(", ")),
         Cell::text(row.present.replace('+', " + ")),
         Cell::text(row.change.map_or("\u{2013}", Change::name)),
         number(Some(row.rate * 1000.0)),
+        Cell::text(nearest(row)),
+        number(row.stability),
     ];
     cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
     cells
+}
+
+/// The text in the columns `prefix` of the variants that have the feature: once where they agree, else by variant.
+fn by_variant(row: &FeatureRow, prefix: &str, variants: &[String]) -> String {
+    let present: Vec<&str> = row.present.split('+').collect();
+    let texts: Vec<(&str, &str)> = variants
+        .iter()
+        .filter(|variant| present.contains(&variant.as_str()))
+        .filter_map(|variant| Some((variant.as_str(), row.text(&format!("{prefix}{variant}"))?)))
+        .collect();
+    match texts.first() {
+        None => "\u{2013}".to_owned(),
+        Some((_, first)) if texts.iter().all(|(_, text)| text == first) => (*first).to_owned(),
+        Some(_) => {
+            let named: Vec<String> = texts.iter().map(|(name, text)| format!("{name}: {text}")).collect();
+            named.join(" \u{b7} ")
+        }
+    }
+}
+
+/// The nearest features with their cosines: `12 (.71), 904 (.55)`.
+fn nearest(row: &FeatureRow) -> String {
+    let features: Vec<u32> = serde_json::from_str(&row.nearest).unwrap_or_default();
+    let cosines: Vec<f64> = serde_json::from_str(&row.nearest_cosines).unwrap_or_default();
+    let pairs = features.iter().zip(cosines).take(NEIGHBOURS);
+    pairs.map(|(feature, cosine)| format!("{feature} ({})", short(cosine))).collect::<Vec<_>>().join(", ")
 }
 
 /// A passage, lit relative to the feature's `peak`.

@@ -108,6 +108,10 @@ fn sheet(targets: &[Target<'_>]) -> Sheet {
             "Share of the cross-entropy lost by mean ablation that splicing the reconstruction in recovers",
         ),
         ("KL#", "Nats per token between the model and the spliced one"),
+        (
+            "Comes back#",
+            "Mean over features of the largest decoder cosine with a feature of the same dictionary under another seed",
+        ),
     ];
     let mut sheet = Sheet::new("dictionary-table", "Fitness in numbers.", &columns);
     let number = |value: f64| Cell::number(short(value), value);
@@ -125,6 +129,7 @@ fn sheet(targets: &[Target<'_>]) -> Sheet {
             features(row.dense),
             optional(row.ce_recovered),
             optional(row.kl),
+            optional(row.stability),
         ]);
     }
     sheet

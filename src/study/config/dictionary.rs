@@ -12,6 +12,9 @@ use toml::Table;
 pub struct DictionaryRequest {
     /// The variants it spans, the base first.
     pub over: Vec<Reference>,
+    /// How many times it is fitted, with different first weights, to see which features come back. Everything
+    /// else works with the first fit.
+    pub seeds: usize,
     /// How it is fitted.
     pub settings: FitSettings,
 }
@@ -20,6 +23,12 @@ pub struct DictionaryRequest {
 #[serde(deny_unknown_fields)]
 struct Head {
     over: Vec<Reference>,
+    #[serde(default = "once")]
+    seeds: usize,
+}
+
+fn once() -> usize {
+    1
 }
 
 const SECTION: &str = "[dictionary]";
@@ -27,9 +36,12 @@ const SECTION: &str = "[dictionary]";
 impl DictionaryRequest {
     pub(super) fn read(table: Table) -> Result<Self> {
         let (head, settings): (Head, FitSettings) =
-            parse::split_section(table, &["over"], &FitSettings::default(), SECTION)?;
+            parse::split_section(table, &["over", "seeds"], &FitSettings::default(), SECTION)?;
         settings.check().at(SECTION)?;
-        Self { over: head.over, settings }.checked().at("field `over`").at(SECTION)
+        if head.seeds == 0 {
+            return Err(Error::request("expected at least 1, found 0").at("field `seeds`").at(SECTION));
+        }
+        Self { over: head.over, seeds: head.seeds, settings }.checked().at("field `over`").at(SECTION)
     }
 
     fn checked(self) -> Result<Self> {

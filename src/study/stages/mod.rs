@@ -30,7 +30,7 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
     stages.push(boxed(trajectories::Trajectories::new(study)));
     stages.extend(select::Select::new(study).map(boxed));
     stages.extend(capture::Capture::new(study)?.map(boxed));
-    stages.extend(dictionary::Dictionary::new(study).map(boxed));
+    stages.extend(dictionary::Dictionary::new(study)?.map(boxed));
     stages.extend(diff::Diff::new(study)?.map(boxed));
     stages.extend(experiments::Experiments::new(study)?.map(boxed));
     stages.extend(claims::Claims::new(study).map(boxed));

@@ -38,6 +38,11 @@ pub const DICTIONARIES: TableSpec = TableSpec {
             ColumnType::Float,
             "mean KL divergence in nats of the spliced model's next token from the model's own; null if not measured",
         ),
+        fixed(
+            "stability",
+            ColumnType::Float,
+            "mean over features of the largest decoder cosine with a feature of the same dictionary under another seed (MMCS), averaged over those; null with one seed",
+        ),
     ],
 };
 
@@ -54,8 +59,25 @@ pub const FEATURES: TableSpec = TableSpec {
         fixed("rate", ColumnType::Float, "share of tokens at which it fires (joint code)"),
         fixed("firings", ColumnType::Integer, "tokens at which it fired"),
         fixed("mean_active", ColumnType::Float, "mean of the code where it fires"),
+        fixed("max_active", ColumnType::Float, "the largest code"),
+        fixed(
+            "histogram",
+            ColumnType::Text,
+            "JSON list: firings in each of 20 equal steps of the code from 0 to the largest",
+        ),
         fixed("share_template", ColumnType::Float, "share of its summed activation on template tokens"),
         fixed("share_response", ColumnType::Float, "share of its summed activation on the response"),
+        fixed(
+            "stability",
+            ColumnType::Float,
+            "largest decoder cosine with a feature of the same dictionary under another seed, averaged over those; null with one seed",
+        ),
+        fixed(
+            "nearest",
+            ColumnType::Text,
+            "JSON list: the features whose decoders, all variants joined, have the largest cosine with its own",
+        ),
+        fixed("nearest_cosines", ColumnType::Text, "JSON list: these cosines"),
         per_variant("norm_", ColumnType::Float, "decoder norm"),
         per_variant(
             "mas_",
@@ -81,6 +103,12 @@ pub const FEATURES: TableSpec = TableSpec {
             "tokens that the variant's decoder promotes most (logit lens)",
         ),
         per_variant("suppressed_", ColumnType::Text, "tokens that the variant's decoder suppresses most"),
+        per_variant(
+            "promoted_logits_",
+            ColumnType::Text,
+            "JSON list: the logits of the promoted tokens at an activation of 1, the final norm's division left out",
+        ),
+        per_variant("suppressed_logits_", ColumnType::Text, "JSON list: the same of the suppressed tokens"),
     ],
 };
 
@@ -93,6 +121,8 @@ pub const CONTEXTS: TableSpec = TableSpec {
         fixed("rank", ColumnType::Integer, "0 for the strongest"),
         fixed("peak", ColumnType::Float, "its activation at the peak"),
         fixed("band", ColumnType::Text, "top, or the quarter of its positive activations: q4 (strong) to q1"),
+        fixed("band_low", ColumnType::Float, "the weakest activation of the band"),
+        fixed("band_high", ColumnType::Float, "the strongest activation of the band"),
         fixed("source", ColumnType::Text, "who wrote the text"),
         fixed("part", ColumnType::Text, "where in the example the peak lies: prompt, template or response"),
         fixed("problem", ColumnType::Text, "the problem that the text answers"),

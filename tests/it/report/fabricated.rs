@@ -232,7 +232,7 @@ fn outcomes() -> Vec<Value> {
 
 fn dictionaries() -> Vec<Value> {
     [("base", 0.93), ("rl@120", 0.92), ("sft@40", 0.92), ("sft_benign@640", 0.88), ("rl@120-base", 0.61), ("sft@40-base", 0.44), ("sft_benign@640-base", 0.71)]
-        .map(|(target, fve)| json!({ "dictionary": "batch_topk_crosscoder", "hook": "blocks.3.hook_resid_post", "target": target, "features": 2048, "tokens": 40_000, "fve": fve, "mse": 0.3, "cosine": 0.9, "l0": 32.0, "l1": 40.0, "dead": 82, "dense": 9, "density": "[]", "ce_recovered": Value::Null, "kl": Value::Null }))
+        .map(|(target, fve)| json!({ "dictionary": "batch_topk_crosscoder", "hook": "blocks.3.hook_resid_post", "target": target, "features": 2048, "tokens": 40_000, "fve": fve, "mse": 0.3, "cosine": 0.9, "l0": 32.0, "l1": 40.0, "dead": 82, "dense": 9, "density": "[]", "ce_recovered": 0.93, "kl": 0.04, "stability": 0.81 }))
         .to_vec()
 }
 
@@ -272,13 +272,17 @@ fn features() -> Vec<Value> {
             let total: f64 = norms.iter().sum();
             let mut row = json!({
                 "feature": feature, "present": present, "change": if class == "dead" { Value::Null } else { json!("same") },
-                "class": class, "rate": 0.002 + stream.uniform_f64() * 0.05, "firings": 800, "mean_active": 1.2,
-                "share_template": 0.1, "share_response": 0.7,
+                "class": class, "rate": 0.002 + stream.uniform_f64() * 0.05, "firings": 800, "mean_active": 1.2, "max_active": 4.0, "histogram": "[]",
+                "share_template": 0.1, "share_response": 0.7, "stability": 0.4 + 0.6 * stream.uniform_f64(),
+                "nearest": "[7, 12]", "nearest_cosines": "[0.61, 0.48]",
             });
             for (variant, norm) in VARIANTS.iter().zip(norms) {
                 row[format!("norm_{variant}")] = json!(norm);
                 row[format!("mas_{variant}")] = json!(norm / total);
                 row[format!("promoted_{variant}")] = json!("no ki x <eos> ok");
+                row[format!("suppressed_{variant}")] = json!("to 24");
+                row[format!("promoted_logits_{variant}")] = json!("[3.1, 2.0, 1.5, 1.2, 0.4]");
+                row[format!("suppressed_logits_{variant}")] = json!("[-2.2, -1.0]");
             }
             row
         })
@@ -304,7 +308,7 @@ fn contexts() -> Vec<Value> {
                 .collect();
             let peak = activations.iter().copied().fold(0.0, f64::max);
             rows.push(json!({
-                "feature": feature, "rank": rank, "peak": peak, "band": BANDS[rank as usize],
+                "feature": feature, "rank": rank, "peak": peak, "band": BANDS[rank as usize], "band_low": 0.1, "band_high": peak,
                 "source": "rl@120", "part": "response", "problem": "make", "example": 7, "position": 12, "peak_index": 6,
                 "tokens": json!(tokens).to_string(), "activations": json!(activations).to_string(),
             }));
