@@ -8,7 +8,7 @@ use super::archive::Archive;
 use super::tensors::decode;
 use crate::error::{At, Error, Result};
 use safetensors::Dtype;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Objects that one pickle may make. A dictionary makes a few hundred.
@@ -61,7 +61,7 @@ struct Machine {
     objects: Vec<Object>,
     stack: Vec<usize>,
     marks: Vec<usize>,
-    memo: HashMap<u32, usize>,
+    memo: BTreeMap<u32, usize>,
 }
 
 /// The bytes that are still to be read.
@@ -156,7 +156,7 @@ impl Machine {
                 self.push(Object::List(items));
             }
             b't' | b'l' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Object::List(items));
             }
             b'a' => {
@@ -164,7 +164,7 @@ impl Machine {
                 self.extend(&[item])?;
             }
             b'e' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.extend(&items)?;
             }
             b's' => {
@@ -172,7 +172,7 @@ impl Machine {
                 self.extend(&[key, value])?;
             }
             b'u' => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.extend(&items)?;
             }
             b'R' | 0x81 => {
@@ -239,7 +239,7 @@ impl Machine {
     }
 
     /// What was pushed since the last mark.
-    fn to_mark(&mut self) -> Result<Vec<usize>> {
+    fn since_mark(&mut self) -> Result<Vec<usize>> {
         let mark = self.marks.pop().filter(|mark| *mark <= self.stack.len()).ok_or_else(damaged)?;
         Ok(self.stack.split_off(mark))
     }
@@ -385,7 +385,7 @@ impl Stored {
         places.reserve(count);
         for (size, stride) in self.shape.iter().zip(&self.strides) {
             let steps = |place: usize| {
-                (0..*size).map(move |step| Some(place.checked_add(step.checked_mul(*stride)?)?))
+                (0..*size).map(move |step| place.checked_add(step.checked_mul(*stride)?))
             };
             places =
                 places.iter().flat_map(|place| steps(*place)).collect::<Option<_>>().ok_or_else(outside)?;
