@@ -384,9 +384,8 @@ impl Stored {
         let mut places = vec![self.offset];
         places.reserve(count);
         for (size, stride) in self.shape.iter().zip(&self.strides) {
-            let steps = |place: usize| {
-                (0..*size).map(move |step| place.checked_add(step.checked_mul(*stride)?))
-            };
+            let steps =
+                |place: usize| (0..*size).map(move |step| place.checked_add(step.checked_mul(*stride)?));
             places =
                 places.iter().flat_map(|place| steps(*place)).collect::<Option<_>>().ok_or_else(outside)?;
         }
