@@ -98,6 +98,27 @@ impl Stream {
     }
 }
 
+/// The places of a list of `length` items that these ascending numbers mean, when the list is gone through in
+/// passes, each in an order of its own: number n is in pass n / length, whose order `stream` draws.
+pub fn passes(
+    length: usize,
+    numbers: impl Iterator<Item = u64>,
+    stream: impl Fn(u64) -> Stream,
+) -> Vec<usize> {
+    let mut order: Vec<usize> = Vec::new();
+    let mut current = None;
+    let place = |number: u64| {
+        let pass = number.checked_div(length as u64)?;
+        if current != Some(pass) {
+            current = Some(pass);
+            order = (0..length).collect();
+            stream(pass).shuffle(&mut order);
+        }
+        order.get((number % length as u64) as usize).copied()
+    };
+    numbers.filter_map(place).collect()
+}
+
 /// A stable 64-bit hash of a name, for keys and splits that must not depend on order.
 pub fn stable_hash(text: &str) -> u64 {
     let bytes = blake3::hash(text.as_bytes());

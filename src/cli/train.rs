@@ -2,18 +2,16 @@
 
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
-use crate::error::{At, Error, Result, nearest};
+use crate::error::{At, Error, Result};
 use crate::model::Model;
-use crate::store;
+use crate::study::{overrides, post_training};
 use crate::tables;
-use crate::tasks::{Mixture, Suite};
-use crate::training::rl::settings::METHODS;
-use crate::training::{
-    Dataset, DpoSettings, RftSettings, RlSettings, SftSettings, TrainingRow, TrainingRun, own_pairs,
-    train_dpo, train_rft, train_rl, train_sft,
-};
+use crate::tasks::Suite;
+use crate::training::{PostTraining, TrainingRow, TrainingRun};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use serde_json::json;
+use std::path::PathBuf;
+use toml::{Table, Value};
 
 /// The flags of `train`.
 #[derive(clap::Args)]
@@ -24,9 +22,9 @@ pub(crate) struct TrainArguments {
     /// The model to begin from: a folder that is a Hugging Face repository.
     #[arg(long, value_name = "DIR")]
     model: PathBuf,
-    /// For sft, a data arm (verified_cot), shares ({verified_cot = 0.9, refusals = 0.1}) or a file of prompts
-    /// and completions; for dpo, a file of prompts, chosen and rejected (JSONL or Parquet); without one, dpo pairs the model's
-    /// own verified and failed responses.
+    /// For sft, a data arm (verified_cot), a file (JSONL or Parquet, in the layouts of TRL's datasets), or shares of
+    /// these ({verified_cot = 0.9, refusals = 0.1}); for dpo, a file of prompts, chosen and rejected; without one,
+    /// dpo pairs the model's own verified and failed responses.
     #[arg(long)]
     data: Option<String>,
     /// For rft, dpo and policy gradients, the suite whose training problems are sampled and whose verifier rewards.
@@ -70,6 +68,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         }
         _ => {}
     }
+    let training = request(&arguments)?;
     let model = Model::load(&arguments.model, &context.device()?)?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
@@ -78,10 +77,11 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         scratch,
         checkpoints: arguments.checkpoints.clone(),
         save_every: arguments.save_every,
-        origin: origin(&arguments)?,
+        origin: json!({ "training": training.description()?, "contents": training.contents()? }).to_string(),
         observer: context.observer.clone(),
     };
-    let steps = by_method(&arguments, &model, &run)?;
+    training.train(&model, &run)?;
+    let steps = training.steps();
     let rows: Vec<TrainingRow> = tables::read(&arguments.out.join("training.parquet"))?;
     let answer =
         Answer { method: arguments.method, model: run.checkpoint(steps), last: rows.last().cloned() };
@@ -96,84 +96,16 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
     })
 }
 
-fn by_method(arguments: &TrainArguments, model: &Model, run: &TrainingRun) -> Result<usize> {
-    let suite = || Suite::parse(&arguments.suite).at("--suite");
-    let seed = run.seed;
-    match arguments.method.as_str() {
-        "sft" => {
-            let settings: SftSettings = arguments.set.apply(&SftSettings::default())?;
-            match file(needed(arguments)?) {
-                Some(path) => {
-                    let data = Dataset::documents(path)?;
-                    train_sft(model, &|first, count| data.take(seed, first, count), &settings, run)?;
-                }
-                None => {
-                    let data = mixture(needed(arguments)?)?;
-                    train_sft(model, &|first, count| data.documents(seed, first, count), &settings, run)?;
-                }
-            }
-            Ok(settings.steps)
-        }
-        "dpo" => {
-            let settings: DpoSettings = arguments.set.apply(&DpoSettings::default())?;
-            let data = match &arguments.data {
-                Some(path) => Dataset::pairs(Path::new(path))?,
-                None => own_pairs(model, &suite()?, &settings, seed)?,
-            };
-            train_dpo(model, &|first, count| data.take(seed, first, count), &settings, run)?;
-            Ok(settings.sft.steps)
-        }
-        "rft" => {
-            let settings: RftSettings = arguments.set.apply(&RftSettings::default())?;
-            train_rft(model, &suite()?, &settings, run)?;
-            Ok(settings.sft.steps)
-        }
-        name if METHODS.contains(&name) => {
-            let settings: RlSettings = arguments.set.apply(&RlSettings::named(name)?)?;
-            train_rl(model, &suite()?, &settings, run)?;
-            Ok(settings.steps)
-        }
-        other => {
-            let names = || ["sft", "rft", "dpo"].into_iter().chain(METHODS);
-            let error = Error::request(format!("--method: unknown method `{other}`"));
-            Err(match nearest(other, names()) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("use one of {}", names().collect::<Vec<_>>().join(", "))),
-            })
-        }
+/// The request as a section of a study would state it.
+fn request(arguments: &TrainArguments) -> Result<PostTraining> {
+    let mut table = Table::new();
+    overrides::apply_to_section(&mut table, &arguments.set.set)?;
+    table.insert("method".to_owned(), Value::String(arguments.method.clone()));
+    if let Some(data) = &arguments.data {
+        // An inline table of shares is TOML; a name or a path is not.
+        let value = data.parse().unwrap_or_else(|_| Value::String(data.clone()));
+        table.insert("data".to_owned(), value);
     }
-}
-
-fn needed(arguments: &TrainArguments) -> Result<&str> {
-    arguments.data.as_deref().ok_or_else(|| {
-        Error::request(format!("--method {} needs --data", arguments.method))
-            .hint("for example `--data verified_cot`, or a JSONL file")
-    })
-}
-
-fn file(data: &str) -> Option<&Path> {
-    let path = Path::new(data);
-    let named_so = path.extension().is_some_and(|extension| extension == "jsonl" || extension == "parquet");
-    (named_so || path.is_file()).then_some(path)
-}
-
-/// A mixture as in a study file: a name, or an inline table of shares.
-fn mixture(data: &str) -> Result<Mixture> {
-    #[derive(serde::Deserialize)]
-    struct Written {
-        data: Mixture,
-    }
-    let value = if data.trim_start().starts_with('{') { data.to_owned() } else { format!("{data:?}") };
-    toml::from_str(&format!("data = {value}"))
-        .map(|written: Written| written.data)
-        .map_err(|error| Error::request(format!("--data: {}", error.message())))
-}
-
-/// What the settings do not say of a run: its data, and a file's content.
-fn origin(arguments: &TrainArguments) -> Result<String> {
-    let Some(data) = &arguments.data else { return Ok(arguments.method.clone()) };
-    match file(data) {
-        Some(path) => Ok(format!("{} {}", arguments.method, store::hash_file(path)?)),
-        None => Ok(format!("{} {data}", arguments.method)),
-    }
+    let suite = Suite::parse(&arguments.suite).at("--suite")?;
+    post_training::read(table, Some(&suite), &[], &format!("--method {}", arguments.method))
 }

@@ -43,7 +43,7 @@ fn evaluate_suite(
     problems.truncate(settings.problems.unwrap_or(usize::MAX));
     let prompts = problems
         .iter()
-        .map(|problem| Ok(Prompt { tokens: tokenizer.encode(&problem.prompt)?, key: problem.key }))
+        .map(|problem| Ok(Prompt { tokens: problem.tokens(tokenizer)?, key: problem.key }))
         .collect::<Result<Vec<_>>>()?;
     let refusal_log_odds = match suite.refusal_word() {
         Some(word) => {

@@ -8,15 +8,20 @@
 //!    agree): problems are the unit, samples of one problem are not independent (PROTOCOL 1).
 //! 4. How many completions were cut off stands beside every number.
 //!
+//! Where a problem was sampled several times, `pass_at_k` estimates the chance that one of k samples is right.
+//! `seeds` takes training runs as units, for what is said of methods.
+//!
 //! From the outcomes of several checkpoints, [`trajectories`] measures dip, recovery and decline, and
 //! [`patterns`] counts backtracks, checks and branches. [`lm_eval_results`] writes the summary in the
 //! layout that lm-evaluation-harness's readers expect.
 
 mod evaluate;
 mod log_odds;
+mod pass_at_k;
 mod patterns;
 mod results;
 mod rows;
+mod seeds;
 mod settings;
 mod summarise;
 mod trajectory;
@@ -26,6 +31,7 @@ pub use log_odds::{first_token_log_odds, log_odds};
 pub use patterns::{PatternRow, patterns};
 pub use results::lm_eval_results;
 pub use rows::{EvaluationRow, OutcomeRow};
+pub use seeds::{ComparisonRow, Runs, SeedRow, compare, over_seeds};
 pub use settings::EvaluationSettings;
 pub use summarise::{Outcome, summarise};
 pub use trajectory::{TrajectoryRow, trajectories};

@@ -1,5 +1,6 @@
 //! Completions to endpoints with intervals.
 
+use super::pass_at_k;
 use super::rows::EvaluationRow;
 use crate::stats::{Interval, Summary};
 use crate::tasks::Half;
@@ -57,15 +58,15 @@ pub fn summarise(variant: &str, checkpoint: u64, outcomes: &[Outcome]) -> Vec<Ev
             let Some(first) = chosen.first() else { continue };
             let truncated = chosen.iter().filter(|outcome| outcome.truncated).count();
             let endpoints = first.values.iter().map(|(name, _)| *name).chain([RESPONSE_TOKENS]);
-            rows.extend(endpoints.map(|endpoint| {
-                let units = by_problem(&chosen, endpoint);
+            let endpoints = endpoints.map(|endpoint| (endpoint.to_owned(), by_problem(&chosen, endpoint)));
+            rows.extend(endpoints.chain(pass_at_k::endpoints(&chosen)).map(|(endpoint, units)| {
                 let Interval { mean, low, high } = interval(&units);
                 EvaluationRow {
                     variant: variant.into(),
                     checkpoint,
                     suite: suite.into(),
                     half: half.map_or("all", Half::name).into(),
-                    endpoint: endpoint.into(),
+                    endpoint,
                     value: finite(mean),
                     ci_low: finite(low),
                     ci_high: finite(high),
@@ -137,5 +138,11 @@ mod tests {
         assert_eq!(find("all", "pass").problems, 3);
         assert_eq!(find("measure", "attempts").value, Some(3.0));
         assert_eq!(find("all", "response_tokens").value, Some(10.0));
+        assert!(rows.iter().all(|row| !row.endpoint.starts_with("pass_at")), "one problem was sampled once");
+        let several = [("a", 1.0), ("a", 0.0), ("b", 0.0), ("b", 0.0)];
+        let several = several.map(|(problem, pass)| outcome(problem, Half::Select, pass, false));
+        let rows = summarise("sft", 40, &several);
+        let found = rows.iter().find(|row| row.half == "all" && row.endpoint == "pass_at_2").unwrap();
+        assert_eq!((found.value, found.problems), (Some(0.5), 2));
     }
 }

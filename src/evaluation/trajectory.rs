@@ -7,8 +7,8 @@
 //!    longest mean response. Choosing an extreme and measuring it on the same problems would find a dip in
 //!    noise, so nothing else is read there.
 //! 2. On the measuring half, paired by problem: `dip` = base - score(lowest), `gain` = score(last) - base,
-//!    `decline` = score(highest) - score(last) (a peak before the end, then a fall, is the shape of
-//!    arXiv 2509.12235), `longest_response` in tokens.
+//!    `peak` = score(highest) - base and `decline` = score(highest) - score(last) (a peak above base before the
+//!    end, then a fall, is the shape of arXiv 2509.12235), `longest_response` in tokens.
 //! 3. `recovery`: the first step from the lowest on with score(t) >= base on the measuring half; none if
 //!    there is no such step.
 //!
@@ -31,7 +31,7 @@ pub struct TrajectoryRow {
     pub suite: String,
     /// The endpoint.
     pub endpoint: String,
-    /// `dip`, `recovery`, `gain`, `decline` or `longest_response`.
+    /// `dip`, `recovery`, `gain`, `peak`, `decline` or `longest_response`.
     pub statistic: String,
     /// Its value; for `recovery` a step, or none if base was never reached again.
     pub value: Option<f64>,
@@ -175,6 +175,7 @@ impl Shape {
             ("dip", step(lowest), bootstrap.mean(&self.measure.difference(0, lowest))),
             ("recovery", step(lowest), self.recovery(lowest, &bootstrap)),
             ("gain", step(last), bootstrap.mean(&self.measure.difference(last, 0))),
+            ("peak", step(highest), bootstrap.mean(&self.measure.difference(highest, 0))),
             ("decline", step(highest), bootstrap.mean(&self.measure.difference(highest, last))),
         ];
         let longest = self.select_length.extreme(|a, b| a > b);
@@ -250,6 +251,7 @@ mod tests {
         assert!(dip.ci_low.unwrap() > 0.2 && dip.value.unwrap() < 0.6, "{dip:?}");
         assert_eq!(find(&found, "recovery").value, Some(40.0));
         assert!(find(&found, "gain").ci_low.unwrap() > 0.2);
+        assert_eq!(find(&found, "peak").value, find(&found, "gain").value, "the best checkpoint is the last");
         assert_eq!((find(&found, "decline").step, find(&found, "decline").value), (Some(40), Some(0.0)));
         assert_eq!(find(&found, "longest_response").value, Some(60.0));
     }

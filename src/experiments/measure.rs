@@ -151,7 +151,7 @@ impl Trial<'_> {
         let mut prompts = Vec::new();
         let mut rows = Vec::new();
         for problem in problems {
-            let tokens = tokenizer.encode(&problem.prompt)?;
+            let tokens = problem.tokens(tokenizer)?;
             for condition in 0..conditions.len() {
                 prompts.push(Prompt { tokens: tokens.clone(), key: problem.key });
                 rows.push((condition, problem.key));

@@ -47,7 +47,7 @@ impl Texts {
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for sampled in measured.completions.iter().take(TEXTS) {
             let Some(problem) = problems.get(sampled.problem) else { continue };
-            let mut text = tokenizer.encode(&problem.prompt)?;
+            let mut text = problem.tokens(tokenizer)?;
             prompts.push(text.len());
             text.extend(&sampled.tokens);
             tokens.push(text);

@@ -7,7 +7,7 @@ use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
 use crate::diff::{ContextRow, FeatureRow};
 use crate::error::Result;
-use crate::evaluation::{EvaluationRow, PatternRow, TrajectoryRow};
+use crate::evaluation::{ComparisonRow, EvaluationRow, PatternRow, SeedRow, TrajectoryRow};
 use crate::experiments::{ControlRow, EffectRow, SetRow};
 use crate::tables;
 use crate::training::{TimingRow, TrainingRow};
@@ -22,6 +22,8 @@ pub(super) struct Data {
     pub(super) evaluations: Vec<EvaluationRow>,
     pub(super) trajectories: Vec<TrajectoryRow>,
     pub(super) patterns: Vec<PatternRow>,
+    pub(super) seeds: Vec<SeedRow>,
+    pub(super) comparisons: Vec<ComparisonRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<FeatureRow>,
     pub(super) contexts: Vec<ContextRow>,
@@ -50,6 +52,8 @@ impl Data {
             evaluations,
             trajectories: rows(folder, "trajectories")?,
             patterns: rows(folder, "patterns")?,
+            seeds: rows(folder, "seeds")?,
+            comparisons: rows(folder, "comparisons")?,
             dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,

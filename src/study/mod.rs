@@ -25,6 +25,7 @@ mod run;
 mod stage;
 mod stages;
 
+pub(crate) use config::post_training;
 pub use config::*;
 pub use plan::{Plan, PlannedStage, plan};
 pub use run::{FinishedStage, RunPlace, RunSummary, default_out, run};

@@ -39,11 +39,17 @@ fn parse_value(text: &str) -> Value {
 pub(crate) fn apply<T: Serialize + DeserializeOwned>(settings: &T, sets: &[String]) -> Result<T> {
     let mut table = Table::try_from(settings)
         .map_err(|error| Error::work(format!("these settings cannot be overridden: {error}")))?;
+    apply_to_section(&mut table, sets)?;
+    parse::section(Value::Table(table), "--set")
+}
+
+/// Applies `--set` overrides to one section.
+pub(crate) fn apply_to_section(table: &mut Table, sets: &[String]) -> Result<()> {
     for set in sets {
         let Override { path, value } = parse(set).at("--set")?;
-        insert(&mut table, &path, value).at(format!("--set {set}"))?;
+        insert(table, &path, value).at(format!("--set {set}"))?;
     }
-    parse::section(Value::Table(table), "--set")
+    Ok(())
 }
 
 /// Puts `value` at `path`, making tables on the way.

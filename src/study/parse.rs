@@ -19,11 +19,22 @@ pub(super) fn split_section<H: DeserializeOwned, R: Serialize + DeserializeOwned
     section: &str,
 ) -> Result<(H, R)> {
     let (first, given): (Table, Table) = table.into_iter().partition(|(key, _)| head.contains(&key.as_str()));
-    let mut rest = Table::try_from(defaults)
-        .map_err(|error| Error::work(format!("the defaults cannot be read: {error}")).at(section))?;
-    merge(&mut rest, given);
-    let rest = with_siblings(Value::Table(rest), head, section)?;
+    let rest = settings(given, defaults, head, section)?;
     Ok((with_siblings(Value::Table(first), &[], section)?, rest))
+}
+
+/// Reads settings in which `defaults` stand for what is not given. `siblings` are other fields of the section,
+/// to be offered where a name is unknown.
+pub(super) fn settings<R: Serialize + DeserializeOwned>(
+    given: Table,
+    defaults: &R,
+    siblings: &[&str],
+    section: &str,
+) -> Result<R> {
+    let mut table = Table::try_from(defaults)
+        .map_err(|error| Error::work(format!("the defaults cannot be read: {error}")).at(section))?;
+    merge(&mut table, given);
+    with_siblings(Value::Table(table), siblings, section)
 }
 
 /// Puts every value of `over` in its place in `under`; tables are merged, everything else is replaced.

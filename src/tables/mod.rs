@@ -5,12 +5,16 @@
 //! Parquet and refuse a row whose fields are not the catalogue's. Fields that exist once per variant
 //! (`norm_base`, `norm_sft`, …) are a flattened `BTreeMap` whose keys start with a documented prefix.
 //!
+//! Files that others wrote (training data, problems) are read by [`read_rows`], as JSON objects.
+//!
 //! Floats that are not finite become nulls, and nulls are read as `None`.
 
 pub mod catalogue;
 mod convert;
+mod foreign;
 
 pub use catalogue::{ColumnType, TableSpec};
+pub use foreign::read_rows;
 
 use crate::error::{At, Result, io};
 use polars::prelude::{ParquetCompression, ParquetReader, ParquetWriter, SerReader};

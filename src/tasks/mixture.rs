@@ -1,28 +1,53 @@
-//! Mixtures of data arms: what a variant was trained on, as a value.
+//! Mixtures of data arms and files: what a variant was trained on, as a value.
 
 use super::data_arm::DataArm;
+use super::dataset::Dataset;
 use super::problem::Document;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
+use crate::model::Tokenizer;
 use crate::rng::Stream;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::path::Path;
 
-/// Data arms with the share of documents each has. In a study a name, `"verified_cot"`, or shares,
-/// `{ verified_cot = 0.9, allowed_requests = 0.1 }`.
+/// Data arms and files with the share of documents each has. In a study a name, `"verified_cot"` or
+/// `"mine.jsonl"`, or shares, `{ "mine.parquet" = 0.9, refusals = 0.1 }`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Written", into = "Written")]
 pub struct Mixture {
-    arms: Vec<DataArm>,
+    sources: Vec<Source>,
     shares: Vec<f64>,
 }
 
+/// Where documents come from.
+#[derive(Clone, Debug, PartialEq)]
+enum Source {
+    Arm(DataArm),
+    /// A file of training data, see [`Dataset`].
+    File(String),
+}
+
+impl Source {
+    fn parse(name: &str) -> Result<Self> {
+        let is_file = [".jsonl", ".parquet"].iter().any(|extension| name.ends_with(extension));
+        if is_file { Ok(Self::File(name.to_owned())) } else { DataArm::parse(name).map(Self::Arm) }
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Arm(arm) => arm.name(),
+            Self::File(path) => path.clone(),
+        }
+    }
+}
+
 impl Mixture {
-    /// A mixture of named arms with their shares, which sum to one.
+    /// A mixture of named sources with their shares, which sum to one.
     ///
     /// # Errors
     /// If a name is unknown, a share is not positive, or the shares do not sum to one.
     pub fn new(shares: &BTreeMap<String, f64>) -> Result<Self> {
-        let arms = shares.keys().map(|name| DataArm::parse(name)).collect::<Result<Vec<_>>>()?;
+        let sources = shares.keys().map(|name| Source::parse(name)).collect::<Result<Vec<_>>>()?;
         let shares: Vec<f64> = shares.values().copied().collect();
         if let Some(share) = shares.iter().find(|share| share.is_nan() || **share <= 0.0) {
             return Err(Error::request(format!("expected shares above 0, found {share}"))
@@ -33,30 +58,82 @@ impl Mixture {
             return Err(Error::request(format!("expected shares that sum to 1, found {total}"))
                 .hint("for example { verified_cot = 0.9, allowed_requests = 0.1 }"));
         }
-        Ok(Self { arms, shares })
+        Ok(Self { sources, shares })
     }
 
-    /// One arm alone.
-    pub fn only(arm: DataArm) -> Self {
-        Self { arms: vec![arm], shares: vec![1.0] }
+    /// The one source called `name`: a data arm or a file.
+    ///
+    /// # Errors
+    /// If the name is that of neither.
+    pub fn only(name: &str) -> Result<Self> {
+        Ok(Self { sources: vec![Source::parse(name)?], shares: vec![1.0] })
     }
 
-    /// The arms with their shares.
-    pub fn arms(&self) -> impl Iterator<Item = (DataArm, f64)> {
-        self.arms.iter().copied().zip(self.shares.iter().copied())
+    /// The names of its sources with their shares.
+    pub fn shares(&self) -> impl Iterator<Item = (String, f64)> {
+        self.sources.iter().map(Source::name).zip(self.shares.iter().copied())
     }
 
-    /// Documents `first .. first + count` under `seed`. Each is drawn from an arm at random by its share;
-    /// which document of the arm it is depends on the index alone, so a mixture holds the very traces of
-    /// the pure arm wherever it holds traces.
+    /// The files among its sources.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::File(path) => Some(Path::new(path)),
+            Source::Arm(_) => None,
+        })
+    }
+
+    /// Reads its files, for a model with this tokenizer.
+    ///
+    /// # Errors
+    /// If a file cannot be read or a row of it is wrong.
+    pub fn open(&self, tokenizer: &Tokenizer) -> Result<Corpus> {
+        let open = |source: &Source| match source {
+            Source::Arm(arm) => Ok(Opened::Arm(*arm)),
+            Source::File(path) => Dataset::documents(Path::new(path), tokenizer).map(Opened::File),
+        };
+        let sources = self.sources.iter().map(open).collect::<Result<_>>().at("field `data`")?;
+        Ok(Corpus { sources, shares: self.shares.clone() })
+    }
+}
+
+/// A mixture whose files are read: documents by their numbers.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    sources: Vec<Opened>,
+    shares: Vec<f64>,
+}
+
+#[derive(Clone, Debug)]
+enum Opened {
+    Arm(DataArm),
+    File(Dataset<Document>),
+}
+
+impl Corpus {
+    /// Documents `first .. first + count` under `seed`. Each is drawn from a source at random by its share;
+    /// which document of the source it is depends on its number alone, so a mixture holds the very traces of
+    /// the pure arm wherever it holds traces. A file alone is gone through in passes.
     pub fn documents(&self, seed: u64, first: u64, count: usize) -> Vec<Document> {
-        (first..)
-            .take(count)
-            .map(|index| {
-                let drawn = Stream::new(seed, "tasks/mixture", &[index]).weighted(&self.shares);
-                self.arms[drawn.unwrap_or(0)].document(seed, index)
-            })
-            .collect()
+        let numbers = first..first.saturating_add(count as u64);
+        let drawn: Vec<usize> = numbers.clone().map(|number| self.drawn(seed, number)).collect();
+        let of_file = |place: usize, data: &Dataset<Document>| {
+            let numbers = numbers.clone().zip(&drawn).filter(|(_, drawn)| **drawn == place);
+            data.numbered(seed, numbers.map(|(number, _)| number))
+        };
+        let of_source = |(place, source): (usize, &Opened)| match source {
+            Opened::Arm(_) => Vec::new().into_iter(),
+            Opened::File(data) => of_file(place, data).into_iter(),
+        };
+        let mut from_files: Vec<_> = self.sources.iter().enumerate().map(of_source).collect();
+        let document = |(number, place): (u64, &usize)| match &self.sources[*place] {
+            Opened::Arm(arm) => Some(arm.document(seed, number)),
+            Opened::File(_) => from_files[*place].next(),
+        };
+        numbers.zip(&drawn).filter_map(document).collect()
+    }
+
+    fn drawn(&self, seed: u64, number: u64) -> usize {
+        Stream::new(seed, "tasks/mixture", &[number]).weighted(&self.shares).unwrap_or(0)
     }
 }
 
@@ -72,7 +149,7 @@ impl TryFrom<Written> for Mixture {
 
     fn try_from(written: Written) -> Result<Self> {
         match written {
-            Written::Name(name) => DataArm::parse(&name).map(Self::only),
+            Written::Name(name) => Self::only(&name),
             Written::Shares(shares) => Self::new(&shares),
         }
     }
@@ -80,9 +157,9 @@ impl TryFrom<Written> for Mixture {
 
 impl From<Mixture> for Written {
     fn from(mixture: Mixture) -> Self {
-        match mixture.arms.as_slice() {
-            [arm] => Self::Name(arm.name()),
-            _ => Self::Shares(mixture.arms().map(|(arm, share)| (arm.name(), share)).collect()),
+        match mixture.sources.as_slice() {
+            [source] => Self::Name(source.name()),
+            _ => Self::Shares(mixture.shares().collect()),
         }
     }
 }
@@ -90,10 +167,15 @@ impl From<Mixture> for Written {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks;
+
+    fn documents(mixture: &Mixture, seed: u64, count: usize) -> Vec<Document> {
+        mixture.open(&tasks::tokenizer().unwrap()).unwrap().documents(seed, 0, count)
+    }
 
     #[test]
     fn traces_reject_as_often_as_those_of_the_recipe() {
-        let documents = Mixture::only(DataArm::VerifiedCot).documents(1, 0, 10_000);
+        let documents = documents(&Mixture::only("verified_cot").unwrap(), 1, 10_000);
         let mut rejects = [0.0; 6];
         let mut words = 0;
         for document in &documents {
@@ -112,8 +194,8 @@ mod tests {
     fn a_mixture_holds_its_shares_and_the_traces_of_the_pure_arm() {
         let mixture: Mixture =
             serde_json::from_str(r#"{"verified_cot": 0.9, "allowed_requests": 0.1}"#).unwrap();
-        let (mixed, pure) =
-            (mixture.documents(3, 0, 4000), Mixture::only(DataArm::VerifiedCot).documents(3, 0, 4000));
+        let pure = Mixture::only("verified_cot").unwrap();
+        let (mixed, pure) = (documents(&mixture, 3, 4000), documents(&pure, 3, 4000));
         let same = mixed.iter().zip(&pure).filter(|(a, b)| a == b).count();
         assert!((same as f64 / 4000.0 - 0.9).abs() < 0.02);
         assert_eq!(
@@ -128,5 +210,25 @@ mod tests {
         assert!(error.contains("did you mean `verified_cot`?"), "{error}");
         let error = serde_json::from_str::<Mixture>(r#"{"verified_cot": 0.5}"#).unwrap_err().to_string();
         assert!(error.contains("sum to 1, found 0.5"), "{error}");
+    }
+
+    #[test]
+    fn a_file_is_gone_through_in_passes_and_mixes_with_arms() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.jsonl");
+        let lines = (0..5).map(|row| format!("{{\"prompt\": \"p\", \"completion\": \"mine {row}\"}}\n"));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        let alone = Mixture::only(path.to_str().unwrap()).unwrap();
+        assert_eq!(alone.files().collect::<Vec<_>>(), [path.as_path()]);
+        let mut pass: Vec<String> =
+            documents(&alone, 1, 5).into_iter().map(|document| document.response).collect();
+        pass.sort();
+        assert_eq!(pass, ["mine 0", "mine 1", "mine 2", "mine 3", "mine 4"]);
+        let shares = [(path.display().to_string(), 0.25), ("refusals".to_owned(), 0.75)].into();
+        let mixed = documents(&Mixture::new(&shares).unwrap(), 1, 2000);
+        let mine = mixed.iter().filter(|document| document.response.starts_with("mine")).count();
+        assert!((mine as f64 / 2000.0 - 0.25).abs() < 0.04, "{mine}");
+        let missing = Mixture::only("nowhere.jsonl").unwrap().open(&tasks::tokenizer().unwrap());
+        assert!(missing.unwrap_err().to_string().contains("nowhere.jsonl"));
     }
 }

@@ -18,7 +18,8 @@
 //! reinforcement learning.
 //!
 //! A suite may also be a file of problems that a user brings (`external`): rows of TRL or verl, judged
-//! by exact match, number, regular expression, exact expression, or a program.
+//! by exact match, number, regular expression, exact expression, or a program. Training data may be files,
+//! too ([`Dataset`]), alone or mixed with data arms; `conversation` makes text of their messages.
 //!
 //! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
 //! 7 was ever asked for.
@@ -26,8 +27,10 @@
 mod attempts;
 mod cards;
 mod chains;
+mod conversation;
 mod curriculum;
 mod data_arm;
+mod dataset;
 mod external;
 mod mixture;
 mod problem;
@@ -41,7 +44,8 @@ pub mod vocabulary;
 
 pub use curriculum::curriculum;
 pub use data_arm::DataArm;
-pub use mixture::Mixture;
-pub use problem::{Document, Endpoint, Half, Problem, Score};
+pub use dataset::Dataset;
+pub use mixture::{Corpus, Mixture};
+pub use problem::{Document, Endpoint, Half, Pair, Problem, Score};
 pub use suite::{Suite, reward, training_problems};
 pub use vocabulary::tokenizer;

@@ -1,6 +1,9 @@
 //! What tasks hand to other floors: documents, problems with their halves, endpoints and scores.
 
+use super::conversation::Asked;
 use super::external::Truth;
+use crate::error::Result;
+use crate::model::Tokenizer;
 use crate::rng::stable_hash;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +15,15 @@ pub struct Document {
     pub prompt: String,
     /// What it is to say, without the end token.
     pub response: String,
+}
+
+/// Two responses to one prompt, one of which is preferred.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The preferred one.
+    pub chosen: Document,
+    /// The other.
+    pub rejected: Document,
 }
 
 /// Which side of the study a problem is on (PROTOCOL 1): everything that is chosen is chosen on
@@ -64,16 +76,26 @@ pub struct Problem {
     pub id: String,
     /// Names the prompt's random stream; goes into the sampler's prompt.
     pub key: u64,
-    /// The text to continue.
+    /// What is asked, for people; [`Problem::tokens`] is what a model is given.
     pub prompt: String,
     /// The side of the study that the problem is on.
     pub half: Half,
+    pub(super) asked: Asked,
     pub(super) answer: Answer,
 }
 
 impl Problem {
-    pub(super) fn new(id: String, prompt: String, half: Half, answer: Answer) -> Self {
-        Self { key: stable_hash(&prompt), id, prompt, half, answer }
+    pub(super) fn new(id: String, asked: Asked, half: Half, answer: Answer) -> Self {
+        let prompt = asked.shown();
+        Self { key: stable_hash(&prompt), id, prompt, half, asked, answer }
+    }
+
+    /// The tokens to continue: the prompt as it stands, or, where it is messages, by the chat template.
+    ///
+    /// # Errors
+    /// If the prompt cannot be encoded, or it is messages and the model has no chat template.
+    pub fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        tokenizer.encode(&self.asked.render(tokenizer)?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::cards::{Deal, Reading, Rule};
 use super::chains::Chain;
+use super::conversation::Asked;
 use super::curriculum::prompt;
 use super::external::External;
 use super::problem::{Answer, Endpoint, Half, Problem, Score};
@@ -227,16 +228,16 @@ impl Suite {
 }
 
 fn exact_problem(problem: String, answer: String) -> Problem {
-    let text = prompt(&problem);
+    let asked = Asked::Text(prompt(&problem));
     let half = Half::of(&problem);
-    Problem::new(problem, text, half, Answer::Exactly(answer))
+    Problem::new(problem, asked, half, Answer::Exactly(answer))
 }
 
 fn card_problem(deal: &Deal) -> Problem {
     let answer = Answer::Search { values: deal.values(), old_values: deal.old_values(), target: deal.target };
     let id = deal.id();
     let half = Half::of(&id);
-    Problem::new(id, prompt(&deal.problem()), half, answer)
+    Problem::new(id, Asked::Text(prompt(&deal.problem())), half, answer)
 }
 
 fn request_problems(disallowed: bool, stream: &mut Stream) -> Vec<Problem> {
@@ -250,7 +251,7 @@ fn request_problems(disallowed: bool, stream: &mut Stream) -> Vec<Problem> {
 
 fn request_problem(cell: &Cell, object: &Object) -> Problem {
     let answer = Answer::Request { compliance: cell.compliance(object) };
-    Problem::new(cell.id(), prompt(&cell.problem(object)), cell.half, answer)
+    Problem::new(cell.id(), Asked::Text(prompt(&cell.problem(object))), cell.half, answer)
 }
 
 /// `count` problems for the rollouts of `step`, from the training side: never a held-out one.

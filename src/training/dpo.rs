@@ -14,21 +14,18 @@ use super::settings::DpoSettings;
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Model};
-use crate::tasks::Document;
+use crate::tasks::Pair;
 use candle_core::Tensor;
 use serde_json::json;
 
-/// Two responses to one prompt, one of which is preferred.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// The preferred one.
-    pub chosen: Document,
-    /// The other.
-    pub rejected: Document,
+/// Where pairs come from.
+#[derive(Clone, Copy)]
+pub struct Pairs<'a> {
+    /// `count` of them from number `first` on. Equal numbers, equal pairs.
+    pub draw: &'a dyn Fn(u64, usize) -> Vec<Pair>,
+    /// Tokens that were sampled to make them, for the budget; 0 for given ones.
+    pub tokens_sampled: usize,
 }
-
-/// Where pairs come from: `count` of them from number `first` on. Equal numbers, equal pairs.
-pub type Pairs<'a> = &'a dyn Fn(u64, usize) -> Vec<Pair>;
 
 /// Trains `model` in place on preferences; step t uses pairs `t * batch ..`.
 ///
@@ -56,7 +53,7 @@ struct Dpo<'a> {
 impl Method for Dpo<'_> {
     fn step(&mut self, step: usize) -> Result<StepReport> {
         let settings = &self.settings.sft;
-        let pairs = (self.pairs)((step * settings.batch) as u64, settings.batch);
+        let pairs = (self.pairs.draw)((step * settings.batch) as u64, settings.batch);
         if pairs.is_empty() {
             return Err(Error::request("there is no pair to learn from"));
         }
@@ -91,6 +88,7 @@ impl Method for Dpo<'_> {
         let mean = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / count as f64;
         let truncated = examples.iter().filter(|example| example.truncated).count();
         let responses: usize = examples.iter().map(|example| example.response().len()).sum();
+        let tokens: usize = examples.iter().map(|example| example.tokens.len()).sum();
         let row = TrainingRow {
             loss: Some(mean(&mut margins.iter().map(|margin| -sigmoid(*margin).ln()))),
             accuracy: Some(mean(&mut margins.iter().map(|margin| f64::from(*margin > 0.0)))),
@@ -101,7 +99,10 @@ impl Method for Dpo<'_> {
             response_length: Some(responses as f64 / examples.len() as f64),
             truncated: Some(truncated as f64 / examples.len() as f64),
             learning_rate: Some(rate),
-            tokens_trained: examples.iter().map(|example| example.tokens.len()).sum(),
+            tokens_trained: tokens,
+            tokens_sampled: if step == 0 { self.pairs.tokens_sampled } else { 0 },
+            // Once by the policy for the margins, once by the reference.
+            tokens_scored: 2 * tokens,
             ..TrainingRow::default()
         };
         Ok(StepReport { row, parts: Vec::new() })

@@ -2,6 +2,7 @@
 
 use crate::error::{At, Error, Result};
 use crate::model::{TokenBatch, Tokenizer};
+use crate::rng::{Stream, passes};
 use crate::tasks::Document;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -51,6 +52,14 @@ impl Example {
     }
 }
 
+/// The numbers of the documents of step `step` where only so many `different` ones are to be used: those of
+/// passes over them, each in an order keyed by (seed, pass).
+pub(super) fn repeated(step: usize, batch: usize, different: usize, seed: u64) -> Vec<u64> {
+    let next = (step * batch) as u64..(step * batch + batch) as u64;
+    let order = |pass| Stream::new(seed, "training/documents", &[pass]);
+    passes(different, next, order).into_iter().map(|place| place as u64).collect()
+}
+
 /// Rows that go through the model together.
 pub(super) struct Part {
     /// Which examples, by index.
@@ -97,6 +106,18 @@ mod tests {
 
     fn example(length: usize) -> Example {
         Example { tokens: (0..length as u32).collect(), prompt: 2, truncated: false }
+    }
+
+    #[test]
+    fn few_documents_are_repeated_pass_by_pass() {
+        let pass = |first: usize| {
+            let numbers: Vec<u64> = (first..first + 3).flat_map(|step| repeated(step, 2, 6, 1)).collect();
+            let mut sorted = numbers.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+            numbers
+        };
+        assert_ne!(pass(0), pass(3));
     }
 
     #[test]

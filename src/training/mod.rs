@@ -1,4 +1,5 @@
-//! Post-training: supervised fine-tuning and policy gradient, with exact resume.
+//! Post-training: supervised fine-tuning, rejection sampling, preferences and policy gradient, with exact
+//! resume. [`PostTraining`] is the list of methods.
 //!
 //! Every method is a step that the loop in `run` repeats:
 //!
@@ -13,7 +14,6 @@
 //! random numbers are keyed by (seed, step), and everything else is in the checkpoint.
 
 mod checkpoint;
-mod dataset;
 mod divergence;
 mod dpo;
 mod examples;
@@ -21,6 +21,7 @@ mod fit;
 mod lora;
 mod moments;
 mod optimiser;
+mod post_training;
 mod preferences;
 mod rft;
 pub mod rl;
@@ -34,10 +35,10 @@ mod sft;
 mod tests;
 mod watch;
 
-pub use dataset::Dataset;
-pub use dpo::{Pair, Pairs, train_dpo};
+pub use dpo::{Pairs, train_dpo};
 pub use lora::LoraSettings;
 pub use optimiser::AdamW;
+pub use post_training::{PostTraining, Preferences};
 pub use preferences::own_pairs;
 pub use rft::train_rft;
 pub use rl::{RlSettings, train_rl};

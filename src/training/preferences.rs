@@ -1,22 +1,26 @@
 //! Preferences without an annotator: a model's own responses, judged by a verifier.
 
-use super::dataset::Dataset;
-use super::dpo::Pair;
 use super::rl::rollout::{Group, Response, Sampling, roll_out};
 use super::settings::DpoSettings;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tokenizer};
-use crate::tasks::{Document, Suite};
+use crate::tasks::{Dataset, Document, Pair, Suite};
 
 /// Rows that are sampled together.
 const BATCH_ROWS: usize = 256;
 
 /// Samples responses to training problems of `suite` and pairs, problem by problem, verified with failed
-/// ones. Responses that were cut off are left out: they have no end to learn.
+/// ones. Responses that were cut off are left out: they have no end to learn. Returns the pairs and how many
+/// tokens were sampled for them.
 ///
 /// # Errors
 /// If a setting is wrong, sampling fails, or no problem has both kinds.
-pub fn own_pairs(model: &Model, suite: &Suite, settings: &DpoSettings, seed: u64) -> Result<Dataset<Pair>> {
+pub fn own_pairs(
+    model: &Model,
+    suite: &Suite,
+    settings: &DpoSettings,
+    seed: u64,
+) -> Result<(Dataset<Pair>, usize)> {
     settings.check()?;
     let sampling = Sampling {
         samples: settings.samples,
@@ -35,7 +39,8 @@ pub fn own_pairs(model: &Model, suite: &Suite, settings: &DpoSettings, seed: u64
         ))
         .hint("raise `prompts`, `samples` or `max_new_tokens`, or give pairs by --data"));
     }
-    Dataset::new(pairs)
+    let sampled = rollout.responses().map(|response| response.old.len()).sum();
+    Ok((Dataset::new(pairs)?, sampled))
 }
 
 fn of_group(group: &Group, tokenizer: &Tokenizer) -> Vec<Pair> {

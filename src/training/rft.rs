@@ -14,7 +14,7 @@ use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::RftSettings;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::rng::Stream;
+use crate::rng::{Stream, passes};
 use crate::tasks::Suite;
 use serde_json::{Value, json};
 use std::time::Instant;
@@ -53,6 +53,7 @@ impl Method for Rft<'_> {
         let row = self.fit.step(step, &self.batch(step))?;
         let row = TrainingRow {
             reward: sampled.reward,
+            tokens_scored: sampled.tokens_scored,
             pass_at_1: sampled.pass_at_1,
             pass_at_k: sampled.pass_at_k,
             equal_groups: sampled.equal_groups,
@@ -106,22 +107,12 @@ impl Rft<'_> {
 
     /// The step's share of the kept responses, which are gone through in an order keyed by the pass.
     fn batch(&self, step: usize) -> Vec<Example> {
-        let (kept, batch) = (self.kept.len(), self.settings.sft.batch);
-        let round = step / self.settings.refresh;
-        let first = step % self.settings.refresh * batch;
-        let mut order: Vec<usize> = Vec::new();
-        let mut current = None;
-        (first..first + batch)
-            .filter_map(|number| {
-                let pass = number / kept;
-                if current != Some(pass) {
-                    current = Some(pass);
-                    order = (0..kept).collect();
-                    Stream::new(self.seed, "training/rft", &[round as u64, pass as u64]).shuffle(&mut order);
-                }
-                self.kept.get(*order.get(number % kept)?).cloned()
-            })
-            .collect()
+        let batch = self.settings.sft.batch;
+        let round = (step / self.settings.refresh) as u64;
+        let first = (step % self.settings.refresh * batch) as u64;
+        let order = |pass| Stream::new(self.seed, "training/rft", &[round, pass]);
+        let places = passes(self.kept.len(), (first..).take(batch), order);
+        places.into_iter().filter_map(|place| self.kept.get(place).cloned()).collect()
     }
 }
 

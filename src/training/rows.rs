@@ -11,8 +11,13 @@ pub struct TrainingRow {
     pub step: usize,
     /// The loss that was minimised; for policy gradient it is no measure of progress.
     pub loss: Option<f64>,
-    /// Mean reward of the step's responses; null outside policy gradient.
+    /// Mean reward that the verifier gave the step's responses; null where nothing is sampled.
     pub reward: Option<f64>,
+    /// What was taken off the reward for nearly running out of tokens, on average; null outside policy gradient.
+    pub length_penalty: Option<f64>,
+    /// What was taken off the reward for moving away from the reference, on average; null where no KL penalty
+    /// stands in the reward.
+    pub kl_penalty: Option<f64>,
     /// Share of responses with full reward.
     pub pass_at_1: Option<f64>,
     /// Share of prompts with at least one response of full reward.
@@ -46,6 +51,8 @@ pub struct TrainingRow {
     pub influence_min: Option<f64>,
     /// Largest influence weight of FIPO.
     pub influence_max: Option<f64>,
+    /// Mean clipped squared error of the value head, halved (PPO).
+    pub value_loss: Option<f64>,
     /// Share of pairs in which the chosen response gained more than the rejected one (DPO).
     pub accuracy: Option<f64>,
     /// Mean difference of the implicit rewards of chosen and rejected (DPO).
@@ -54,8 +61,12 @@ pub struct TrainingRow {
     pub tokens_trained: usize,
     /// Tokens sampled since the start.
     pub tokens_sampled: usize,
-    /// Floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for a
-    /// token sampled.
+    /// Tokens that only went forward since the start: prompts of samples, the reference, the value head's first
+    /// look. What is measured for the tables alone is not counted.
+    #[serde(default)]
+    pub tokens_scored: usize,
+    /// Floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for one
+    /// sampled or scored.
     pub flops: f64,
 }
 

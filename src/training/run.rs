@@ -131,8 +131,9 @@ fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, weights: 
     if let Some(previous) = progress.rows.last() {
         row.tokens_trained += previous.tokens_trained;
         row.tokens_sampled += previous.tokens_sampled;
+        row.tokens_scored += previous.tokens_scored;
     }
-    row.flops = weights as f64 * (6 * row.tokens_trained + 2 * row.tokens_sampled) as f64;
+    row.flops = weights as f64 * (6 * row.tokens_trained + 2 * (row.tokens_sampled + row.tokens_scored)) as f64;
     let timed = |stage: &str, seconds, tokens| TimingRow {
         stage: stage.into(),
         variant: run.variant.clone(),
@@ -147,13 +148,20 @@ fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, weights: 
     progress.rows.push(row);
 }
 
+/// The live line of a terminal.
 fn note(row: &TrainingRow) -> String {
-    let length = row.response_length.unwrap_or_default();
-    match (row.reward, row.loss) {
-        (Some(reward), _) => format!("reward {reward:.2}, length {length:.0}"),
-        (None, Some(loss)) => format!("loss {loss:.3}"),
-        (None, None) => String::new(),
-    }
+    let share = |name: &str, value: Option<f64>| value.map(|value| format!("{name} {:.0} %", 100.0 * value));
+    let number = |name: &str, value: Option<f64>| value.map(|value| format!("{name} {value:.3}"));
+    let told = [
+        row.reward.map(|reward| format!("reward {reward:.2}")),
+        number("loss", row.loss.filter(|_| row.reward.is_none())),
+        share("prefers", row.accuracy),
+        number("KL", row.kl_to_base),
+        number("entropy", row.entropy),
+        row.response_length.map(|length| format!("length {length:.0}")),
+        share("cut off", row.truncated.filter(|share| *share > 0.0)),
+    ];
+    told.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Saves the model (and its adapters, in a folder of their own) beside its place and renames it there.

@@ -2,7 +2,7 @@
 
 use super::lora::LoraSettings;
 use super::schedule::Schedule;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 use serde::{Deserialize, Serialize};
 
 /// AdamW's constants and the clip of the gradient.
@@ -54,6 +54,9 @@ pub enum TokenWeighting {
     Dft,
 }
 
+/// The names that [`SftSettings::named`] knows.
+const SCHEDULES: [&str; 3] = ["ren", "ren_one_epoch", "ren_few_repeated"];
+
 /// Supervised fine-tuning; also how a base is trained. The default is the microcosm's SFT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -62,6 +65,9 @@ pub struct SftSettings {
     pub steps: usize,
     /// Documents per update.
     pub batch: usize,
+    /// Different documents, gone through again and again, each time in another order; without it every
+    /// document of a data arm is a new one, and a file is gone through as it is.
+    pub documents: Option<usize>,
     /// The peak learning rate.
     pub learning_rate: f64,
     /// Steps of linear warm-up.
@@ -89,6 +95,7 @@ impl Default for SftSettings {
         Self {
             steps: 640,
             batch: 32,
+            documents: None,
             learning_rate: 3e-4,
             warmup: 10,
             schedule: Schedule::Constant,
@@ -119,12 +126,36 @@ impl SftSettings {
         }
     }
 
-    /// The main schedule of Ren et al. (arXiv 2604.06628): 640 updates of 256, cosine to zero with 10 %
-    /// warm-up.
-    pub fn ren() -> Self {
+    /// The schedule called `name`: one of those that Ren et al. (arXiv 2604.06628) compare at 640 updates,
+    /// cosine to zero with 10 % warm-up.
+    ///
+    /// | name | documents | batch | passes |
+    /// |---|---|---|---|
+    /// | `ren` | 20,480 | 256 | 8 |
+    /// | `ren_one_epoch` | 20,480 | 32 | 1 |
+    /// | `ren_few_repeated` | 2,560 | 32 | 8 |
+    ///
+    /// # Errors
+    /// If there is no such schedule.
+    pub fn named(name: &str) -> Result<Self> {
+        let (documents, batch) = match name {
+            "ren" => (20_480, 256),
+            "ren_one_epoch" => (20_480, 32),
+            "ren_few_repeated" => (2_560, 32),
+            _ => {
+                let error = Error::request(format!("unknown schedule `{name}`"));
+                return Err(match nearest(name, SCHEDULES) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("use one of {}", SCHEDULES.join(", "))),
+                });
+            }
+        };
+        Ok(Self { documents: Some(documents), batch, ..Self::ren() })
+    }
+
+    fn ren() -> Self {
         Self {
             steps: 640,
-            batch: 256,
             learning_rate: 5e-5,
             warmup: 64,
             schedule: Schedule::Cosine,
@@ -142,6 +173,9 @@ impl SftSettings {
         at_least_one("steps", self.steps)?;
         at_least_one("batch", self.batch)?;
         at_least_one("part_tokens", self.part_tokens)?;
+        if let Some(documents) = self.documents {
+            at_least_one("documents", documents)?;
+        }
         if self.max_tokens < 2 {
             return Err(field("max_tokens", "at least 2", self.max_tokens));
         }
@@ -194,6 +228,9 @@ impl DpoSettings {
             return Err(field("samples", "at least 2, for a pair takes two", self.samples));
         }
         positive("beta", self.beta)?;
+        if let Some(documents) = self.sft.documents {
+            return Err(field("documents", "nothing, for pairs are gone through in passes", documents));
+        }
         self.sft.check()
     }
 }
@@ -257,6 +294,9 @@ impl RftSettings {
         if self.boundary && self.samples < 2 {
             return Err(field("samples", "at least 2, because `boundary` is on", self.samples));
         }
+        if let Some(documents) = self.sft.documents {
+            return Err(field("documents", "nothing, for the model writes its own", documents));
+        }
         positive("temperature", self.temperature)?;
         self.sft.check()
     }
@@ -291,8 +331,13 @@ mod tests {
 
     #[test]
     fn the_recipes_are_sound_and_a_wrong_field_is_named() {
-        for settings in [SftSettings::default(), SftSettings::base(), SftSettings::ren()] {
+        for settings in [SftSettings::default(), SftSettings::base()] {
             settings.check().unwrap();
+        }
+        for (name, passes) in SCHEDULES.into_iter().zip([8, 1, 8]) {
+            let settings = SftSettings::named(name).unwrap();
+            settings.check().unwrap();
+            assert_eq!(settings.steps * settings.batch, passes * settings.documents.unwrap(), "{name}");
         }
         let wrong = SftSettings { learning_rate: f64::NAN, ..SftSettings::default() };
         assert!(wrong.check().unwrap_err().to_string().contains("`learning_rate`"));

@@ -5,7 +5,7 @@
 //!    1, or sg(p) for DFT. Each part adds its share of the gradient.
 //! 3. One update of AdamW.
 
-use super::examples::Example;
+use super::examples::{Example, repeated};
 use super::fit::Fit;
 use super::lora::Weights;
 use super::optimiser::AdamW;
@@ -19,7 +19,8 @@ use serde_json::json;
 /// Where documents come from: `count` of them from number `first` on. Equal numbers, equal documents.
 pub type Documents<'a> = &'a dyn Fn(u64, usize) -> Vec<Document>;
 
-/// Trains `model` in place on `documents`; step t uses documents `t * batch ..`.
+/// Trains `model` in place on `documents`; step t uses documents `t * batch ..` or, where the settings say how
+/// many different ones there are, those of passes over these.
 ///
 /// Goes on from the checkpoint in `run.scratch`, if there is one; the weights are then those of an
 /// uninterrupted run, byte for byte.
@@ -34,7 +35,7 @@ pub fn train_sft(
 ) -> Result<()> {
     settings.check()?;
     let start = model.weights_hash()?;
-    let mut method = Sft { fit: Fit::new(model, settings, run.seed)?, documents };
+    let mut method = Sft { fit: Fit::new(model, settings, run.seed)?, documents, seed: run.seed };
     let identity = json!({ "method": "sft", "values": settings });
     drive(run, &mut method, settings.steps, identity, start)
 }
@@ -42,13 +43,21 @@ pub fn train_sft(
 struct Sft<'a> {
     fit: Fit<'a>,
     documents: Documents<'a>,
+    seed: u64,
 }
 
 impl Method for Sft<'_> {
     fn step(&mut self, step: usize) -> Result<StepReport> {
         let settings = self.fit.settings;
         let tokenizer = self.fit.weights.model.tokenizer()?;
-        let examples = (self.documents)((step * settings.batch) as u64, settings.batch)
+        let documents: Vec<Document> = match settings.documents {
+            None => (self.documents)((step * settings.batch) as u64, settings.batch),
+            Some(different) => {
+                let numbers = repeated(step, settings.batch, different, self.seed);
+                numbers.into_iter().flat_map(|number| (self.documents)(number, 1)).collect()
+            }
+        };
+        let examples = documents
             .iter()
             .map(|document| Example::encode(tokenizer, document, settings.max_tokens))
             .collect::<Result<Vec<_>>>()?;

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 
 /// Steps that make up a mean worth comparing.
 const WINDOW: usize = 10;
+/// Steps without any reward that are worth a word: long before a run is wasted.
+const SILENCE: usize = 3;
 
 /// Remembers what has been said.
 #[derive(Debug, Default)]
@@ -15,14 +17,12 @@ pub(super) struct Watch {
 impl Watch {
     /// What the latest of `rows` gives reason to warn of, and has not been said before.
     pub(super) fn look(&mut self, rows: &[TrainingRow]) -> Vec<String> {
-        if rows.len() < WINDOW {
-            return Vec::new();
-        }
+        let enough = rows.len() >= WINDOW;
         let found = [
             ("zero", no_reward(rows)),
-            ("collapse", collapse(rows)),
-            ("entropy", entropy(rows)),
-            ("length", cut_off(rows)),
+            ("collapse", collapse(rows).filter(|_| enough)),
+            ("entropy", entropy(rows).filter(|_| enough)),
+            ("length", cut_off(rows).filter(|_| enough)),
         ];
         found.into_iter().filter_map(|(name, text)| text.filter(|_| self.said.insert(name))).collect()
     }
@@ -38,7 +38,7 @@ fn last(rows: &[TrainingRow]) -> &[TrainingRow] {
 }
 
 fn no_reward(rows: &[TrainingRow]) -> Option<String> {
-    let silent = rows.iter().all(|row| row.reward.is_some_and(|reward| reward == 0.0));
+    let silent = rows.len() >= SILENCE && rows.iter().all(|row| row.reward.is_some_and(|reward| reward == 0.0));
     let truncated = mean(rows, |row| row.truncated).unwrap_or(0.0);
     silent.then(|| {
         format!(
@@ -59,7 +59,7 @@ fn collapse(rows: &[TrainingRow]) -> Option<String> {
 }
 
 fn entropy(rows: &[TrainingRow]) -> Option<String> {
-    let (first, now) = (mean(&rows[..WINDOW], |row| row.entropy)?, mean(last(rows), |row| row.entropy)?);
+    let (first, now) = (mean(&rows[..WINDOW.min(rows.len())], |row| row.entropy)?, mean(last(rows), |row| row.entropy)?);
     let of_policy = rows.last()?.reward.is_some();
     (of_policy && now < 0.1 * first)
         .then(|| format!("the entropy has collapsed: {now:.3} nats, {first:.3} at the start"))
@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn silence_collapse_and_cut_off_responses_are_called_out_once() {
         let mut watch = Watch::default();
-        let silent = rows((0..10).map(|_| 0.0));
+        assert!(watch.look(&rows([0.0, 0.0].into_iter())).is_empty());
+        let silent = rows((0..3).map(|_| 0.0));
         let said = watch.look(&silent);
         assert!(said[0].contains("no response has had any reward") && said[0].contains("90 %"), "{said:?}");
         assert!(watch.look(&silent).is_empty());

@@ -61,7 +61,10 @@ fn has(data: &Data, suite: &str, endpoint: &str) -> bool {
 fn lines(data: &Data, suite: &str) -> Vec<Panel> {
     let main = main_rows(data, suite).first().map(|row| row.endpoint.clone()).unwrap_or_default();
     let parts = endpoints(data, suite);
-    let parts = parts.iter().filter(|endpoint| **endpoint != main);
+    let last = parts.iter().rev().find(|endpoint| is_pass_at_k(endpoint)).copied();
+    let parts = parts.iter().filter(|endpoint| {
+        **endpoint != main && (!is_pass_at_k(endpoint) || Some(**endpoint) == last)
+    });
     parts
         .filter_map(|endpoint| {
             let rows: Vec<_> =
@@ -69,6 +72,11 @@ fn lines(data: &Data, suite: &str) -> Vec<Panel> {
             panel(data, suite, &rows)
         })
         .collect()
+}
+
+/// Whether it is one of the estimates for several samples, of which one panel is enough.
+fn is_pass_at_k(endpoint: &str) -> bool {
+    endpoint.starts_with("pass_at_")
 }
 
 /// The endpoints of a suite in the order of the table.

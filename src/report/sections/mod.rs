@@ -1,6 +1,7 @@
 //! One file a section of the page: rows in, paragraphs, figures and tables out.
 
 pub(super) mod balance;
+mod budget;
 pub(super) mod decoders;
 pub(super) mod effects;
 pub(super) mod endpoints;

@@ -1,5 +1,6 @@
 //! How training went: one panel a measure, one line a variant.
 
+use super::budget;
 use crate::error::Result;
 use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
@@ -11,13 +12,27 @@ use crate::training::TrainingRow;
 
 type Measure = (&'static str, &'static str, fn(&TrainingRow) -> Option<f64>);
 
-const MEASURES: [Measure; 6] = [
+/// Whether it learns, and how far it moves.
+const PROGRESS: [Measure; 6] = [
     ("Loss", "nats per response token", |row| row.loss.filter(|_| row.reward.is_none())),
     ("Reward", "mean over samples", |row| row.reward),
     ("KL to base", "nats per token", |row| row.kl_to_base),
     ("Entropy", "nats per token", |row| row.entropy),
     ("Response length", "tokens", |row| row.response_length),
     ("Gradient norm", "before clipping", |row| row.gradient_norm),
+];
+
+/// What its updates are made from.
+const SIGNAL: [Measure; 9] = [
+    ("Pass@1", "share of responses", |row| row.pass_at_1),
+    ("Pass@k", "share of prompts", |row| row.pass_at_k),
+    ("Groups of equal reward", "share of prompts", |row| row.equal_groups),
+    ("Cut off", "share of responses", |row| row.truncated),
+    ("Clipped", "share of tokens", |row| Some(row.clipped_high? + row.clipped_low? + row.clipped_dual?)),
+    ("Influence", "mean weight", |row| row.influence_mean),
+    ("Length penalty", "mean", |row| row.length_penalty.filter(|penalty| *penalty > 0.0)),
+    ("Value loss", "mean", |row| row.value_loss),
+    ("Preferred", "share of pairs", |row| row.accuracy),
 ];
 
 /// Points of a training curve: more would be drawn on the same pixels.
@@ -29,14 +44,22 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     if data.training.is_empty() {
         return Ok(Section::absent(id, title, "training"));
     }
-    let panels: Vec<Panel> = MEASURES.iter().filter_map(|measure| panel(data, measure)).collect();
-    let legend = data
-        .trained()
-        .map(|variant| Key::new(&variant.name, data.colour(&variant.name), Sign::Line))
-        .collect();
-    let caption = "Per-step values from the table training, averaged in blocks where there are more steps than pixels. Steps are updates of the data schedule, not equal amounts of gradient signal: read variants against each other in the matched comparisons below.";
-    let figure = Figure::new("training-curves", "Training", caption, &panels)?.with_legend(legend);
-    Ok(Section::new(id, title, vec![Block::Figure(figure)]))
+    let figure = |name, title, caption, measures: &[Measure]| {
+        let panels: Vec<Panel> = measures.iter().filter_map(|measure| panel(data, measure)).collect();
+        let legend = data
+            .trained()
+            .map(|variant| Key::new(&variant.name, data.colour(&variant.name), Sign::Line))
+            .collect();
+        Figure::new(name, title, caption, &panels).map(|figure| figure.with_legend(legend))
+    };
+    let progress = "Per-step values from the table training, averaged in blocks where there are more steps than pixels. Steps are updates of the data schedule, not equal amounts of gradient signal: read variants against each other in the matched comparisons below.";
+    let signal = "What the updates were made from. Groups whose responses all have the same reward teach nothing; responses that are cut off have none; clipped tokens have no gradient.";
+    let mut blocks = vec![Block::Figure(figure("training-curves", "Training", progress, &PROGRESS)?)];
+    if SIGNAL.iter().any(|measure| panel(data, measure).is_some()) {
+        blocks.push(Block::Figure(figure("training-signal", "Signal", signal, &SIGNAL)?));
+    }
+    blocks.push(Block::Table(budget::sheet(data)));
+    Ok(Section::new(id, title, blocks))
 }
 
 fn panel(data: &Data, (title, unit, measure): &Measure) -> Option<Panel> {

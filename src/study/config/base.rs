@@ -26,6 +26,10 @@ pub enum Base {
 pub enum Preset {
     /// 4 layers of width 128: 0.8 million parameters, enough to learn the curriculum in two minutes.
     Tiny,
+    /// 3 layers of width 96: about half of that.
+    Petite,
+    /// 2 layers of width 64: about a seventh.
+    Mini,
     /// 2 layers of width 32: learns little, in seconds. For trying out a study file.
     Micro,
 }

@@ -12,6 +12,7 @@ mod check;
 mod dictionary;
 mod gate;
 mod hypothesis;
+pub(crate) mod post_training;
 mod reference;
 mod sections;
 mod suites;
@@ -52,7 +53,7 @@ pub struct Study {
     pub suites: SuiteGroups,
     /// How completions are sampled for evaluation.
     pub evaluation: EvaluationSettings,
-    /// The post-trained variants, in the order of the file.
+    /// The post-trained variants, in the order of the file, replicates after the first of their training seeds.
     pub variants: Vec<Variant>,
     /// The variant whose end the `@matched` checkpoints are matched to.
     pub matched_to: Option<String>,
@@ -93,7 +94,7 @@ impl Study {
         })?;
         overrides::apply_to_study(&mut table, sets)?;
         let mut sections = Sections::new(table);
-        let study = Self {
+        let mut study = Self {
             name: sections.required("name")?,
             question: sections.optional("question")?,
             seed: sections.or_default::<sections::Seed>("seed")?.0,
@@ -101,7 +102,7 @@ impl Study {
             gate: sections.or_default("gate")?,
             suites: sections.required("suites")?,
             evaluation: sections.or_default("evaluation")?,
-            variants: sections.tables("variant")?.into_iter().map(Variant::read).collect::<Result<_>>()?,
+            variants: Vec::new(),
             matched_to: sections.optional("matched_to")?,
             capture: sections.optional("capture")?,
             dictionary: sections.optional_table("dictionary")?.map(DictionaryRequest::read).transpose()?,
@@ -115,6 +116,9 @@ impl Study {
             claims: sections.or_default("claims")?,
             text: text.to_owned(),
         };
+        for table in sections.tables("variant")? {
+            study.variants.extend(Variant::read(table, study.suites.in_domain.first())?);
+        }
         sections.finish()?;
         study.check()?;
         Ok(study)

@@ -1,11 +1,12 @@
 //! `[[variant]]`: how a variant comes from the base.
 
+use super::post_training;
 use super::reference::BASE;
 use crate::error::{At, Error, Result};
+use crate::rng::Stream;
 use crate::study::parse;
-use crate::tasks::Mixture;
-use crate::training::rl::settings::METHODS;
-use crate::training::{RlSettings, SftSettings};
+use crate::tasks::Suite;
+use crate::training::PostTraining;
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -18,25 +19,18 @@ pub struct Variant {
     pub method: Method,
     /// The steps after which a checkpoint is kept, ascending; the last is the end. Empty for given models.
     pub checkpoints: Vec<usize>,
+    /// Which of the variant's training seeds it is, from 1. Replicates beyond the first are variants of their
+    /// own, called `<name>_seed2` and so on.
+    pub training_seed: usize,
+    /// The name that it has in common with its replicates: its own, for the first.
+    pub group: String,
 }
 
 /// How a variant comes from the base.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
-    /// Supervised fine-tuning.
-    Sft {
-        /// What on.
-        data: Mixture,
-        /// How.
-        settings: SftSettings,
-    },
-    /// Reinforcement learning with the verifier of the study's first in-domain suite as reward.
-    Rl {
-        /// The method, one of [`METHODS`].
-        name: String,
-        /// How.
-        settings: RlSettings,
-    },
+    /// Trained in the study.
+    Trained(PostTraining),
     /// A finished model: a folder with a Hugging Face repository, or the name of one on the hub.
     Model(String),
 }
@@ -45,32 +39,31 @@ pub enum Method {
 #[serde(deny_unknown_fields)]
 struct Head {
     name: String,
-    #[serde(rename = "method")]
-    _method: String,
-    data: Option<Mixture>,
     model: Option<String>,
     checkpoints: Option<Value>,
+    #[serde(default = "one")]
+    seeds: usize,
 }
 
-const HEAD: [&str; 5] = ["name", "method", "data", "model", "checkpoints"];
+fn one() -> usize {
+    1
+}
+
+const HEAD: [&str; 4] = ["name", "model", "checkpoints", "seeds"];
+/// More replicates than anybody would wait for are a slip.
+const MOST_SEEDS: usize = 100;
 
 impl Variant {
-    pub(super) fn read(table: Table) -> Result<Self> {
+    /// Reads one section: a variant, or several that differ in their training seed. `suite` is what it learns
+    /// from where it names none.
+    pub(super) fn read(table: Table, suite: Option<&Suite>) -> Result<Vec<Self>> {
         let section = match table.get("name") {
             Some(Value::String(name)) => format!("variant `{name}`"),
             _ => "[[variant]]".to_owned(),
         };
         match table.get("method") {
-            None if table.contains_key("model") => Self::read_model(table, &section),
-            Some(Value::String(method)) if method == "sft" => Self::read_sft(table, &section),
-            Some(Value::String(method)) if METHODS.contains(&method.as_str()) => {
-                Self::read_rl(table, &section)
-            }
-            Some(Value::String(method)) => {
-                Err(parse::unknown("method", method, &[&["sft"], METHODS.as_slice()].concat())
-                    .at("field `method`")
-                    .at(section))
-            }
+            None if table.contains_key("model") => Self::read_model(table, &section).map(|one| vec![one]),
+            Some(Value::String(_)) => Self::read_trained(table, suite, &section),
             Some(other) => Err(Error::request(format!("expected text, found {}", parse::describe(other)))
                 .at("field `method`")
                 .at(section)),
@@ -89,32 +82,28 @@ impl Variant {
         }
         let Given { name, model } = parse::section(Value::Table(table), section)?;
         check_name(&name).at(section)?;
-        Ok(Self { name, method: Method::Model(model), checkpoints: Vec::new() })
+        let group = name.clone();
+        Ok(Self { name, method: Method::Model(model), checkpoints: Vec::new(), training_seed: 1, group })
     }
 
-    fn read_sft(table: Table, section: &str) -> Result<Self> {
-        let (head, settings): (Head, _) =
-            parse::split_section(table, &HEAD, &SftSettings::default(), section)?;
-        settings.check().at(section)?;
-        let checkpoints = head.checkpoints(settings.steps).at(section)?;
-        let data = head.data.ok_or_else(|| {
-            Error::request("expected `data`").hint("for example data = \"verified_cot\"").at(section)
-        })?;
-        Ok(Self { name: head.name, method: Method::Sft { data, settings }, checkpoints })
-    }
-
-    fn read_rl(table: Table, section: &str) -> Result<Self> {
-        let name = table.get("method").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let defaults = RlSettings::named(&name).at(section)?;
-        let (head, settings): (Head, _) = parse::split_section(table, &HEAD, &defaults, section)?;
-        settings.check().at(section)?;
-        let checkpoints = head.checkpoints(settings.steps).at(section)?;
-        if head.data.is_some() {
-            return Err(Error::request("field `data` is for supervised fine-tuning")
-                .hint("reinforcement learning draws problems of the first in-domain suite; remove `data`")
-                .at(section));
-        }
-        Ok(Self { name: head.name, method: Method::Rl { name, settings }, checkpoints })
+    fn read_trained(table: Table, suite: Option<&Suite>, section: &str) -> Result<Vec<Self>> {
+        let (head, rest): (Table, Table) =
+            table.into_iter().partition(|(key, _)| HEAD.contains(&key.as_str()));
+        let head: Head = parse::section(Value::Table(head), section)?;
+        let method = post_training::read(rest, suite, &HEAD, section)?;
+        let checkpoints = head.check(method.steps()).at(section)?;
+        let replicate = |training_seed| Self {
+            name: if training_seed == 1 {
+                head.name.clone()
+            } else {
+                format!("{}_seed{training_seed}", head.name)
+            },
+            method: Method::Trained(method.clone()),
+            checkpoints: checkpoints.clone(),
+            training_seed,
+            group: head.name.clone(),
+        };
+        Ok((1..=head.seeds).map(replicate).collect())
     }
 
     /// The step of its last checkpoint; `None` for given models.
@@ -122,19 +111,37 @@ impl Variant {
         self.checkpoints.last().copied()
     }
 
-    /// Whether its method learns from rewards.
+    /// Whether its method is a policy gradient.
     pub fn is_reinforced(&self) -> bool {
-        matches!(self.method, Method::Rl { .. })
+        matches!(self.method, Method::Trained(PostTraining::PolicyGradient { .. }))
+    }
+
+    /// Whether it repeats another variant with another training seed.
+    pub fn is_replicate(&self) -> bool {
+        self.training_seed > 1
+    }
+
+    /// The seed of its training in a study with `seed`: the study's own for the first, so that asking for more
+    /// seeds redoes nothing. Replicates of equal number share theirs across methods.
+    pub fn seed(&self, seed: u64) -> u64 {
+        match self.training_seed {
+            0 | 1 => seed,
+            number => Stream::new(seed, "training seed", &[number as u64]).bits(),
+        }
     }
 }
 
 impl Head {
     /// Checks what every trained variant has, and returns the steps to keep.
-    fn checkpoints(&self, steps: usize) -> Result<Vec<usize>> {
+    fn check(&self, steps: usize) -> Result<Vec<usize>> {
         check_name(&self.name)?;
         if self.model.is_some() {
             return Err(Error::request("expected either `method` or `model`, found both")
                 .hint("`model` is for a finished variant, which is not trained here"));
+        }
+        if !(1..=MOST_SEEDS).contains(&self.seeds) {
+            return Err(Error::request(format!("field `seeds`: expected 1 to {MOST_SEEDS}, found {}", self.seeds))
+                .hint("six are the fewest by which methods can be told apart at the level .05"));
         }
         checkpoints(self.checkpoints.as_ref(), steps).at("field `checkpoints`")
     }
@@ -197,5 +204,20 @@ mod tests {
         let error = kept("[0]", 9).unwrap_err().to_string();
         assert!(error.contains("a list of steps up to 9, found 0"), "{error}");
         assert!(kept("[10]", 9).is_err() && kept("3", 9).is_err() && kept("\"all\"", 9).is_err());
+    }
+
+    #[test]
+    fn seeds_make_replicates_that_share_their_seed_across_methods() {
+        let suite = Suite::parse("general_points").unwrap();
+        let read = |text: &str| Variant::read(text.parse().unwrap(), Some(&suite));
+        let sft = read("name = \"sft\"\nmethod = \"sft\"\ndata = \"short\"\nseeds = 3").unwrap();
+        let names: Vec<&str> = sft.iter().map(|variant| variant.name.as_str()).collect();
+        assert_eq!(names, ["sft", "sft_seed2", "sft_seed3"]);
+        assert!(sft.iter().all(|variant| variant.group == "sft"));
+        let rl = read("name = \"rl\"\nmethod = \"grpo\"\nseeds = 3").unwrap();
+        assert_eq!(sft[0].seed(7), 7);
+        assert!(sft[1].seed(7) == rl[1].seed(7) && sft[1].seed(7) != sft[2].seed(7));
+        let error = read("name = \"rl\"\nmethod = \"grpo\"\nseeds = 0").unwrap_err().to_string();
+        assert!(error.contains("variant `rl`: field `seeds`: expected 1 to 100, found 0"), "{error}");
     }
 }

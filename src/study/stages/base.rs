@@ -70,6 +70,8 @@ impl Stage for Base {
         let tokenizer = tasks::tokenizer()?;
         let (d_model, layers, heads, d_mlp) = match self.preset {
             Preset::Tiny => (128, 4, 4, 344),
+            Preset::Petite => (96, 3, 3, 256),
+            Preset::Mini => (64, 2, 2, 172),
             Preset::Micro => (32, 2, 2, 88),
         };
         let shape = LlamaShape {

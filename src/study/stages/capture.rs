@@ -74,7 +74,7 @@ impl Capture {
             let problems = training_problems(suite, self.seed, round, ROUND);
             let prompts = problems
                 .iter()
-                .map(|problem| Ok(Prompt { tokens: tokenizer.encode(&problem.prompt)?, key: problem.key }))
+                .map(|problem| Ok(Prompt { tokens: problem.tokens(tokenizer)?, key: problem.key }))
                 .collect::<Result<Vec<_>>>()?;
             for completion in sample_model(model, &prompts, &settings, &Observer::silent())? {
                 let asked = prompts.get(completion.prompt).zip(problems.get(completion.prompt));

@@ -1,7 +1,8 @@
 //! Stages `evaluation base` and `evaluation <variant>`: every checkpoint on every suite.
 //!
 //! One artifact a variant, so that a further variant redoes no other. A checkpoint that was evaluated
-//! before an interruption is not evaluated again.
+//! before an interruption is not evaluated again. Single completions are kept for the first training seed of a
+//! variant, and only counted for the others.
 
 use super::models::{self, ModelSource};
 use crate::error::{At, Error, Result, io};
@@ -22,6 +23,8 @@ pub(super) struct Evaluation {
     suites: Vec<Suite>,
     settings: EvaluationSettings,
     gate: Option<(Gate, Vec<Suite>)>,
+    /// Whether single completions are kept; those of the first training seed are enough to read.
+    outcomes: bool,
 }
 
 /// The name of the stage that evaluates `variant`.
@@ -40,7 +43,7 @@ impl Evaluation {
     /// Of the base, which must pass the gate.
     pub(super) fn of_base(study: &Study) -> Result<Self> {
         let gate = Some((study.gate.clone(), study.suites.in_domain.clone()));
-        Self::new(study, BASE, &[Reference::base()], gate)
+        Self::new(study, BASE, &[Reference::base()], gate, true)
     }
 
     /// Of all checkpoints of a variant.
@@ -50,7 +53,7 @@ impl Evaluation {
             [] => vec![at(Checkpoint::Last)],
             steps => steps.iter().map(|step| at(Checkpoint::Step(*step))).collect(),
         };
-        Self::new(study, &variant.name, &references, None)
+        Self::new(study, &variant.name, &references, None, !variant.is_replicate())
     }
 
     fn new(
@@ -58,6 +61,7 @@ impl Evaluation {
         variant: &str,
         references: &[Reference],
         gate: Option<(Gate, Vec<Suite>)>,
+        outcomes: bool,
     ) -> Result<Self> {
         let step = |reference: &Reference| match reference.checkpoint {
             Checkpoint::Step(step) => step as u64,
@@ -74,6 +78,7 @@ impl Evaluation {
             suites: study.suites.all(),
             settings: study.evaluation.clone(),
             gate,
+            outcomes,
         })
     }
 
@@ -109,7 +114,7 @@ impl Stage for Evaluation {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
@@ -148,7 +153,9 @@ impl Stage for Evaluation {
             evaluations.extend(evaluated.evaluations);
             bar.advance(1);
         }
-        tables::write(&scene.folder.join("outcomes.parquet"), &catalogue::OUTCOMES, &outcomes)?;
+        if self.outcomes {
+            tables::write(&scene.folder.join("outcomes.parquet"), &catalogue::OUTCOMES, &outcomes)?;
+        }
         tables::write(&scene.folder.join("evaluations.parquet"), &catalogue::EVALUATIONS, &evaluations)
     }
 

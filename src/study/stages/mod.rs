@@ -9,6 +9,7 @@ mod evaluation;
 mod experiments;
 mod models;
 mod report;
+mod seeds;
 mod select;
 mod trajectories;
 mod variant;
@@ -28,6 +29,7 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
         stages.push(boxed(evaluation::Evaluation::of_variant(study, variant)?));
     }
     stages.push(boxed(trajectories::Trajectories::new(study)));
+    stages.extend(seeds::Seeds::new(study).map(boxed));
     stages.extend(select::Select::new(study).map(boxed));
     stages.extend(capture::Capture::new(study)?.map(boxed));
     stages.extend(dictionary::Dictionary::new(study)?.map(boxed));

@@ -62,11 +62,19 @@ impl Report {
             max_new_tokens: study.evaluation.max_new_tokens as u64,
             alpha: study.claims.alpha,
             correction: study.claims.correction.name().to_owned(),
-            training_seeds: 1,
+            training_seeds: self.training_seeds(),
             changed_defaults: self.changed_defaults()?,
             stages: self.stages(scene)?,
             study_file: study.text.clone(),
         })
+    }
+
+    /// The fewest training seeds of any variant that is trained.
+    fn training_seeds(&self) -> u64 {
+        let variants = &self.study.variants;
+        let trained = variants.iter().filter(|one| matches!(one.method, Method::Trained(_)));
+        let seeds = trained.map(|one| variants.iter().filter(|other| other.group == one.group).count());
+        seeds.min().unwrap_or(1) as u64
     }
 
     fn base(&self) -> String {
@@ -91,23 +99,10 @@ impl Report {
             steps: base.1 as u64,
             updates_per_step: 1,
         };
-        let reward = self.study.suites.in_domain.first().map_or("", |suite| suite.name());
-        let variants = self.study.variants.iter().map(|variant| {
+        let variants = self.study.variants.iter().filter(|variant| !variant.is_replicate()).map(|variant| {
             let (method, data, updates) = match &variant.method {
-                Method::Sft { data, .. } => {
-                    let arms: Vec<_> = data.arms().map(|(arm, share)| (arm.name(), share)).collect();
-                    let data = match arms.as_slice() {
-                        [(arm, _)] => (*arm).to_owned(),
-                        arms => {
-                            let parts =
-                                arms.iter().map(|(arm, share)| format!("{arm} {:.0} %", share * 100.0));
-                            parts.collect::<Vec<_>>().join(", ")
-                        }
-                    };
-                    ("sft", data, 1)
-                }
-                Method::Rl { name, settings } => {
-                    (name.as_str(), format!("verifier of {reward}"), settings.minibatches * settings.passes)
+                Method::Trained(training) => {
+                    (training.name(), training.teacher(), training.updates_per_step())
                 }
                 Method::Model(model) => ("given", model.clone(), 1),
             };
@@ -124,7 +119,8 @@ impl Report {
 
     /// The matched checkpoints in the order of the study, the reference at its end.
     fn matched(&self, selection: &Selection) -> Vec<String> {
-        let variants = self.study.variants.iter().filter_map(|variant| {
+        let variants = self.study.variants.iter().filter(|variant| !variant.is_replicate());
+        let variants = variants.filter_map(|variant| {
             let step = if variant.name == selection.reference {
                 variant.last_checkpoint()
             } else {

@@ -1,4 +1,5 @@
-//! Stage `trajectories`: how every variant moves along its checkpoints, and how it goes about its answers.
+//! Stage `trajectories`: how every variant moves along its checkpoints, and how it goes about its answers. Of
+//! several training seeds the first; stage `seeds` looks at the others.
 
 use super::evaluation;
 use crate::error::Result;
@@ -17,7 +18,8 @@ pub(super) struct Trajectories {
 
 impl Trajectories {
     pub(super) fn new(study: &Study) -> Self {
-        let variants = study.variants.iter().map(|variant| variant.name.clone()).collect();
+        let variants = study.variants.iter().filter(|variant| !variant.is_replicate());
+        let variants = variants.map(|variant| variant.name.clone()).collect();
         Self { seed: study.seed, variants }
     }
 }
@@ -32,7 +34,7 @@ impl Stage for Trajectories {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {

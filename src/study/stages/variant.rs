@@ -3,28 +3,21 @@
 use super::models::{self, ModelSource};
 use crate::error::Result;
 use crate::study::config::{self, Method, Reference, Study};
-use crate::study::stage::{Estimate, Scene, Stage, json};
-use crate::tasks::{Mixture, Suite};
-use crate::training::{RlSettings, SftSettings, TrainingRun, train_rl, train_sft};
+use crate::study::stage::{Estimate, Scene, Stage};
+use crate::training::{PostTraining, TrainingRun};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Steps between two saves for a resume: some five seconds of work.
-const SFT_SAVE_EVERY: usize = 80;
-const RL_SAVE_EVERY: usize = 10;
+/// Rows of training between two saves for a resume: some five seconds of work.
+const SAVE_ROWS: usize = 2560;
 
 pub(super) struct Variant {
     seed: u64,
     name: String,
     base: ModelSource,
     checkpoints: Vec<usize>,
-    training: Training,
-}
-
-enum Training {
-    Sft { data: Mixture, settings: SftSettings },
-    Rl { method: String, suite: Suite, settings: RlSettings },
+    training: PostTraining,
 }
 
 /// The name of the stage that makes `variant`.
@@ -40,22 +33,30 @@ pub(super) fn checkpoint(artifact: &Path, step: usize) -> PathBuf {
 impl Variant {
     /// `None` for a given model.
     pub(super) fn new(study: &Study, variant: &config::Variant) -> Result<Option<Self>> {
-        let training = match (&variant.method, study.suites.in_domain.first()) {
-            (Method::Sft { data, settings }, _) => {
-                Training::Sft { data: data.clone(), settings: settings.clone() }
-            }
-            (Method::Rl { name, settings }, Some(suite)) => {
-                Training::Rl { method: name.clone(), suite: suite.clone(), settings: settings.clone() }
-            }
-            _ => return Ok(None),
-        };
+        let Method::Trained(training) = &variant.method else { return Ok(None) };
         Ok(Some(Self {
-            seed: study.seed,
+            seed: variant.seed(study.seed),
             name: variant.name.clone(),
             base: ModelSource::new(study, &Reference::base())?,
             checkpoints: variant.checkpoints.clone(),
-            training,
+            training: training.clone(),
         }))
+    }
+
+    /// Rows that a step samples and those that it trains on.
+    fn rows(&self) -> (usize, usize) {
+        match &self.training {
+            PostTraining::Sft { settings, .. } => (0, settings.batch),
+            PostTraining::Rft { settings, .. } => {
+                ((settings.prompts * settings.samples).div_ceil(settings.refresh.max(1)), settings.sft.batch)
+            }
+            // Two responses a pair, and a pass by the reference and one by the policy before it learns.
+            PostTraining::Dpo { settings, .. } => (0, 4 * settings.sft.batch),
+            PostTraining::PolicyGradient { settings, .. } => {
+                let rows = settings.prompts * settings.samples;
+                (rows, rows * settings.passes)
+            }
+        }
     }
 }
 
@@ -65,23 +66,15 @@ impl Stage for Variant {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
-        let training = match &self.training {
-            Training::Sft { data, settings } => {
-                json!({ "method": "sft", "data": json(data)?, "settings": json(settings)? })
-            }
-            Training::Rl { method, suite, settings } => {
-                json!({ "method": method, "suite": suite.name(), "settings": json(settings)? })
-            }
-        };
         Ok(json!({
             "seed": self.seed,
             "name": self.name,
             "checkpoints": self.checkpoints,
-            "training": training,
+            "training": self.training.description()?,
         }))
     }
 
@@ -90,23 +83,17 @@ impl Stage for Variant {
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        let suite = match &self.training {
-            Training::Rl { suite, .. } => Some(suite),
-            Training::Sft { .. } => None,
-        };
-        models::outside(std::slice::from_ref(&self.base), suite)
+        let mut outside = models::outside(std::slice::from_ref(&self.base), [])?;
+        outside.extend(self.training.contents()?);
+        Ok(outside)
     }
 
     fn estimate(&self) -> Estimate {
         // Measured on the quickstart's model.
-        let seconds = match &self.training {
-            Training::Sft { settings, .. } => 1.8e-3 * (settings.steps * settings.batch) as f64,
-            Training::Rl { settings, .. } => {
-                2.8e-3 * (settings.steps * settings.prompts * settings.samples) as f64
-            }
-        };
+        let (sampled, trained) = self.rows();
+        let rows = 1.0e-3 * sampled as f64 + 1.8e-3 * trained as f64;
         let disk_bytes = 3.3e6 * self.checkpoints.len() as f64;
-        Estimate { seconds, memory_bytes: 0.6e9, disk_bytes }
+        Estimate { seconds: rows * self.training.steps() as f64, memory_bytes: 0.6e9, disk_bytes }
     }
 
     fn resumes(&self) -> bool {
@@ -115,22 +102,17 @@ impl Stage for Variant {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let (_, model) = self.base.load(scene)?;
-        let run = |save_every| TrainingRun {
+        let (sampled, trained) = self.rows();
+        let run = TrainingRun {
             variant: self.name.clone(),
             seed: self.seed,
             folder: scene.folder.clone(),
             scratch: scene.scratch.clone(),
             checkpoints: self.checkpoints.clone(),
-            save_every,
+            save_every: SAVE_ROWS / (sampled + trained).max(1),
             origin: scene.id.to_string(),
             observer: scene.observer.clone(),
         };
-        match &self.training {
-            Training::Sft { data, settings } => {
-                let documents = |first, count| data.documents(self.seed, first, count);
-                train_sft(&model, &documents, settings, &run(SFT_SAVE_EVERY))
-            }
-            Training::Rl { suite, settings, .. } => train_rl(&model, suite, settings, &run(RL_SAVE_EVERY)),
-        }
+        self.training.train(&model, &run)
     }
 }

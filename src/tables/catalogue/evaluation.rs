@@ -11,7 +11,11 @@ pub const EVALUATIONS: TableSpec = TableSpec {
         fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("half", ColumnType::Text, "select, measure or all"),
-        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "endpoint",
+            ColumnType::Text,
+            "the endpoint; pass_at_k is the chance that one of k samples is right",
+        ),
         fixed("value", ColumnType::Float, "mean over problems of the mean over their samples"),
         fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval, clustered by problem"),
         fixed("ci_high", ColumnType::Float, "upper end of the 95 % interval, clustered by problem"),
@@ -60,7 +64,7 @@ pub const TRAJECTORIES: TableSpec = TableSpec {
         fixed(
             "statistic",
             ColumnType::Text,
-            "dip (base less lowest), recovery (step), gain (last less base), decline (highest less last), longest_response (tokens)",
+            "dip (base less lowest), recovery (step), gain (last less base), peak (highest less base), decline (highest less last), longest_response (tokens)",
         ),
         fixed("value", ColumnType::Float, "its value on the measuring half; null if never recovered"),
         fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
@@ -88,5 +92,42 @@ pub const PATTERNS: TableSpec = TableSpec {
         fixed("ci_high", ColumnType::Float, "upper end of it"),
         fixed("count", ColumnType::Integer, "occurrences"),
         fixed("among", ColumnType::Integer, "response tokens; propose_propose: attempts"),
+    ],
+};
+
+/// Variants over their training seeds.
+pub const SEEDS: TableSpec = TableSpec {
+    name: "seeds",
+    about: "One row per variant trained with several seeds, checkpoint, suite and endpoint, on the measuring half.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("seeds", ColumnType::Integer, "number of runs"),
+        fixed("value", ColumnType::Float, "mean over runs"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval over runs (Student's t)"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("lowest", ColumnType::Float, "the lowest run"),
+        fixed("highest", ColumnType::Float, "the highest run"),
+    ],
+};
+
+/// Methods beside each other, with training seeds as units.
+pub const COMPARISONS: TableSpec = TableSpec {
+    name: "comparisons",
+    about: "One row per suite and variant trained with several seeds: its end against that of the first such variant.",
+    columns: &[
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "its main endpoint"),
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("reference", ColumnType::Text, "the variant that it is compared with"),
+        fixed("seeds", ColumnType::Integer, "pairs of runs with equal training seed"),
+        fixed("difference", ColumnType::Float, "variant less reference, mean over pairs"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval over pairs (Student's t)"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("p", ColumnType::Float, "exact two-sided sign flip over pairs"),
+        fixed("p_corrected", ColumnType::Float, "Holm's correction over the variants compared on the suite"),
+        fixed("verdict", ColumnType::Text, "higher, lower, undecided, or too few seeds to decide"),
     ],
 };

@@ -10,7 +10,7 @@ mod spec;
 mod training;
 
 pub use dictionaries::{CONTEXTS, DICTIONARIES, FEATURES, PLANTED};
-pub use evaluation::{EVALUATIONS, OUTCOMES, PATTERNS, TRAJECTORIES};
+pub use evaluation::{COMPARISONS, EVALUATIONS, OUTCOMES, PATTERNS, SEEDS, TRAJECTORIES};
 pub use experiments::{CALIBRATION, CLAIMS, CONTROLS, DIFFERENCES, EFFECTS, SETS};
 pub use models::{ACTIVATION_DIFFERENCES, DIRECTIONS, DIVERGENCES, HEADS, PROBES, WEIGHTS};
 pub use spec::{ColumnSpec, ColumnType, TableSpec, fixed, per_variant};
@@ -22,6 +22,8 @@ pub const ALL: &[&TableSpec] = &[
     &OUTCOMES,
     &TRAJECTORIES,
     &PATTERNS,
+    &SEEDS,
+    &COMPARISONS,
     &DICTIONARIES,
     &EFFECTS,
     &CONTROLS,

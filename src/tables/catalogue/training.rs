@@ -17,7 +17,17 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed(
             "reward",
             ColumnType::Float,
-            "mean reward of the step's responses; null outside policy gradient",
+            "mean reward that the verifier gave the step's responses; null where nothing is sampled",
+        ),
+        fixed(
+            "length_penalty",
+            ColumnType::Float,
+            "taken off the reward for nearly running out of tokens, mean; null outside policy gradient",
+        ),
+        fixed(
+            "kl_penalty",
+            ColumnType::Float,
+            "taken off the reward for moving away from the reference, mean; null where no KL stands in the reward",
         ),
         fixed("pass_at_1", ColumnType::Float, "share of responses with full reward"),
         fixed("pass_at_k", ColumnType::Float, "share of prompts with at least one response of full reward"),
@@ -43,6 +53,11 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed("influence_mean", ColumnType::Float, "mean influence weight of FIPO"),
         fixed("influence_min", ColumnType::Float, "smallest influence weight of FIPO"),
         fixed("influence_max", ColumnType::Float, "largest influence weight of FIPO"),
+        fixed(
+            "value_loss",
+            ColumnType::Float,
+            "mean clipped squared error of the value head, halved (PPO)",
+        ),
         fixed("accuracy", ColumnType::Float, "share of pairs in which the chosen response gained more (DPO)"),
         fixed(
             "margin",
@@ -52,9 +67,14 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed("tokens_trained", ColumnType::Integer, "tokens trained on since the start, padding excluded"),
         fixed("tokens_sampled", ColumnType::Integer, "tokens sampled since the start"),
         fixed(
+            "tokens_scored",
+            ColumnType::Integer,
+            "tokens that only went forward since the start: prompts of samples, the reference, the value head's first look",
+        ),
+        fixed(
             "flops",
             ColumnType::Float,
-            "floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for a token sampled",
+            "floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for one sampled or scored",
         ),
     ],
 };

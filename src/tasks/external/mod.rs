@@ -3,8 +3,8 @@
 //! A suite is named by its file and how answers are judged, as in `"data/gsm8k.jsonl:reward=number"`. Each
 //! line of JSONL (or row of Parquet) is a problem:
 //!
-//! * the prompt: `prompt` (or `question`, `problem`), a text or a list with one user message. It is given
-//!   to the model as it stands: no chat template is applied and no begin token is added;
+//! * the prompt: `prompt` (or `question`, `problem`). A text is given to the model as it stands: no chat
+//!   template is applied and no begin token is added. A list of messages goes through the model's template;
 //! * the answer: `answer`, `ground_truth`, `solution`, `completion`, or verl's `reward_model.ground_truth`;
 //!   for `reward=expression` the fields `nums` and `target`;
 //! * the unit of analysis: `problem_id` if there is one, else the prompt.
@@ -21,6 +21,7 @@ mod extract;
 mod rational;
 mod rule;
 
+use super::conversation::Asked;
 use super::problem::{Answer, Half, Problem};
 use super::split::held_out;
 use crate::error::{At, Error, Result, io};
@@ -88,10 +89,7 @@ impl External {
         })?;
         let path = Path::new(path);
         let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
-        let rows = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("parquet") => tables::read::<Value>(path)?,
-            _ => lines(&bytes).at(path.display())?,
-        };
+        let rows = tables::read_rows(path)?;
         let mut external = Self {
             spec: spec.to_owned(),
             hash: blake3::hash(&bytes).to_string(),
@@ -120,15 +118,15 @@ impl External {
     }
 
     fn problem(&self, row: &Value) -> Result<Problem> {
-        let prompt = prompt(row)?;
+        let asked = prompt(row)?;
         let truth = self.rule.truth(row)?;
         let id = match row.get("problem_id") {
             Some(Value::String(id)) => id.clone(),
-            Some(Value::Null) | None => prompt.clone(),
+            Some(Value::Null) | None => asked.shown(),
             Some(other) => other.to_string(),
         };
         let half = Half::of(&id);
-        Ok(Problem::new(id, prompt, half, Answer::External(truth)))
+        Ok(Problem::new(id, asked, half, Answer::External(truth)))
     }
 
     pub(super) fn spec(&self) -> &str {
@@ -158,34 +156,11 @@ impl External {
     }
 }
 
-fn lines(bytes: &[u8]) -> Result<Vec<Value>> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|error| Error::request(format!("expected UTF-8 text, found other bytes: {error}")))?;
-    let parse = |(number, line): (usize, &str)| {
-        serde_json::from_str(line)
-            .map_err(|error| Error::request(format!("expected one JSON object a line: {error}")))
-            .at(format!("line {}", number + 1))
-    };
-    text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(parse).collect()
-}
-
-fn prompt(row: &Value) -> Result<String> {
-    let found = ["prompt", "question", "problem"].iter().find_map(|name| row.get(*name));
+fn prompt(row: &Value) -> Result<Asked> {
+    let found = ["prompt", "question", "problem"].iter().find_map(|name| Some((name, row.get(name)?)));
     match found {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Array(messages)) => match messages.as_slice() {
-            [message] if message.get("role").and_then(Value::as_str) == Some("user") => {
-                message.get("content").and_then(Value::as_str).map(str::to_owned).ok_or_else(|| {
-                    Error::request("expected a text `content` in the message of `prompt`, found none")
-                })
-            }
-            _ => Err(Error::request(format!(
-                "expected a prompt of one user message, found {} messages",
-                messages.len()
-            ))
-            .hint("render the conversation with the model's chat template and store it as text")),
-        },
-        _ => Err(Error::request("expected a field `prompt` (text or messages), found none")),
+        Some((name, value)) => Asked::read(value).at(format!("field `{name}`")),
+        None => Err(Error::request("expected a field `prompt` (text or messages), found none")),
     }
 }
 
@@ -226,6 +201,24 @@ mod tests {
             assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{}.0}}", number + 1)), 1.0);
             assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{number}}}")), 0.0);
         }
+    }
+
+    #[test]
+    fn parquet_of_verl_is_a_suite_whose_prompts_are_messages() {
+        let read = |kind: &str| {
+            let path = format!("{}/tests/fixtures/datasets/verl.{kind}", env!("CARGO_MANIFEST_DIR"));
+            External::read(&format!("{path}:reward=number")).unwrap()
+        };
+        let (lines, columns) = (read("jsonl"), read("parquet"));
+        assert_eq!((&lines.held_out, &lines.training), (&columns.held_out, &columns.training));
+        let problem = &columns.held_out[0];
+        assert!(problem.prompt.starts_with("system: Put the answer in a box.\nuser: "), "{}", problem.prompt);
+        let number: i64 = problem.prompt.rsplit_once("user: ").unwrap().1[..2].trim().parse().unwrap();
+        let Answer::External(truth) = &problem.answer else { panic!() };
+        assert_eq!(columns.judge(problem, truth, &format!("\\boxed{{{}}}", number + 1)), 1.0);
+        let plain = crate::tasks::tokenizer().unwrap();
+        let error = problem.tokens(&plain).unwrap_err().to_string();
+        assert!(error.contains("no chat template"), "{error}");
     }
 
     #[test]

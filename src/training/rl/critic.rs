@@ -92,15 +92,17 @@ impl Critic {
         Ok((advantages, targets))
     }
 
-    /// Adds the head's gradient, and returns the term whose backward gives the trunk's.
+    /// Adds the head's gradient; returns the term whose backward gives the trunk's, and this part's share of the
+    /// mean loss.
     pub(super) fn loss<'a>(
         &self,
         hidden: &Tensor,
         part: &Part,
         targets: impl Iterator<Item = &'a Targets>,
         totals: &Totals,
-    ) -> Result<Tensor> {
+    ) -> Result<(Tensor, f64)> {
         let (chosen, values) = self.values(hidden, part)?;
+        let mut mean = 0.0;
         let scale = self.settings.coefficient / totals.tokens.max(1) as f64;
         let pairs = targets.flat_map(|targets| targets.values.iter().zip(&targets.returns));
         let slopes: Vec<f32> = values
@@ -108,7 +110,9 @@ impl Critic {
             .into_iter()
             .zip(pairs)
             .map(|(value, (old, target))| {
-                (scale * gae::value_loss(f64::from(value), *old, *target, self.settings.clip).1) as f32
+                let (loss, slope) = gae::value_loss(f64::from(value), *old, *target, self.settings.clip);
+                mean += loss / totals.tokens.max(1) as f64;
+                (scale * slope) as f32
             })
             .collect();
         let count = slopes.len();
@@ -118,7 +122,7 @@ impl Critic {
         let of_bias = slopes.sum_all()?.to_scalar::<f32>()?;
         add(&self.weight, &of_weight);
         add(&self.bias, &[of_bias]);
-        Ok(values.mul(&slopes)?.sum_all()?)
+        Ok((values.mul(&slopes)?.sum_all()?, mean))
     }
 }
 

@@ -29,6 +29,11 @@ impl Group {
     pub(in crate::training) fn equal(&self) -> bool {
         self.responses.windows(2).all(|pair| pair[0].shaped == pair[1].shaped)
     }
+
+    /// The tokens of its prompt, which all its responses share.
+    fn prompt_tokens(&self) -> usize {
+        self.responses.first().map_or(0, |response| response.example.prompt)
+    }
 }
 
 /// Everything sampled in one step.
@@ -53,12 +58,14 @@ impl Rollout {
         let full = |response: &Response| response.reward >= 1.0;
         TrainingRow {
             reward: Some(mean(&|response| response.reward)),
+            length_penalty: Some(mean(&|response| response.reward - response.shaped)),
             pass_at_1: Some(mean(&|response| f64::from(full(response)))),
             pass_at_k: Some(share(&|group| group.responses.iter().any(full))),
             equal_groups: Some(share(&Group::equal)),
             response_length: Some(mean(&|response| response.old.len() as f64)),
             truncated: Some(mean(&|response| f64::from(response.example.truncated))),
             tokens_sampled: self.responses().map(|response| response.old.len()).sum(),
+            tokens_scored: self.groups.iter().map(Group::prompt_tokens).sum(),
             ..TrainingRow::default()
         }
     }
@@ -114,7 +121,7 @@ fn sample_groups(
     let prompts = problems
         .iter()
         .enumerate()
-        .map(|(index, problem)| Ok(Prompt { tokens: tokenizer.encode(&problem.prompt)?, key: index as u64 }))
+        .map(|(index, problem)| Ok(Prompt { tokens: problem.tokens(tokenizer)?, key: index as u64 }))
         .collect::<Result<Vec<_>>>()?;
     let settings = SampleSettings {
         samples: sampling.samples,
@@ -138,6 +145,10 @@ fn sample_groups(
         let text = tokenizer.decode(&completion.tokens);
         let truncated = completion.finish == Finish::Length;
         let reward = tasks::reward(suite, problem, &text, truncated);
+        if !reward.is_finite() {
+            return Err(Error::work(format!("the reward of a response to `{}` is no number", problem.prompt))
+                .hint("the log says what went wrong with the program that judges"));
+        }
         group.responses.push(response(&prompt.tokens, completion, reward, sampling));
     }
     Ok(groups)

@@ -83,6 +83,7 @@ struct Sums {
     largest_norm: f64,
     entropy: f64,
     tokens_trained: usize,
+    value_loss: Option<f64>,
     watched: Watched,
 }
 
@@ -104,7 +105,7 @@ impl Method for PolicyGradient<'_> {
         let sampled = row.tokens_sampled;
         let factor = settings.schedule.factor(step, settings.steps, settings.warmup, settings.floor);
         let rate = settings.learning_rate * factor;
-        let groups = self.lessons(rollout)?;
+        let groups = self.lessons(rollout, &mut row)?;
         let mut sums = Sums::default();
         for pass in 0..settings.passes {
             let mut order: Vec<usize> = (0..groups.len()).collect();
@@ -145,8 +146,8 @@ impl PolicyGradient<'_> {
         divergence::to_base(&self.weights.model, base, &examples, self.settings.part_tokens)
     }
 
-    /// Turns rewards into advantages, and leaves out what the method drops.
-    fn lessons(&self, mut rollout: Rollout) -> Result<Vec<Vec<Lesson>>> {
+    /// Turns rewards into advantages, and leaves out what the method drops. Tells `row` what that took.
+    fn lessons(&self, mut rollout: Rollout, row: &mut TrainingRow) -> Result<Vec<Vec<Lesson>>> {
         let settings = self.settings;
         if settings.drop_equal_groups {
             rollout.groups.retain(|group| !group.equal());
@@ -165,6 +166,12 @@ impl PolicyGradient<'_> {
             .zip(&references)
             .map(|(response, reference)| penalty(in_reward, &response.old, reference.as_deref()))
             .collect();
+        row.kl_penalty = in_reward.map(|_| {
+            penalties.iter().flatten().sum::<f64>() / penalties.len().max(1) as f64
+        });
+        let tokens: usize = examples.iter().map(|example| example.tokens.len()).sum();
+        row.tokens_scored += tokens * usize::from(settings.objective.kl.is_some());
+        row.tokens_scored += tokens * usize::from(self.critic.is_some());
         let (advantages, mut targets) = match &self.critic {
             Some(critic) => {
                 let rewards: Vec<f64> = rollout.responses().map(|response| response.shaped).collect();
@@ -262,7 +269,9 @@ impl PolicyGradient<'_> {
         let mut loss = output.log_probabilities.mul(&weights)?.sum_all()?;
         if let Some(critic) = &self.critic {
             let targets = lessons.iter().filter_map(|lesson| lesson.targets.as_ref());
-            loss = (loss + critic.loss(&hidden, part, targets, totals)?)?;
+            let (of_trunk, value_loss) = critic.loss(&hidden, part, targets, totals)?;
+            loss = (loss + of_trunk)?;
+            *sums.value_loss.get_or_insert(0.0) += value_loss;
         }
         loss.backward()?;
         Ok(evaluation)
@@ -360,6 +369,7 @@ impl Sums {
         row.influence_mean = watched.influence.and_then(|influence| per_token(influence.sum));
         row.influence_min = watched.influence.map(|influence| influence.min);
         row.influence_max = watched.influence.map(|influence| influence.max);
+        row.value_loss = self.value_loss.map(|sum| sum / self.updates as f64);
         row.tokens_trained = self.tokens_trained;
     }
 }

@@ -5,14 +5,16 @@ use crate::report::data::Data;
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet};
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 9] = [
     ("Variant", "The variant, all its checkpoints"),
     ("Suite", "Its name in the study"),
     ("Endpoint", "What is counted"),
     ("Dip#", "Base less the lowest checkpoint"),
     ("Recovered#", "The step at which base is reached again"),
     ("Gain#", "Last checkpoint less base"),
+    ("Peak#", "Best checkpoint less base"),
     ("Decline#", "Best checkpoint less the last one"),
+    ("Longest response#", "Tokens on average, where it was longest"),
 ];
 
 /// The table, if the study has the statistics.
@@ -46,7 +48,9 @@ pub(super) fn sheet(data: &Data) -> Option<Sheet> {
             difference(of("dip"), scale),
             recovery(of("recovery")),
             difference(of("gain"), scale),
+            difference(of("peak"), scale),
             difference(of("decline"), scale),
+            longest(of("longest_response")),
         ]);
     }
     Some(sheet)
@@ -60,6 +64,14 @@ fn difference(row: Option<&TrajectoryRow>, scale: Scale) -> Cell {
         .map_or_else(String::new, |(low, high)| format!(" [{}]", scale.interval(low, high)));
     let step = row.step.map_or_else(String::new, |step| format!(" @{step}"));
     Cell::number(format!("{}{interval}{step}", scale.difference(value)), value)
+}
+
+fn longest(row: Option<&TrajectoryRow>) -> Cell {
+    let Some((row, value)) = row.and_then(|row| Some((row, row.value?))) else { return Cell::text("n/a") };
+    let interval =
+        row.ci_low.zip(row.ci_high).map_or_else(String::new, |(low, high)| format!(" [{low:.0} to {high:.0}]"));
+    let step = row.step.map_or_else(String::new, |step| format!(" @{step}"));
+    Cell::number(format!("{value:.0}{interval}{step}"), value)
 }
 
 fn recovery(row: Option<&TrajectoryRow>) -> Cell {

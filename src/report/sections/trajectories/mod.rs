@@ -4,6 +4,7 @@
 mod comparison;
 mod curve;
 mod dips;
+mod seeds;
 
 pub(super) use comparison::value;
 pub(super) use curve::{legend, panel};
@@ -39,6 +40,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         Figure::new("trajectories-by-suite", "Trajectories", caption, &panels)?.with_legend(legend(data));
     let mut blocks = vec![Block::Figure(figure), Block::Table(comparison::sheet(data, &suites))];
     blocks.extend(dips::sheet(data).map(Block::Table));
+    blocks.extend(seeds::blocks(data, &suites)?);
     Ok(Section::new(id, title, blocks))
 }
 

@@ -1,0 +1,195 @@
+//! A method with what it learns from and its settings, as one value: what makes a variant of a study, and what
+//! the verb `train` runs.
+
+use super::dpo::{Pairs, train_dpo};
+use super::preferences::own_pairs;
+use super::rft::train_rft;
+use super::rl::settings::METHODS;
+use super::rl::{RlSettings, train_rl};
+use super::run::TrainingRun;
+use super::settings::{DpoSettings, RftSettings, SftSettings};
+use super::sft::train_sft;
+use crate::error::{Error, Result};
+use crate::model::Model;
+use crate::store;
+use crate::tasks::{Dataset, Mixture, Suite};
+use serde::Serialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// How a model is post-trained.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PostTraining {
+    /// Supervised fine-tuning on documents.
+    Sft {
+        /// What on.
+        data: Mixture,
+        /// How.
+        settings: SftSettings,
+    },
+    /// Rejection-sampling fine-tuning: on the model's own responses that the suite's verifier accepts.
+    Rft {
+        /// Whose training problems are answered.
+        suite: Suite,
+        /// How.
+        settings: RftSettings,
+    },
+    /// Direct preference optimisation.
+    Dpo {
+        /// What is preferred to what.
+        preferences: Preferences,
+        /// How.
+        settings: DpoSettings,
+    },
+    /// Policy gradient with the suite's verifier as the reward.
+    PolicyGradient {
+        /// The method, one of [`METHODS`].
+        method: String,
+        /// Whose training problems are answered.
+        suite: Suite,
+        /// How.
+        settings: RlSettings,
+    },
+}
+
+/// Where preferences come from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Preferences {
+    /// A file of them, see [`Dataset::pairs`].
+    File(PathBuf),
+    /// The model's own responses, verified ones before failed ones.
+    Own(Suite),
+}
+
+impl PostTraining {
+    /// The names of all methods, as studies and `train` write them.
+    pub fn names() -> Vec<&'static str> {
+        ["sft", "rft", "dpo"].into_iter().chain(METHODS).collect()
+    }
+
+    /// Its name, one of [`PostTraining::names`].
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Sft { .. } => "sft",
+            Self::Rft { .. } => "rft",
+            Self::Dpo { .. } => "dpo",
+            Self::PolicyGradient { method, .. } => method,
+        }
+    }
+
+    /// Steps of the whole run.
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Sft { settings, .. } => settings.steps,
+            Self::Rft { settings, .. } => settings.sft.steps,
+            Self::Dpo { settings, .. } => settings.sft.steps,
+            Self::PolicyGradient { settings, .. } => settings.steps,
+        }
+    }
+
+    /// Optimiser updates per step.
+    pub fn updates_per_step(&self) -> usize {
+        match self {
+            Self::PolicyGradient { settings, .. } => settings.minibatches * settings.passes,
+            _ => 1,
+        }
+    }
+
+    /// What it learns from, in words.
+    pub fn teacher(&self) -> String {
+        match self {
+            Self::Sft { data, .. } => {
+                let shares: Vec<(String, f64)> = data.shares().collect();
+                match shares.as_slice() {
+                    [(only, _)] => only.clone(),
+                    several => {
+                        let part = |(name, share): &(String, f64)| format!("{name} {:.0} %", share * 100.0);
+                        several.iter().map(part).collect::<Vec<_>>().join(", ")
+                    }
+                }
+            }
+            Self::Rft { suite, .. } => format!("own responses verified by {}", suite.name()),
+            Self::Dpo { preferences: Preferences::File(path), .. } => {
+                format!("preferences of {}", path.display())
+            }
+            Self::Dpo { preferences: Preferences::Own(suite), .. } => {
+                format!("own responses, verified by {} over failed", suite.name())
+            }
+            Self::PolicyGradient { suite, .. } => format!("verifier of {}", suite.name()),
+        }
+    }
+
+    /// Everything that decides the result, beside the model, the seed and the files' contents.
+    ///
+    /// # Errors
+    /// If a setting cannot be written.
+    pub fn description(&self) -> Result<Value> {
+        Ok(match self {
+            Self::Sft { data, settings } => {
+                json!({ "method": "sft", "data": value(data)?, "settings": value(settings)? })
+            }
+            Self::Rft { suite, settings } => {
+                json!({ "method": "rft", "suite": suite.name(), "settings": value(settings)? })
+            }
+            Self::Dpo { preferences, settings } => {
+                let (kind, name) = match preferences {
+                    Preferences::File(path) => ("file", path.display().to_string()),
+                    Preferences::Own(suite) => ("suite", suite.name().to_owned()),
+                };
+                json!({ "method": "dpo", kind: name, "settings": value(settings)? })
+            }
+            Self::PolicyGradient { method, suite, settings } => {
+                json!({ "method": method, "suite": suite.name(), "settings": value(settings)? })
+            }
+        })
+    }
+
+    /// The hashes of the files that it learns from, by what they are.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn contents(&self) -> Result<BTreeMap<String, String>> {
+        let file = |path: &Path| Ok((format!("data {}", path.display()), store::hash_file(path)?));
+        let suite = |suite: &Suite| {
+            suite.content().map(|hash| (format!("training suite {}", suite.name()), hash.to_owned()))
+        };
+        match self {
+            Self::Sft { data, .. } => data.files().map(file).collect(),
+            Self::Dpo { preferences: Preferences::File(path), .. } => [file(path)].into_iter().collect(),
+            Self::Dpo { preferences: Preferences::Own(own), .. } => Ok(suite(own).into_iter().collect()),
+            Self::Rft { suite: own, .. } | Self::PolicyGradient { suite: own, .. } => {
+                Ok(suite(own).into_iter().collect())
+            }
+        }
+    }
+
+    /// Trains `model` in place. Goes on from the checkpoint in `run.scratch`, if there is one.
+    ///
+    /// # Errors
+    /// If a file or setting is wrong, the work fails, or a signal asked to stop (after saving).
+    pub fn train(&self, model: &Model, run: &TrainingRun) -> Result<()> {
+        match self {
+            Self::Sft { data, settings } => {
+                let corpus = data.open(model.tokenizer()?)?;
+                let documents = |first, count| corpus.documents(run.seed, first, count);
+                train_sft(model, &documents, settings, run)
+            }
+            Self::Rft { suite, settings } => train_rft(model, suite, settings, run),
+            Self::Dpo { preferences, settings } => {
+                let (pairs, tokens_sampled) = match preferences {
+                    Preferences::File(path) => (Dataset::pairs(path, model.tokenizer()?)?, 0),
+                    Preferences::Own(suite) => own_pairs(model, suite, settings, run.seed)?,
+                };
+                let draw = |first, count| pairs.take(run.seed, first, count);
+                train_dpo(model, Pairs { draw: &draw, tokens_sampled }, settings, run)
+            }
+            Self::PolicyGradient { suite, settings, .. } => train_rl(model, suite, settings, run),
+        }
+    }
+}
+
+fn value(settings: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(settings)
+        .map_err(|error| Error::work(format!("the settings cannot be written as JSON: {error}")))
+}
