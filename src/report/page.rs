@@ -26,8 +26,19 @@ struct Page<'a> {
     nonce: String,
 }
 
-/// The sections of a study's page, in order.
+/// The sections of a study's page, in order. Those that the study has no tables for are named in one place.
 pub(super) fn sections(data: &Data) -> Result<Vec<Section>> {
+    let mut sections = all(data)?;
+    let name = |section: &Section| Some(format!("{} (no table `{}`)", section.title, section.missing?));
+    let missing: Vec<String> = sections.iter().filter_map(name).collect();
+    sections.retain(|section| section.missing.is_none());
+    if let Some(run) = sections.iter_mut().find(|section| section.id == "run" && !missing.is_empty()) {
+        run.blocks.push(Block::Paragraph(format!("Not part of this study: {}.", missing.join(", "))));
+    }
+    Ok(sections)
+}
+
+fn all(data: &Data) -> Result<Vec<Section>> {
     Ok(vec![
         sections::finding::section(data),
         sections::effects::section(data)?,

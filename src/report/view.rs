@@ -12,6 +12,8 @@ pub(super) struct Section {
     pub(super) id: &'static str,
     pub(super) title: &'static str,
     pub(super) blocks: Vec<Block>,
+    /// The table that it would show and the study does not have.
+    pub(super) missing: Option<&'static str>,
 }
 
 /// One block of a section.
@@ -39,13 +41,12 @@ pub(super) enum Block {
 
 impl Section {
     pub(super) fn new(id: &'static str, title: &'static str, blocks: Vec<Block>) -> Self {
-        Self { id, title, blocks }
+        Self { id, title, blocks, missing: None }
     }
 
-    /// A section whose tables the study does not have.
-    pub(super) fn absent(id: &'static str, title: &'static str, table: &str) -> Self {
-        let words = format!("Not part of this study: there is no table `{table}`.");
-        Self::new(id, title, vec![Block::Paragraph(words)])
+    /// A section whose table the study does not have.
+    pub(super) fn absent(id: &'static str, title: &'static str, table: &'static str) -> Self {
+        Self { id, title, blocks: Vec::new(), missing: Some(table) }
     }
 }
 

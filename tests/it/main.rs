@@ -7,6 +7,7 @@ mod dictionaries;
 mod goldens;
 mod interruption;
 mod invariance;
+mod methods;
 mod mutation;
 mod objectives;
 mod peer;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod claim;
+mod methods;
 mod sheet;
 
 pub(super) use claim::act;
@@ -15,8 +16,9 @@ pub(in crate::report) fn section(data: &Data) -> Section {
     let (id, title) = ("finding", "What was found");
     if data.claims.is_empty() {
         let words =
-            "No claim is made: the study declares no hypothesis, or the stage that decides has not run.";
+            "No claim about features is made: the study declares no hypothesis, or the stage that decides has not run.";
         let mut blocks = vec![Block::Paragraph(words.to_owned())];
+        blocks.extend(methods::paragraph(data));
         blocks.extend(changes::sheet(data).map(Block::Table));
         return Section::new(id, title, blocks);
     }
@@ -27,6 +29,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
         words: claim::sentences(data, claim),
     }));
     blocks.push(Block::Table(sheet::sheet(data)));
+    blocks.extend(methods::paragraph(data));
     blocks.extend(changes::sheet(data).map(Block::Table));
     Section::new(id, title, blocks)
 }
