@@ -161,9 +161,9 @@ fn main_endpoints(runs: &Runs) -> Vec<(String, String)> {
 /// The value at the last checkpoint of every run.
 fn ends(runs: &Runs, suite: &str, endpoint: &str) -> Vec<Option<f64>> {
     let end = |rows: &Vec<EvaluationRow>| {
-        let own = rows.iter().filter(|row| {
-            row.half == Half::Measure.name() && row.suite == suite && row.endpoint == endpoint
-        });
+        let own = rows
+            .iter()
+            .filter(|row| row.half == Half::Measure.name() && row.suite == suite && row.endpoint == endpoint);
         own.max_by_key(|row| row.checkpoint)?.value
     };
     runs.rows.iter().map(end).collect()

@@ -78,8 +78,11 @@ pub(super) fn is_assistant(message: &Value) -> bool {
 fn message(value: &Value) -> Result<Value> {
     let wrong = || Error::request(format!("expected a message with `role` and `content`, found {value}"));
     let object = value.as_object().ok_or_else(wrong)?;
-    let kept: serde_json::Map<String, Value> =
-        object.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| (key.clone(), value.clone())).collect();
+    let kept: serde_json::Map<String, Value> = object
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     let text = |name: &str| kept.get(name).is_some_and(Value::is_string);
     if text("role") && text("content") { Ok(kept.into()) } else { Err(wrong()).at("messages") }
 }

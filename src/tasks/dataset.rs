@@ -97,8 +97,9 @@ fn document(prompt: &Asked, response: &Asked, tokenizer: &Tokenizer) -> Result<D
 /// A document for every message of the assistant.
 fn turns(messages: &[Value], tokenizer: &Tokenizer) -> Result<Vec<Document>> {
     let answers = messages.iter().enumerate().filter(|(place, message)| *place > 0 && is_assistant(message));
-    let documents: Vec<Document> =
-        answers.map(|(place, answer)| answered(&messages[..place], answer, tokenizer)).collect::<Result<_>>()?;
+    let documents: Vec<Document> = answers
+        .map(|(place, answer)| answered(&messages[..place], answer, tokenizer))
+        .collect::<Result<_>>()?;
     match documents.is_empty() {
         true => Err(Error::request("expected a message by the assistant after another, found none")),
         false => Ok(documents),

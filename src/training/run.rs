@@ -133,7 +133,8 @@ fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, weights: 
         row.tokens_sampled += previous.tokens_sampled;
         row.tokens_scored += previous.tokens_scored;
     }
-    row.flops = weights as f64 * (6 * row.tokens_trained + 2 * (row.tokens_sampled + row.tokens_scored)) as f64;
+    row.flops =
+        weights as f64 * (6 * row.tokens_trained + 2 * (row.tokens_sampled + row.tokens_scored)) as f64;
     let timed = |stage: &str, seconds, tokens| TimingRow {
         stage: stage.into(),
         variant: run.variant.clone(),

@@ -38,7 +38,8 @@ fn last(rows: &[TrainingRow]) -> &[TrainingRow] {
 }
 
 fn no_reward(rows: &[TrainingRow]) -> Option<String> {
-    let silent = rows.len() >= SILENCE && rows.iter().all(|row| row.reward.is_some_and(|reward| reward == 0.0));
+    let silent =
+        rows.len() >= SILENCE && rows.iter().all(|row| row.reward.is_some_and(|reward| reward == 0.0));
     let truncated = mean(rows, |row| row.truncated).unwrap_or(0.0);
     silent.then(|| {
         format!(
@@ -59,7 +60,8 @@ fn collapse(rows: &[TrainingRow]) -> Option<String> {
 }
 
 fn entropy(rows: &[TrainingRow]) -> Option<String> {
-    let (first, now) = (mean(&rows[..WINDOW.min(rows.len())], |row| row.entropy)?, mean(last(rows), |row| row.entropy)?);
+    let (first, now) =
+        (mean(&rows[..WINDOW.min(rows.len())], |row| row.entropy)?, mean(last(rows), |row| row.entropy)?);
     let of_policy = rows.last()?.reward.is_some();
     (of_policy && now < 0.1 * first)
         .then(|| format!("the entropy has collapsed: {now:.3} nats, {first:.3} at the start"))

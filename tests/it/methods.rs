@@ -62,7 +62,10 @@ fn run(folder: &Path) -> serde_json::Value {
 
 fn made(summary: &serde_json::Value) -> Vec<String> {
     let stages = summary["stages"].as_array().unwrap().iter();
-    stages.filter(|stage| stage["cached"] == false).map(|stage| stage["name"].as_str().unwrap().into()).collect()
+    stages
+        .filter(|stage| stage["cached"] == false)
+        .map(|stage| stage["name"].as_str().unwrap().into())
+        .collect()
 }
 
 #[test]
@@ -79,7 +82,9 @@ fn methods_on_files_with_seeds_make_tables_over_runs_and_a_page_without_a_dictio
     let report = folder.path().join("runs/methods/report");
     let seeds: Vec<SeedRow> = tables::read(&report.join("tables/seeds.parquet")).unwrap();
     assert!(seeds.iter().all(|row| row.seeds == 2 && ["sft", "dpo"].contains(&row.variant.as_str())));
-    assert!(seeds.iter().any(|row| row.variant == "sft" && row.checkpoint == 2 && row.endpoint == "pass_at_2"));
+    assert!(
+        seeds.iter().any(|row| row.variant == "sft" && row.checkpoint == 2 && row.endpoint == "pass_at_2")
+    );
     let comparisons: Vec<ComparisonRow> = tables::read(&report.join("tables/comparisons.parquet")).unwrap();
     assert_eq!(comparisons.len(), 2, "dpo against sft on two suites");
     assert!(comparisons.iter().all(|row| row.verdict == "too few seeds" && row.reference == "sft"));

@@ -9,7 +9,10 @@ const COLUMNS: [(&str, &str); 7] = [
     ("Updates#", "Steps of the optimiser"),
     ("Trained on#", "Tokens of prompts and responses, padding excluded"),
     ("Sampled#", "Tokens of responses"),
-    ("Scored#", "Tokens that only went forward: prompts of samples, the reference, the value head's first look"),
+    (
+        "Scored#",
+        "Tokens that only went forward: prompts of samples, the reference, the value head's first look",
+    ),
     ("TFLOP#", "Per weight, 6 for a token trained on and 2 for one sampled or scored"),
     ("Time#", "Wall time of its steps on this machine"),
 ];

@@ -62,9 +62,9 @@ fn lines(data: &Data, suite: &str) -> Vec<Panel> {
     let main = main_rows(data, suite).first().map(|row| row.endpoint.clone()).unwrap_or_default();
     let parts = endpoints(data, suite);
     let last = parts.iter().rev().find(|endpoint| is_pass_at_k(endpoint)).copied();
-    let parts = parts.iter().filter(|endpoint| {
-        **endpoint != main && (!is_pass_at_k(endpoint) || Some(**endpoint) == last)
-    });
+    let parts = parts
+        .iter()
+        .filter(|endpoint| **endpoint != main && (!is_pass_at_k(endpoint) || Some(**endpoint) == last));
     parts
         .filter_map(|endpoint| {
             let rows: Vec<_> =

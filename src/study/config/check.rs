@@ -59,7 +59,9 @@ impl Study {
     pub fn matching_reference(&self) -> Option<&Variant> {
         match &self.matched_to {
             Some(name) => self.variant(name),
-            None => self.variants.iter().rev().find(|variant| variant.is_reinforced() && !variant.is_replicate()),
+            None => {
+                self.variants.iter().rev().find(|variant| variant.is_reinforced() && !variant.is_replicate())
+            }
         }
     }
 

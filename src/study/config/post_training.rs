@@ -32,7 +32,8 @@ pub(crate) fn read(
     others: &[&str],
     section: &str,
 ) -> Result<PostTraining> {
-    let (head, settings): (Table, Table) = table.into_iter().partition(|(key, _)| HEAD.contains(&key.as_str()));
+    let (head, settings): (Table, Table) =
+        table.into_iter().partition(|(key, _)| HEAD.contains(&key.as_str()));
     let head: Head = parse::section(Value::Table(head), section)?;
     let siblings = [&HEAD, others].concat();
     let reading = Reading { suite, settings, siblings: &siblings, section };
@@ -142,7 +143,9 @@ impl Reading<'_> {
 /// Refuses a field that another method has.
 fn refuse(field: &str, given: bool, method: &str, section: &str) -> Result<()> {
     let hint = match field {
-        "data" => "it learns from problems of a suite: name one by `suite`, or leave it out for the first of `in_domain`",
+        "data" => {
+            "it learns from problems of a suite: name one by `suite`, or leave it out for the first of `in_domain`"
+        }
         "preset" => "presets are schedules of supervised fine-tuning; write the settings out",
         _ => "it learns from documents, which `data` names",
     };

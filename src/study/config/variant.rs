@@ -140,8 +140,11 @@ impl Head {
                 .hint("`model` is for a finished variant, which is not trained here"));
         }
         if !(1..=MOST_SEEDS).contains(&self.seeds) {
-            return Err(Error::request(format!("field `seeds`: expected 1 to {MOST_SEEDS}, found {}", self.seeds))
-                .hint("six are the fewest by which methods can be told apart at the level .05"));
+            return Err(Error::request(format!(
+                "field `seeds`: expected 1 to {MOST_SEEDS}, found {}",
+                self.seeds
+            ))
+            .hint("six are the fewest by which methods can be told apart at the level .05"));
         }
         checkpoints(self.checkpoints.as_ref(), steps).at("field `checkpoints`")
     }

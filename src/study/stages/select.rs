@@ -63,9 +63,10 @@ impl Select {
     /// `None` without a variant to match to.
     pub(super) fn new(study: &Study) -> Option<Self> {
         let reference = study.matching_reference()?;
-        let variants = study.variants.iter().filter(|variant| {
-            !variant.checkpoints.is_empty() && !variant.is_replicate()
-        });
+        let variants = study
+            .variants
+            .iter()
+            .filter(|variant| !variant.checkpoints.is_empty() && !variant.is_replicate());
         Some(Self {
             reference: reference.name.clone(),
             variants: variants.map(|variant| variant.name.clone()).collect(),

@@ -53,11 +53,7 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed("influence_mean", ColumnType::Float, "mean influence weight of FIPO"),
         fixed("influence_min", ColumnType::Float, "smallest influence weight of FIPO"),
         fixed("influence_max", ColumnType::Float, "largest influence weight of FIPO"),
-        fixed(
-            "value_loss",
-            ColumnType::Float,
-            "mean clipped squared error of the value head, halved (PPO)",
-        ),
+        fixed("value_loss", ColumnType::Float, "mean clipped squared error of the value head, halved (PPO)"),
         fixed("accuracy", ColumnType::Float, "share of pairs in which the chosen response gained more (DPO)"),
         fixed(
             "margin",

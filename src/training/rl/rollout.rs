@@ -146,8 +146,11 @@ fn sample_groups(
         let truncated = completion.finish == Finish::Length;
         let reward = tasks::reward(suite, problem, &text, truncated);
         if !reward.is_finite() {
-            return Err(Error::work(format!("the reward of a response to `{}` is no number", problem.prompt))
-                .hint("the log says what went wrong with the program that judges"));
+            return Err(Error::work(format!(
+                "the reward of a response to `{}` is no number",
+                problem.prompt
+            ))
+            .hint("the log says what went wrong with the program that judges"));
         }
         group.responses.push(response(&prompt.tokens, completion, reward, sampling));
     }

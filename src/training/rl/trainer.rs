@@ -166,9 +166,8 @@ impl PolicyGradient<'_> {
             .zip(&references)
             .map(|(response, reference)| penalty(in_reward, &response.old, reference.as_deref()))
             .collect();
-        row.kl_penalty = in_reward.map(|_| {
-            penalties.iter().flatten().sum::<f64>() / penalties.len().max(1) as f64
-        });
+        row.kl_penalty =
+            in_reward.map(|_| penalties.iter().flatten().sum::<f64>() / penalties.len().max(1) as f64);
         let tokens: usize = examples.iter().map(|example| example.tokens.len()).sum();
         row.tokens_scored += tokens * usize::from(settings.objective.kl.is_some());
         row.tokens_scored += tokens * usize::from(self.critic.is_some());

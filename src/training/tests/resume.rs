@@ -102,7 +102,8 @@ fn rejection_sampling_goes_on_exactly() {
     let suite = Suite::parse("refusal").unwrap();
     for way in ways() {
         let what = format!("rft {way:?}");
-        let sampling = RftSettings { refresh: 3, prompts: 8, samples: 4, max_new_tokens: 8, ..RftSettings::default() };
+        let sampling =
+            RftSettings { refresh: 3, prompts: 8, samples: 4, max_new_tokens: 8, ..RftSettings::default() };
         let settings = RftSettings { boundary: false, sft: fit(way), ..sampling };
         resumes_exactly(&what, &|run| train_rft(&half_trained(), &suite, &settings, run));
     }
@@ -141,4 +142,3 @@ fn a_checkpoint_of_another_run_is_refused() {
     let error = train_sft(&fresh(2), &requests, &sft_settings(4), &run(folder.path(), Observer::silent()));
     assert!(error.unwrap_err().to_string().contains("`start`"));
 }
-

@@ -15,8 +15,7 @@ use crate::report::view::{Block, Section, Tone};
 pub(in crate::report) fn section(data: &Data) -> Section {
     let (id, title) = ("finding", "What was found");
     if data.claims.is_empty() {
-        let words =
-            "No claim about features is made: the study declares no hypothesis, or the stage that decides has not run.";
+        let words = "No claim about features is made: the study declares no hypothesis, or the stage that decides has not run.";
         let mut blocks = vec![Block::Paragraph(words.to_owned())];
         blocks.extend(methods::paragraph(data));
         blocks.extend(changes::sheet(data).map(Block::Table));

@@ -68,8 +68,10 @@ fn difference(row: Option<&TrajectoryRow>, scale: Scale) -> Cell {
 
 fn longest(row: Option<&TrajectoryRow>) -> Cell {
     let Some((row, value)) = row.and_then(|row| Some((row, row.value?))) else { return Cell::text("n/a") };
-    let interval =
-        row.ci_low.zip(row.ci_high).map_or_else(String::new, |(low, high)| format!(" [{low:.0} to {high:.0}]"));
+    let interval = row
+        .ci_low
+        .zip(row.ci_high)
+        .map_or_else(String::new, |(low, high)| format!(" [{low:.0} to {high:.0}]"));
     let step = row.step.map_or_else(String::new, |step| format!(" @{step}"));
     Cell::number(format!("{value:.0}{interval}{step}"), value)
 }

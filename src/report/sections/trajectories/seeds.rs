@@ -30,7 +30,8 @@ pub(super) fn blocks(data: &Data, suites: &[String]) -> Result<Vec<Block>> {
         "Means over training seeds of the main endpoint of each suite (n = {} runs a variant). Bands are 95 % intervals over runs: Student's t. Everything else on this page is of the first training seed.",
         first.seeds,
     );
-    let figure = Figure::new("over-seeds", "Over training seeds", caption, &panels)?.with_legend(legend(data));
+    let figure =
+        Figure::new("over-seeds", "Over training seeds", caption, &panels)?.with_legend(legend(data));
     let mut blocks = vec![Block::Figure(figure)];
     if !data.comparisons.is_empty() {
         blocks.push(Block::Table(sheet(&data.comparisons, data)));
@@ -75,8 +76,10 @@ fn sheet(rows: &[ComparisonRow], data: &Data) -> Sheet {
             || Cell::text("n/a"),
             |difference| Cell::number(scale.difference(difference), difference),
         );
-        let interval =
-            row.ci_low.zip(row.ci_high).map_or_else(|| "n/a".to_owned(), |(low, high)| scale.interval(low, high));
+        let interval = row
+            .ci_low
+            .zip(row.ci_high)
+            .map_or_else(|| "n/a".to_owned(), |(low, high)| scale.interval(low, high));
         let decided = ["higher", "lower"].contains(&row.verdict.as_str());
         sheet.rows.push(vec![
             Cell::text(format!("{} \u{b7} {}", row.suite, row.endpoint.replace('_', " "))),
