@@ -332,7 +332,7 @@ mod tests {
     fn prompts(readout: &Readout, problems: &[Problem]) -> Vec<Prompt> {
         let tokenizer = readout.model(RECEIVER).unwrap().tokenizer().unwrap();
         let prompt =
-            |problem: &Problem| Prompt { tokens: problem.tokens(&tokenizer).unwrap(), key: problem.key };
+            |problem: &Problem| Prompt { tokens: problem.tokens(tokenizer).unwrap(), key: problem.key };
         problems.iter().map(prompt).collect()
     }
 

@@ -30,7 +30,7 @@ pub struct Variant {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
     /// Trained in the study.
-    Trained(PostTraining),
+    Trained(Box<PostTraining>),
     /// A finished model: a folder with a Hugging Face repository, or the name of one on the hub.
     Model(String),
 }
@@ -98,7 +98,7 @@ impl Variant {
             } else {
                 format!("{}_seed{training_seed}", head.name)
             },
-            method: Method::Trained(method.clone()),
+            method: Method::Trained(Box::new(method.clone())),
             checkpoints: checkpoints.clone(),
             training_seed,
             group: head.name.clone(),
@@ -113,7 +113,8 @@ impl Variant {
 
     /// Whether its method is a policy gradient.
     pub fn is_reinforced(&self) -> bool {
-        matches!(self.method, Method::Trained(PostTraining::PolicyGradient { .. }))
+        let Method::Trained(training) = &self.method else { return false };
+        matches!(**training, PostTraining::PolicyGradient { .. })
     }
 
     /// Whether it repeats another variant with another training seed.

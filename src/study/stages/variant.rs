@@ -39,7 +39,7 @@ impl Variant {
             name: variant.name.clone(),
             base: ModelSource::new(study, &Reference::base())?,
             checkpoints: variant.checkpoints.clone(),
-            training: training.clone(),
+            training: PostTraining::clone(training),
         }))
     }
 
