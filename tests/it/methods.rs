@@ -92,7 +92,7 @@ fn methods_on_files_with_seeds_make_tables_over_runs_and_a_page_without_a_dictio
     let rows: Vec<EvaluationRow> = tables::read(&report.join("tables/evaluations.parquet")).unwrap();
     let odds = |variant: &str| {
         let own = |row: &&EvaluationRow| row.variant == variant && row.endpoint == "refusal_log_odds";
-        rows.iter().filter(own).next_back().unwrap().value.unwrap()
+        rows.iter().rfind(own).unwrap().value.unwrap()
     };
     assert_ne!(odds("sft"), odds("sft_seed2"));
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();
