@@ -7,7 +7,7 @@ use crate::error::{At, Error, Result};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenBatch};
 use crate::progress::Observer;
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A prompt and a response that all variants read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -78,68 +78,105 @@ pub fn capture(
     settings: &CaptureSettings,
     observer: &Observer,
 ) -> Result<ActivationStore> {
+    let mut stores = capture_all(models, &[(hook, dir.to_owned())], examples, settings, observer)?;
+    stores.pop().ok_or_else(|| Error::work("a capture gave no store"))
+}
+
+/// Captures several hooks, each into a store of its own, in one pass of the models.
+///
+/// # Errors
+/// As [`capture`].
+pub fn capture_all(
+    models: &[(String, Model)],
+    places: &[(HookPoint, PathBuf)],
+    examples: &[Example],
+    settings: &CaptureSettings,
+    observer: &Observer,
+) -> Result<Vec<ActivationStore>> {
     settings.check()?;
     check_examples(examples)?;
     check_tokenizers(models)?;
-    if matches!(hook, HookPoint::Block(_, BlockPoint::Scores | BlockPoint::Pattern)) {
+    let hooks: Vec<HookPoint> = places.iter().map(|(hook, _)| *hook).collect();
+    let per_token =
+        |hook: &&HookPoint| !matches!(hook, HookPoint::Block(_, BlockPoint::Scores | BlockPoint::Pattern));
+    if let Some(hook) = hooks.iter().find(|hook| !per_token(hook)) {
         return Err(Error::request(format!("expected a hook with one vector per token, found `{hook}`"))
             .hint("capture a residual stream, such as `blocks.0.hook_resid_post`"));
     }
     let Some(((_, first), example)) = models.first().zip(examples.first()) else {
         return Err(Error::request("expected at least one model and one example, found none"));
     };
-    let (_, d_model) = vectors(first, hook, std::slice::from_ref(example))?;
-    let header = Header {
-        variants: models.iter().map(|(name, _)| name.clone()).collect(),
-        hook: hook.to_string(),
-        d_model,
-        element: settings.element,
-        provenance: provenance(models, examples, settings)?,
-    };
-    let mut writer = Writer::create(dir, header)?;
-    let mut bar = observer.bar("capture", examples.len() as u64, "examples");
-    if writer.is_complete() {
-        return ActivationStore::open(dir);
+    let provenance = provenance(models, examples, settings)?;
+    let widths = vectors(first, &hooks, std::slice::from_ref(example))?.into_iter().map(|(_, width)| width);
+    let mut writers = Vec::new();
+    for ((hook, dir), d_model) in places.iter().zip(widths) {
+        let header = Header {
+            variants: models.iter().map(|(name, _)| name.clone()).collect(),
+            hook: hook.to_string(),
+            d_model,
+            element: settings.element,
+            provenance: provenance.clone(),
+        };
+        writers.push((Writer::create(dir, header)?, d_model));
     }
-    let done = writer.examples_done();
-    bar.advance(done as u64);
+    // A store that is whole, or further than the others, lets examples pass that it has.
+    let done = |writer: &Writer| if writer.is_complete() { usize::MAX } else { writer.examples_done() };
+    let mut bar = observer.bar("capture", examples.len() as u64, "examples");
     for (index, batch) in examples.chunks(settings.rows).enumerate() {
         let first = index * settings.rows;
-        if first < done {
+        if writers.iter().all(|(writer, _)| first < done(writer)) {
+            bar.advance(batch.len() as u64);
             continue;
         }
         observer.check()?;
-        let values = models
-            .iter()
-            .map(|(name, model)| {
-                let (values, found) = vectors(model, hook, batch).at(format!("variant `{name}`"))?;
-                if found != d_model {
+        let mut values: Vec<Vec<Vec<f32>>> = vec![Vec::new(); hooks.len()];
+        for (name, model) in models {
+            let found = vectors(model, &hooks, batch).at(format!("variant `{name}`"))?;
+            for ((values, (found, width)), (_, d_model)) in values.iter_mut().zip(found).zip(&writers) {
+                if width != *d_model {
                     return Err(Error::request(format!(
-                        "expected activations of width {d_model}, found {found} in variant `{name}`"
+                        "expected activations of width {d_model}, found {width} in variant `{name}`"
                     )));
                 }
-                Ok(values)
-            })
-            .collect::<Result<Vec<_>>>()?;
-        let (mut tokens, mut about) = (Vec::new(), Vec::new());
-        for (offset, example) in batch.iter().enumerate() {
-            tokens.extend(example.tokens.iter().enumerate().map(|(position, token)| TokenMeta {
-                token: *token,
-                position: position as u32,
-                example: (first + offset) as u32,
-                part: settings.part(example, position),
-            }));
-            about.push(ExampleMeta {
-                source: example.source.clone(),
-                problem: example.problem.clone(),
-                tokens: example.tokens.len(),
-                prompt_length: example.prompt_length,
-            });
+                values.push(found);
+            }
         }
-        writer.push(&interleave(&values, d_model), &tokens, &about)?;
+        let (tokens, about) = describe(batch, first, settings);
+        for ((writer, d_model), values) in writers.iter_mut().zip(&values) {
+            if first >= done(writer) {
+                writer.push(&interleave(values, *d_model), &tokens, &about)?;
+            }
+        }
         bar.advance(batch.len() as u64);
     }
-    writer.finish()
+    let finish = |((writer, _), (_, dir)): ((Writer, usize), &(HookPoint, PathBuf))| {
+        if writer.is_complete() { ActivationStore::open(dir) } else { writer.finish() }
+    };
+    writers.into_iter().zip(places).map(finish).collect()
+}
+
+/// What is known of the tokens and examples of a batch that begins with example `first`.
+fn describe(
+    batch: &[Example],
+    first: usize,
+    settings: &CaptureSettings,
+) -> (Vec<TokenMeta>, Vec<ExampleMeta>) {
+    let (mut tokens, mut about) = (Vec::new(), Vec::new());
+    for (offset, example) in batch.iter().enumerate() {
+        tokens.extend(example.tokens.iter().enumerate().map(|(position, token)| TokenMeta {
+            token: *token,
+            position: position as u32,
+            example: (first + offset) as u32,
+            part: settings.part(example, position),
+        }));
+        about.push(ExampleMeta {
+            source: example.source.clone(),
+            problem: example.problem.clone(),
+            tokens: example.tokens.len(),
+            prompt_length: example.prompt_length,
+        });
+    }
+    (tokens, about)
 }
 
 fn check_examples(examples: &[Example]) -> Result<()> {
@@ -172,20 +209,25 @@ fn check_tokenizers(models: &[(String, Model)]) -> Result<()> {
     Ok(())
 }
 
-/// The hook's values at every real token of `examples`, `[tokens, width]`, and the width.
-fn vectors(model: &Model, hook: HookPoint, examples: &[Example]) -> Result<(Vec<f32>, usize)> {
+/// The values of each hook at every real token of `examples`, `[tokens, width]`, and their width.
+fn vectors(model: &Model, hooks: &[HookPoint], examples: &[Example]) -> Result<Vec<(Vec<f32>, usize)>> {
     let rows: Vec<Vec<u32>> = examples.iter().map(|example| example.tokens.clone()).collect();
-    let mut hooks = Hooks::none().capture(hook).stop_after(hook);
-    model.forward(&TokenBatch::new(&rows)?, None, &mut hooks, Gradients::Off)?;
-    hooks.finish()?;
-    let Some(value) = hooks.take(hook) else {
-        return Err(Error::work(format!("the capture at `{hook}` never fired")));
+    let mut captured = hooks.iter().fold(Hooks::none(), |captured, hook| captured.capture(*hook));
+    if let [only] = hooks {
+        captured = captured.stop_after(*only);
+    }
+    model.forward(&TokenBatch::new(&rows)?, None, &mut captured, Gradients::Off)?;
+    captured.finish()?;
+    let values = |hook: &HookPoint| {
+        let value = captured.take(*hook);
+        let value = value.ok_or_else(|| Error::work(format!("the capture at `{hook}` never fired")))?;
+        let value = value.flatten_from(2)?;
+        let (_, columns, d) = value.dims3()?;
+        let padded: Vec<f32> = value.flatten_all()?.to_vec1()?;
+        let rows = padded.chunks_exact(columns * d).zip(&rows);
+        Ok((rows.flat_map(|(row, tokens)| &row[..tokens.len() * d]).copied().collect(), d))
     };
-    let value = value.flatten_from(2)?;
-    let (_, columns, d) = value.dims3()?;
-    let padded: Vec<f32> = value.flatten_all()?.to_vec1()?;
-    let real = padded.chunks_exact(columns * d).zip(&rows).flat_map(|(row, tokens)| &row[..tokens.len() * d]);
-    Ok((real.copied().collect(), d))
+    hooks.iter().map(values).collect()
 }
 
 /// `[variants][tokens, d]` to `[tokens, variants, d]`.
@@ -282,6 +324,23 @@ mod tests {
     }
 
     #[test]
+    fn several_hooks_in_one_pass_are_what_each_is_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (models, examples) = (models(), examples());
+        let (settings, silent) = (CaptureSettings::default(), Observer::silent());
+        let places = [0, 1].map(|block| (HookPoint::resid_post(block), folder.path().join(format!("{block}"))));
+        // One of the stores is there already.
+        capture(&models, places[1].0, &examples, &places[1].1, &settings, &silent).unwrap();
+        let together = capture_all(&models, &places, &examples, &settings, &silent).unwrap();
+        for ((hook, _), store) in places.iter().zip(&together) {
+            let dir = folder.path().join(format!("alone {hook}"));
+            let alone = capture(&models, *hook, &examples, &dir, &settings, &silent).unwrap();
+            assert_eq!(store.hook(), hook.to_string());
+            assert_eq!(store.read(0..store.tokens()).unwrap(), alone.read(0..alone.tokens()).unwrap());
+        }
+    }
+
+    #[test]
     fn values_are_the_models_own() {
         let folder = tempfile::tempdir().unwrap();
         let (models, examples) = (models(), examples());
@@ -295,7 +354,7 @@ mod tests {
             &Observer::silent(),
         )
         .unwrap();
-        let (alone, d) = vectors(&models[1].1, hook, &examples[..1]).unwrap();
+        let (alone, d) = vectors(&models[1].1, &[hook], &examples[..1]).unwrap().remove(0);
         let stored = store.read(0..examples[0].tokens.len()).unwrap();
         for (token, vector) in alone.chunks(d).enumerate() {
             assert_eq!(&stored[(token * 2 + 1) * d..(token * 2 + 2) * d], vector);

@@ -26,7 +26,7 @@ mod store;
 mod writer;
 
 pub use batches::{Batches, Order};
-pub use capture::{CaptureSettings, Example, capture};
+pub use capture::{CaptureSettings, Example, capture, capture_all};
 pub use import::import;
 pub use manifest::{ElementType, ExampleMeta, Part, TokenMeta};
 pub use store::ActivationStore;

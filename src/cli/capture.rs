@@ -2,7 +2,7 @@
 
 use super::Context;
 use super::flags::{SetFlag, variant_models};
-use crate::activations::{self, CaptureSettings, Example};
+use crate::activations::{self, ActivationStore, CaptureSettings, Example};
 use crate::error::{Error, Result, nearest};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenFile};
 use serde::Serialize;
@@ -21,7 +21,8 @@ pub(crate) struct CaptureArguments {
     /// Hook points, separated by commas; `*` stands for any block, as in `blocks.*.hook_resid_post`.
     #[arg(long, value_name = "NAMES", required_unless_present = "scan")]
     hooks: Option<String>,
-    /// Where the activations go: one tensor a hook point, under its name; of named variants, the folder of the store.
+    /// Where the activations go: one tensor a hook point, under its name; of named variants, the folder of
+    /// the store, with several hook points one folder each in it.
     #[arg(long, value_name = "FILE_OR_DIR", required_unless_present = "scan")]
     out: Option<PathBuf>,
     /// List hook points and their axes without running anything.
@@ -101,24 +102,26 @@ fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
     let models = variant_models(&arguments.model, context)?;
     let Some((_, first)) = models.first() else { return Err(Error::request("expected a model, found none")) };
     let hooks = matching(first, names)?;
-    let [hook] = hooks[..] else {
-        return Err(Error::request(format!("expected one hook point for a store, found {}", hooks.len()))
-            .hint("capture each hook into a store of its own"));
-    };
+    // One hook has the folder to itself; several have one each, named after them.
+    let place = |hook: &HookPoint| if hooks.len() == 1 { out.clone() } else { out.join(hook.to_string()) };
+    let places: Vec<(HookPoint, PathBuf)> = hooks.iter().map(|hook| (*hook, place(hook))).collect();
     let batch = TokenFile::load(tokens)?.batch;
     let example = |row: usize| Example { tokens: batch.row(row).to_vec(), ..Example::default() };
     let examples: Vec<Example> = (0..batch.rows()).map(example).collect();
-    let store = activations::capture(&models, hook, &examples, out, &settings, &context.observer)?;
-    let answer = Stored {
-        store: out.clone(),
+    let stores = activations::capture_all(&models, &places, &examples, &settings, &context.observer)?;
+    let stored = |(store, (hook, folder)): (&ActivationStore, &(HookPoint, PathBuf))| Stored {
+        store: folder.clone(),
         hook: hook.to_string(),
         variants: store.variants().to_vec(),
         tokens: store.tokens(),
         d_model: store.d_model(),
     };
+    let answer: Vec<Stored> = stores.iter().zip(&places).map(stored).collect();
     context.printer.answer(&answer, || {
-        let Stored { store, hook, variants, tokens, d_model } = &answer;
-        format!("{hook}: {tokens} tokens x {} x {d_model} -> {}", variants.join(", "), store.display())
+        let line = |Stored { store, hook, variants, tokens, d_model }: &Stored| {
+            format!("{hook}: {tokens} tokens x {} x {d_model} -> {}", variants.join(", "), store.display())
+        };
+        answer.iter().map(line).collect::<Vec<_>>().join("\n")
     })
 }
 

@@ -6,7 +6,8 @@ use crate::activations::import;
 use crate::dictionaries::{
     Dictionary, DictionaryRow, FitSettings, Job, Kind, add_splice_costs, fit_jobs, metrics_pair,
 };
-use crate::error::{Result, io};
+use crate::error::{Error, Result, io};
+use crate::model::Model;
 use crate::tables::{self, catalogue};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -15,9 +16,9 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub(crate) struct FitArguments {
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model] or
-    /// [tokens, d_model].
-    #[arg(long, value_name = "FILE_OR_STORE")]
-    activations: PathBuf,
+    /// [tokens, d_model]. Repeated, as for the stores of several layers, each gets its dictionaries.
+    #[arg(long, value_name = "FILE_OR_STORE", required = true)]
+    activations: Vec<PathBuf>,
     /// What a transcoder writes: the same tokens at another hook.
     #[arg(long, value_name = "FILE_OR_STORE")]
     targets: Option<PathBuf>,
@@ -69,26 +70,50 @@ struct Answer {
 
 pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
     let settings = settings(&arguments)?;
-    let names = if arguments.activations.is_dir() { &[][..] } else { &arguments.variants };
-    let store = import(&arguments.activations, names)?;
+    if arguments.targets.is_some() && arguments.activations.len() > 1 {
+        return Err(Error::request("`--targets`: expected one --activations beside it, found several"));
+    }
+    let models = variant_models(&arguments.model, context)?;
+    let mut answers = Vec::new();
+    for activations in &arguments.activations {
+        // Several stores have a folder each, named after them.
+        let out = match (&arguments.activations[..], activations.file_stem()) {
+            ([_, _, ..], Some(name)) => arguments.out.join(name),
+            _ => arguments.out.clone(),
+        };
+        answers.extend(fit_store(&arguments, &settings, activations, &out, &models, context)?);
+    }
+    context.printer.answer(&answers, || text(&answers))
+}
+
+/// Fits all sizes and seeds in one pass over one store.
+fn fit_store(
+    arguments: &FitArguments,
+    settings: &FitSettings,
+    activations: &Path,
+    out: &Path,
+    models: &[(String, Model)],
+    context: &Context,
+) -> Result<Vec<Answer>> {
+    let names = if activations.is_dir() { &[][..] } else { &arguments.variants };
+    let store = import(activations, names)?;
     let target = match &arguments.targets {
         Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
         None => store.clone(),
     };
-    let models = variant_models(&arguments.model, context)?;
-    let jobs = jobs(&arguments, &settings);
+    let jobs = jobs(arguments, settings, out);
     let order_seed = arguments.seed.first().copied().unwrap_or_default();
     let dictionaries = fit_jobs(&store, &target, &jobs, order_seed, &context.observer)?;
     let mut answers = Vec::new();
     for (job, dictionary) in jobs.iter().zip(&dictionaries) {
-        let out = job.folder.clone().unwrap_or_else(|| arguments.out.clone());
+        let out = job.folder.clone().unwrap_or_else(|| out.to_owned());
         let range = store.held_out();
         let mut rows = metrics_pair(dictionary, &store, &target, range.clone())?;
-        add_splice_costs(&mut rows, dictionary, (&store, &target), &models, range, &context.observer)?;
+        add_splice_costs(&mut rows, dictionary, (&store, &target), models, range, &context.observer)?;
         write(dictionary, &rows, &out)?;
         answers.push(Answer { rows, out, seed: job.seed });
     }
-    context.printer.answer(&answers, || text(&answers))
+    Ok(answers)
 }
 
 fn settings(arguments: &FitArguments) -> Result<FitSettings> {
@@ -102,13 +127,13 @@ fn settings(arguments: &FitArguments) -> Result<FitSettings> {
     arguments.set.apply(&settings)
 }
 
-fn jobs(arguments: &FitArguments, settings: &FitSettings) -> Vec<Job> {
+fn jobs(arguments: &FitArguments, settings: &FitSettings, out: &Path) -> Vec<Job> {
     let sizes =
         if arguments.features.is_empty() { vec![settings.features] } else { arguments.features.clone() };
     let alone = sizes.len() * arguments.seed.len() == 1;
     let folder = |features: usize, seed: u64| match alone {
-        true => arguments.out.clone(),
-        false => arguments.out.join(format!("features_{features}-seed_{seed}")),
+        true => out.to_owned(),
+        false => out.join(format!("features_{features}-seed_{seed}")),
     };
     let job = |features: usize, seed: u64| Job {
         settings: FitSettings { features, ..settings.clone() },

@@ -84,7 +84,7 @@ impl Stage for Dictionary {
         let operations = (self.seeds * steps * batch * features) as f64 * width;
         let parameters = (self.seeds * features) as f64 * width * 2.0;
         Estimate {
-            seconds: operations * 4.0 / 100e9 + 5e-4 * (SPLICED_TOKENS * self.models.len()) as f64,
+            seconds: operations * 4.0 / 100e9 + 1e-4 * (SPLICED_TOKENS * self.models.len()) as f64,
             memory_bytes: 0.3e9 + parameters * 16.0,
             disk_bytes: parameters * 4.0,
         }
