@@ -328,7 +328,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (models, examples) = (models(), examples());
         let (settings, silent) = (CaptureSettings::default(), Observer::silent());
-        let places = [0, 1].map(|block| (HookPoint::resid_post(block), folder.path().join(format!("{block}"))));
+        let places =
+            [0, 1].map(|block| (HookPoint::resid_post(block), folder.path().join(format!("{block}"))));
         // One of the stores is there already.
         capture(&models, places[1].0, &examples, &places[1].1, &settings, &silent).unwrap();
         let together = capture_all(&models, &places, &examples, &settings, &silent).unwrap();
