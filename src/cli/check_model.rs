@@ -1,10 +1,9 @@
 //! `check model`: conformance of a model repository, and agreement with reference tensors.
 
 use super::Context;
-use crate::error::{At, Error, Result};
+use crate::error::{Error, Result};
 use crate::model::conformance::{self, Finding};
-use crate::model::{Config, Model, TokenFile};
-use candle_core::{Device, Tensor};
+use crate::model::{Model, TokenFile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,15 +13,22 @@ use std::path::PathBuf;
 pub(crate) struct CheckModelArguments {
     /// A model repository: a folder, or a name on the hub.
     model: String,
-    /// Reference tensors: input_ids, attention_mask, hidden.{i}, attn.{l}, logits, loss, grad.{parameter}.
+    /// Reference tensors: input_ids, attention_mask, hidden.{i}, attn.{l}, logits, loss, grad.{parameter},
+    /// greedy.
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
     /// Write what the model computes here, in the layout of --golden.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Round rotary frequencies to bf16, as PyTorch's `model.to(bfloat16)` does.
-    #[arg(long)]
-    rounded_rotary: bool,
+    /// Compare with another implementation, too.
+    #[arg(long, value_name = "NAME")]
+    peer: Option<PeerName>,
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum PeerName {
+    /// candle-transformers, for the families and settings that it has.
+    Candle,
 }
 
 #[derive(Serialize)]
@@ -35,41 +41,30 @@ struct Answer {
 
 pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
-    let mut config = Config::load(&folder)?;
-    if arguments.rounded_rotary {
-        config = config.with_rounded_rotary_frequencies();
-    }
-    let model = Model::load_as(config, &folder, &context.device()?)?;
+    let model = Model::load(&folder, &context.device()?)?;
     let tokens = match &arguments.golden {
         Some(file) => TokenFile::load(file)?,
         None => conformance::drawn_tokens(&model)?,
     };
     let mut findings = conformance::check(&model, &tokens)?;
-    let mut ours = match arguments.golden.is_some() || arguments.out.is_some() {
-        true => conformance::golden_tensors(&model, &tokens)?,
-        false => BTreeMap::new(),
+    let mut comparisons = Vec::new();
+    if let Some(PeerName::Candle) = arguments.peer {
+        comparisons.push(conformance::compare_with_candle(&model, &tokens)?);
+    }
+    let mut ours = match (&arguments.golden, &arguments.out) {
+        (Some(file), _) => {
+            let mut compared = conformance::compare_with_golden(&model, &folder, file)?;
+            let tensors = std::mem::take(&mut compared.tensors);
+            comparisons.push(compared);
+            tensors
+        }
+        (None, Some(_)) => conformance::golden_tensors(&model, &tokens, conformance::GREEDY_TOKENS)?,
+        (None, None) => BTreeMap::new(),
     };
     let mut notes = Vec::new();
-    if let Some(file) = &arguments.golden {
-        let golden: BTreeMap<String, Tensor> =
-            candle_core::safetensors::load(file, &Device::Cpu).at(file.display())?.into_iter().collect();
-        let mut compared = conformance::compare(&ours, &golden, &tokens)?;
-        if compared.iter().any(|finding| !finding.passed) && !arguments.rounded_rotary {
-            let config = Config::load(&folder)?.with_rounded_rotary_frequencies();
-            let rounded = Model::load_as(config, &folder, &context.device()?)?;
-            let tensors = conformance::golden_tensors(&rounded, &tokens)?;
-            let again = conformance::compare(&tensors, &golden, &tokens)?;
-            if again.iter().all(|finding| finding.passed) {
-                let worst = compared.iter().filter_map(|finding| finding.difference).fold(0f32, f32::max);
-                notes.push(format!(
-                    "the reference was computed with rotary frequencies rounded to bf16 (a model cast with \
-                     `.to(bfloat16)`); compared with the same rounding. With exact frequencies, as \
-                     `from_pretrained` has them and every other verb uses, the largest difference is {worst:.1e}"
-                ));
-                (compared, ours) = (again, tensors);
-            }
-        }
-        findings.extend(compared);
+    for comparison in comparisons {
+        findings.extend(comparison.findings);
+        notes.extend(comparison.note);
     }
     if let Some(path) = &arguments.out {
         ours.insert("input_ids".to_owned(), tokens.ids()?);

@@ -167,31 +167,53 @@ impl Config {
         }
     }
 
+    /// The same configuration with a head of its own.
+    pub(super) fn untied(mut self) -> Self {
+        self.tied = false;
+        self.document.insert("tie_word_embeddings".to_owned(), json!(false));
+        self
+    }
+
     /// The number of blocks.
     pub fn layers(&self) -> usize {
         self.blocks.len()
     }
 
-    /// The same configuration with rotary frequencies rounded to bf16.
+    /// The configuration of the same repository after PyTorch's `model.to(bfloat16).float()` (or `half()`):
+    /// not only weights are rounded then, but rotary frequencies and Gemma's embedding factor, too. `None`
+    /// if `config.json` does not say that the repository is in half precision.
     ///
-    /// PyTorch's `model.to(bfloat16)` rounds the frequencies together with the weights, and they stay
-    /// rounded after `.float()`; `from_pretrained` keeps them exact, and so does [`Config::load`]. Use this
-    /// to compare with tensors of a model that was cast in that way.
-    #[must_use]
-    pub fn with_rounded_rotary_frequencies(mut self) -> Self {
-        for block in &mut self.blocks {
-            block.rope = block.rope.as_ref().map(Rope::rounded);
+    /// `from_pretrained` keeps them exact whatever its dtype, and so do [`Config::load`] and every pass of
+    /// this crate. Use this only to compare with tensors of a model that was cast as a whole.
+    pub fn cast_as_a_whole(&self) -> Option<Self> {
+        let name = ["dtype", "torch_dtype"].iter().find_map(|key| self.document.get(*key)?.as_str())?;
+        let round = match name {
+            "bfloat16" => |number: f32| half::bf16::from_f32(number).to_f32(),
+            "float16" => |number: f32| half::f16::from_f32(number).to_f32(),
+            _ => return None,
+        };
+        let mut cast = self.clone();
+        cast.embedding_scale = round(cast.embedding_scale);
+        for block in &mut cast.blocks {
+            block.rope = block.rope.as_ref().map(|rope| rope.rounded(round));
         }
-        self
+        Some(cast)
     }
 
-    /// Writes `config.json`.
+    /// Writes `config.json`, with `dtype` as the weights are written: float32.
     ///
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<()> {
         let path = folder.join("config.json");
-        let text = serde_json::to_string_pretty(&self.document)
+        // Weights are written as f32; a reader that follows a narrower `dtype` would round them.
+        let mut document = self.document.clone();
+        for key in ["dtype", "torch_dtype"] {
+            if let Some(dtype) = document.get_mut(key) {
+                *dtype = json!("float32");
+            }
+        }
+        let text = serde_json::to_string_pretty(&document)
             .map_err(|error| Error::work(format!("config.json cannot be written: {error}")))?;
         std::fs::write(&path, text + "\n").map_err(|error| io("write", &path, error))
     }

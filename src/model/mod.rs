@@ -12,6 +12,7 @@ mod adapters;
 mod build;
 mod cache;
 pub mod chat;
+mod checkpoint;
 mod config;
 mod config_json;
 pub mod conformance;
@@ -35,7 +36,7 @@ pub use family::Family;
 pub use hook_point::{BlockPoint, HookPoint};
 pub use hooks::{Edit, Hooks, Site};
 pub use parameters::Parameters;
-pub use rope_scaling::Rope;
+pub use rope_scaling::{Rope, RopeScaling};
 pub use sampler::{Completion, Finish, NextToken, Prompt, SampleSettings, sample, sample_model};
 pub use token_file::TokenFile;
 pub use tokenizer::Tokenizer;
@@ -45,7 +46,7 @@ pub use weights::save_tensors;
 pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
 
 use crate::compute::Compute;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::ops::attention::{LayerMemory, Memory};
 use crate::ops::composed::{self, Composed};
 use crate::ops::fused::Fused;
@@ -54,8 +55,9 @@ use crate::ops::layout::Layout;
 use crate::ops::likelihood::token_log_probabilities;
 use crate::ops::parameter::with_slice;
 use crate::ops::rope::Rotation;
-use build::{Decoder, Role, Source, build};
+use build::{Decoder, Source, build};
 use candle_core::{DType, Device, Tensor};
+use checkpoint::{Checkpoint, Copied};
 use pass::{Halt, Pass};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -95,20 +97,23 @@ impl Model {
         Self::load_as(Config::load(folder)?, folder, compute)
     }
 
+    fn with_tokenizer_of(self, folder: &Path) -> Result<Self> {
+        match folder.join("tokenizer.json").exists() {
+            true => Ok(self.with_tokenizer(Tokenizer::load(folder)?)),
+            false => Ok(self),
+        }
+    }
+
     /// As [`Model::load`], with `config` in place of the repository's own.
     ///
     /// # Errors
     /// As [`Model::load`].
     pub fn load_as(config: Config, folder: &Path, compute: impl Into<Compute>) -> Result<Self> {
-        let (base, compute) = (config.family.names().base, compute.into());
-        let mut source = Checkpoint { tensors: weights::load(folder, compute.device())?, base };
-        let model =
-            Self::from_source(config, &mut source, compute).map_err(|error| error.at(folder.display()))?;
-        source.finish(&model).map_err(|error| error.at(folder.display()))?;
-        match folder.join("tokenizer.json").exists() {
-            true => Ok(model.with_tokenizer(Tokenizer::load(folder)?)),
-            false => Ok(model),
-        }
+        let compute = compute.into();
+        let (config, mut source) = Checkpoint::new(config, weights::load(folder, compute.device())?)?;
+        let model = Self::from_source(config, &mut source, compute).at(folder.display())?;
+        source.finish(&model).at(folder.display())?;
+        model.with_tokenizer_of(folder)
     }
 
     fn from_source(config: Config, source: &mut dyn Source, compute: Compute) -> Result<Self> {
@@ -212,6 +217,11 @@ impl Model {
             None => LayerMemory::Host(vec![Memory::new(config.key_heads * config.head_dim); rows]),
         };
         KvCache::new(config.layers(), rows, empty)
+    }
+
+    /// Whether positions are learned, so that [`Config::max_positions`] is a hard limit.
+    pub fn has_learned_positions(&self) -> bool {
+        self.inner.decoder.positions.is_some()
     }
 
     /// Every hook point that a pass through this model reaches, in the order of the pass.
@@ -330,7 +340,7 @@ impl Model {
     fn rotations(&self, layout: &Layout) -> Result<Arc<Vec<Option<Rotation>>>> {
         let needed = crate::ops::attention::keys(layout);
         let config = self.config();
-        if self.inner.decoder.positions.is_some() && needed > config.max_positions {
+        if self.has_learned_positions() && needed > config.max_positions {
             return Err(Error::request(format!(
                 "expected at most {} tokens in a row (learned positions), found {needed}",
                 config.max_positions
@@ -445,73 +455,4 @@ pub fn stop_tokens(folder: &Path, tokenizer: Option<&Tokenizer>) -> Result<Vec<u
     stop.sort_unstable();
     stop.dedup();
     Ok(stop)
-}
-
-/// Parameters out of a checkpoint's tensors.
-struct Checkpoint {
-    tensors: weights::Tensors,
-    base: &'static str,
-}
-
-impl Checkpoint {
-    /// Refuses tensors that nothing has read: they would have changed the numbers.
-    fn finish(mut self, model: &Model) -> Result<()> {
-        let config = model.config();
-        let head = format!("{}.weight", config.family.names().unembedding);
-        self.tensors.retain(|name, _| {
-            // Buffers of old checkpoints, and copies of a tied head.
-            !(name.ends_with("rotary_emb.inv_freq")
-                || name.ends_with(".attn.bias")
-                || name.ends_with(".attn.masked_bias")
-                || name.ends_with(".attention.bias")
-                || name.ends_with(".attention.masked_bias")
-                || (config.tied && *name == head))
-        });
-        match self.tensors.keys().next() {
-            None => Ok(()),
-            Some(name) => Err(Error::request(format!(
-                "{} tensors of the checkpoint are not part of a {} decoder, the first is `{name}`",
-                self.tensors.len(),
-                config.family.model_type()
-            ))),
-        }
-    }
-}
-
-impl Source for Checkpoint {
-    fn parameter(&mut self, name: &str, dims: &[usize], _: Role) -> Result<Parameter> {
-        let bare = name.strip_prefix(self.base).unwrap_or(name);
-        // GPT-NeoX calls its head `embed_out`; later versions of transformers call it `lm_head`.
-        let head = if name == "embed_out.weight" { "lm_head.weight" } else { name };
-        let found = [name, bare, head].into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
-        let Some((name, tensor)) = found else {
-            return Err(Error::request(format!("tensor `{name}` {dims:?}: expected it, found none")));
-        };
-        if tensor.dims() != dims {
-            return Err(Error::request(format!(
-                "tensor `{name}`: expected shape {dims:?}, found {:?}",
-                tensor.dims()
-            )));
-        }
-        Parameter::new(name, &tensor)
-    }
-}
-
-/// Parameters copied from another model.
-struct Copied<'a>(&'a Parameters);
-
-impl Source for Copied<'_> {
-    fn parameter(&mut self, name: &str, _: &[usize], _: Role) -> Result<Parameter> {
-        // A checkpoint of the bare decoder leaves out a prefix.
-        let held =
-            self.0.iter().find(|held| name == held.name() || name.ends_with(&format!(".{}", held.name())));
-        match held {
-            Some(held) => {
-                let copy = Parameter::new(held.name(), &held.value().copy()?)?;
-                copy.set_trainable(held.trainable());
-                Ok(copy)
-            }
-            None => Err(Error::work(format!("parameter `{name}` is missing in the model to copy"))),
-        }
-    }
 }

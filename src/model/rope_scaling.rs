@@ -1,10 +1,14 @@
 //! Rotary frequencies by type, as transformers computes them.
 
-use std::f32::consts::PI;
+use std::f64::consts::PI;
 
 /// The frequencies of one rotary embedding.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rope {
+    /// The base of the frequencies before scaling.
+    pub theta: f64,
+    /// How they are stretched to longer inputs.
+    pub scaling: RopeScaling,
     /// Radians per position of each rotated pair; a head's first `2 · len` numbers are rotated.
     pub frequencies: Vec<f32>,
     /// The factor on cosines and sines (yarn's attention factor; else 1).
@@ -13,7 +17,7 @@ pub struct Rope {
 
 /// How trained frequencies are stretched to longer inputs.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scaling {
+pub enum RopeScaling {
     /// `theta^(-2i/d)`
     Default,
     /// Frequencies divided by a factor.
@@ -30,7 +34,7 @@ pub(super) enum Scaling {
         /// Wavelengths below `original / high` are kept.
         high: f32,
         /// The positions of pre-training.
-        original: f32,
+        original: usize,
     },
     /// YaRN (arXiv 2309.00071).
     Yarn {
@@ -39,63 +43,64 @@ pub(super) enum Scaling {
         /// The factor on cosines and sines.
         attention_factor: f32,
         /// Rotations above which frequencies are kept.
-        beta_fast: f32,
+        beta_fast: f64,
         /// Rotations below which they are divided.
-        beta_slow: f32,
+        beta_slow: f64,
         /// The positions of pre-training.
-        original: f32,
+        original: usize,
         /// Whether the bounds are rounded to whole pairs.
         truncate: bool,
     },
 }
 
 impl Rope {
-    /// Frequencies for heads of which `dim` numbers are rotated.
-    pub(super) fn new(theta: f32, dim: usize, scaling: &Scaling) -> Self {
-        let mut frequencies: Vec<f32> =
-            (0..dim / 2).map(|pair| 1.0 / theta.powf((2 * pair) as f32 / dim as f32)).collect();
-        let mut factor = 1.0;
-        match scaling {
-            Scaling::Default => {}
-            Scaling::Linear { factor } => frequencies.iter_mut().for_each(|rate| *rate /= factor),
-            Scaling::Llama3 { factor, low, high, original } => {
+    /// Frequencies for heads of which `rotated` numbers are rotated (rounded up to whole pairs).
+    pub(super) fn new(theta: f64, rotated: usize, scaling: RopeScaling) -> Self {
+        let mut frequencies: Vec<f32> = (0..rotated.div_ceil(2))
+            .map(|pair| 1.0 / (theta as f32).powf((2 * pair) as f32 / rotated as f32))
+            .collect();
+        let mut attention = 1.0;
+        match &scaling {
+            RopeScaling::Default => {}
+            RopeScaling::Linear { factor } => frequencies.iter_mut().for_each(|rate| *rate /= factor),
+            RopeScaling::Llama3 { factor, low, high, original } => {
+                let original = *original as f32;
                 frequencies
                     .iter_mut()
-                    .for_each(|rate| *rate = llama3(*rate, *factor, *low, *high, *original));
+                    .for_each(|rate| *rate = llama3(*rate, *factor, *low, *high, original));
             }
-            Scaling::Yarn { factor: stretch, attention_factor, beta_fast, beta_slow, original, truncate } => {
-                factor = *attention_factor;
-                let bound = |rotations: f32| {
-                    dim as f32 * (original / (rotations * 2.0 * PI)).ln() / (2.0 * theta.ln())
-                };
-                let (mut low, mut high) = (bound(*beta_fast), bound(*beta_slow));
-                if *truncate {
-                    (low, high) = (low.floor(), high.ceil());
-                }
-                let (low, mut high) = (low.max(0.0), high.min(dim as f32 - 1.0));
-                if low == high {
-                    high += 0.001;
-                }
+            RopeScaling::Yarn { factor, attention_factor, beta_fast, beta_slow, original, truncate } => {
+                attention = *attention_factor;
+                let bounds = [*beta_fast, *beta_slow].map(|rotations| {
+                    rotated as f64 * (*original as f64 / (rotations * 2.0 * PI)).ln() / (2.0 * theta.ln())
+                });
+                let (low, high) = yarn_ramp(bounds, rotated, *truncate);
                 for (pair, rate) in frequencies.iter_mut().enumerate() {
                     let divided = ((pair as f32 - low) / (high - low)).clamp(0.0, 1.0);
-                    *rate = *rate / stretch * divided + *rate * (1.0 - divided);
+                    *rate = *rate / factor * divided + *rate * (1.0 - divided);
                 }
             }
         }
-        Self { frequencies, factor }
+        Self { theta, scaling, frequencies, factor: attention }
+    }
+
+    /// The same rotation with frequencies rounded by `round`: what a model has that was cast as a whole.
+    pub(super) fn rounded(&self, round: impl Fn(f32) -> f32) -> Self {
+        let frequencies = self.frequencies.iter().map(|rate| round(*rate)).collect();
+        Self { frequencies, ..self.clone() }
     }
 }
 
-impl Rope {
-    /// The same rotation with frequencies rounded to bf16: what a model has that was cast as a whole.
-    pub(super) fn rounded(&self) -> Self {
-        let round = |rate: &f32| half::bf16::from_f32(*rate).to_f32();
-        Self { frequencies: self.frequencies.iter().map(round).collect(), factor: self.factor }
-    }
+/// Between which pairs frequencies go from kept to divided.
+fn yarn_ramp([low, high]: [f64; 2], rotated: usize, truncate: bool) -> (f32, f32) {
+    let (low, high) = if truncate { (low.floor(), high.ceil()) } else { (low, high) };
+    let (low, high) = (low.max(0.0), high.min(rotated as f64 - 1.0));
+    // Two bounds in one place would divide by zero.
+    (low as f32, if low == high { high + 0.001 } else { high } as f32)
 }
 
 fn llama3(rate: f32, factor: f32, low: f32, high: f32, original: f32) -> f32 {
-    let wavelength = 2.0 * PI / rate;
+    let wavelength = 2.0 * PI as f32 / rate;
     if wavelength < original / high {
         rate
     } else if wavelength > original / low {

@@ -49,6 +49,17 @@ impl TokenFile {
         Ok(Self { batch, width: ids.first().map_or(0, Vec::len), firsts: mask.iter().map(first).collect() })
     }
 
+    /// The first `length` tokens of each row, unpadded at the left.
+    ///
+    /// # Errors
+    /// If nothing is left.
+    pub(super) fn truncated(&self, length: usize) -> Result<Self> {
+        let rows = 0..self.batch.rows();
+        let first = |row| self.batch.row(row).iter().copied().take(length).collect();
+        let batch = TokenBatch::new(&rows.clone().map(first).collect::<Vec<Vec<u32>>>())?;
+        Ok(Self { width: batch.width(), firsts: vec![0; batch.rows()], batch })
+    }
+
     /// `input_ids` in the file's layout, zeros at padding.
     ///
     /// # Errors

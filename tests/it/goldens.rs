@@ -7,6 +7,7 @@ use deltascope::compute::Compute;
 use deltascope::model::{
     BlockPoint, Config, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, sample_model,
 };
+use deltascope::model::conformance::compare_with_golden;
 use deltascope::progress::Observer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -38,7 +39,7 @@ pub(crate) fn places() -> [Compute; 2] {
 /// The goldens of the bf16 models come from models that were cast as a whole, rotary frequencies included.
 fn load(family: &str, place: &Compute) -> Result<Model> {
     let config = Config::load(&folder(family))?;
-    let config = if family.ends_with("bf16") { config.with_rounded_rotary_frequencies() } else { config };
+    let config = config.cast_as_a_whole().unwrap_or(config);
     Model::load_as(config, &folder(family), place)
 }
 
@@ -122,6 +123,36 @@ fn activations_match_transformers() -> Result<()> {
         assert_eq!(flat(&plain)?, flat(&hidden)?, "{family} on {place}: captures changed the pass");
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Settings that the repositories of the families leave at their defaults: `options/` holds one per kind of
+/// family, in the old spelling and the new, and one in bf16 whose golden is of `from_pretrained`.
+#[test]
+fn options_within_families_match_transformers() -> Result<()> {
+    let options = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/options");
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(options).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert_eq!(folders.len(), 7);
+    for folder in folders {
+        let model = Model::load(&folder, &Device::Cpu)?;
+        let compared = compare_with_golden(&model, &folder, &folder.join("golden.safetensors"))?;
+        let wrong: Vec<_> = compared.findings.iter().filter(|finding| !finding.passed).collect();
+        assert!(wrong.is_empty() && compared.note.is_none(), "{}: {wrong:?} {:?}", folder.display(), compared.note);
+        assert!(compared.findings.iter().any(|finding| finding.check.starts_with("greedy")));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reference_of_a_model_that_was_cast_as_a_whole_is_known_as_one() -> Result<()> {
+    for family in ["llama-bf16", "qwen2-bf16"] {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        let compared =
+            compare_with_golden(&model, &folder(family), &folder(family).join("golden.safetensors"))?;
+        assert!(compared.findings.iter().all(|finding| finding.passed), "{family}");
+        assert!(compared.note.is_some_and(|note| note.contains("rounds rotary frequencies")), "{family}");
+    }
     Ok(())
 }
 

@@ -1,10 +1,11 @@
-//! Our decoder beside candle-transformers' own Llama, on a repository that we wrote: another reader of the
-//! same files computes the same logits.
+//! Our decoder beside candle-transformers: another reader of the same files computes the same logits.
 
+use crate::goldens::folder;
 use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use candle_transformers::models::llama::{Cache, Llama, LlamaConfig};
 use deltascope::Result;
+use deltascope::model::conformance::{compare_with_candle, drawn_tokens};
 use deltascope::model::{Config, Gradients, Hooks, LlamaShape, Model, TokenBatch};
 
 #[test]
@@ -46,5 +47,32 @@ fn candle_transformers_reads_what_we_save_and_agrees() -> Result<()> {
         let most = mine.iter().zip(&peer).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(mine.len() == peer.len() && most < 1e-4, "{length} tokens: {most}");
     }
+    Ok(())
+}
+
+#[test]
+fn every_family_of_candle_transformers_agrees() -> Result<()> {
+    for family in ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "phi3"] {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        let compared = compare_with_candle(&model, &drawn_tokens(&model)?)?;
+        let wrong: Vec<_> = compared.findings.iter().filter(|finding| !finding.passed).collect();
+        assert!(wrong.is_empty(), "{family}: {wrong:?}");
+        assert!(compared.findings.len() >= 2, "{family}: {:?}", compared.findings);
+    }
+    for family in ["gpt2", "gpt_neox"] {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        let refused = compare_with_candle(&model, &drawn_tokens(&model)?).err().map(|error| error.to_string());
+        assert!(refused.is_some_and(|text| text.contains(&format!("has no {family}"))), "{family}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_setting_that_candle_transformers_would_ignore_is_refused_by_name() -> Result<()> {
+    let written = std::fs::read_to_string(folder("llama").join("config.json")).unwrap();
+    let yarn = written.replace("llama3", "yarn");
+    let model = Model::load_as(Config::parse(&yarn)?, &folder("llama"), &Device::Cpu)?;
+    let refused = compare_with_candle(&model, &drawn_tokens(&model)?).err().unwrap().to_string();
+    assert!(refused.contains("`rope_type`"), "{refused}");
     Ok(())
 }

@@ -1,18 +1,24 @@
 //! Does a model repository run as it should? The checks behind `deltascope check model`.
+//!
+//! * Here: what must hold of every model by itself.
+//! * `golden`: agreement with tensors that another program computed.
+//! * `peer`: agreement with candle-transformers.
+
+mod golden;
+mod peer;
+
+pub use golden::{
+    ACTIVATION_TOLERANCE, Comparison, GRADIENT_TOLERANCE, GREEDY_TOKENS, LOSS_TOLERANCE, compare,
+    compare_with_golden, golden_tensors,
+};
+pub use peer::compare_with_candle;
 
 use super::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenBatch, TokenFile};
 use crate::error::Result;
 use crate::rng::Stream;
 use candle_core::{DType, Tensor};
+use golden::loss;
 use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// Largest difference that activations, logits and patterns may have from reference tensors.
-pub const ACTIVATION_TOLERANCE: f32 = 2e-4;
-/// Largest difference of the loss.
-pub const LOSS_TOLERANCE: f32 = 1e-5;
-/// Largest relative (norm-wise) difference of a gradient.
-pub const GRADIENT_TOLERANCE: f32 = 1e-3;
 
 /// One check and how it came out.
 #[derive(Clone, Debug, Serialize)]
@@ -78,92 +84,6 @@ pub fn check(model: &Model, tokens: &TokenFile) -> Result<Vec<Finding>> {
     Ok(findings)
 }
 
-/// The tensors of a golden file that this model computes, in its layout: `hidden.{i}`, `attn.{l}`,
-/// `logits`, `loss` and `grad.{parameter}` (of row 0), beside `input_ids` and `attention_mask` themselves.
-///
-/// # Errors
-/// If a pass fails.
-pub fn golden_tensors(model: &Model, tokens: &TokenFile) -> Result<BTreeMap<String, Tensor>> {
-    let layers = model.config().layers();
-    let mut hooks = Hooks::none();
-    for layer in 0..layers {
-        hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::ResidPre));
-        hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::Pattern));
-    }
-    let hidden = model.forward(&tokens.batch, None, &mut hooks, Gradients::Off)?;
-    hooks.finish()?;
-    let mut found = BTreeMap::new();
-    for layer in 0..layers {
-        if let Some(stream) = hooks.take(HookPoint::Block(layer, BlockPoint::ResidPre)) {
-            found.insert(format!("hidden.{layer}"), tokens.aligned(&stream, &[1])?);
-        }
-        if let Some(pattern) = hooks.take(HookPoint::Block(layer, BlockPoint::Pattern)) {
-            found.insert(format!("attn.{layer}"), tokens.aligned(&pattern, &[2, 3])?);
-        }
-    }
-    if let Some(hidden) = hidden {
-        found.insert("logits".to_owned(), tokens.aligned(&model.logits(&hidden)?, &[1])?);
-        found.insert(format!("hidden.{layers}"), tokens.aligned(&hidden, &[1])?);
-    }
-    model.parameters().zero_gradients();
-    let loss = loss(model, &TokenBatch::new(&[tokens.batch.row(0).to_vec()])?)?;
-    found.insert("loss".to_owned(), loss.detach());
-    loss.backward()?;
-    for parameter in model.parameters().iter() {
-        if let Some(gradient) = parameter.gradient()? {
-            if parameter.name() == "embed_out.weight" {
-                // What later versions of transformers call the head of GPT-NeoX.
-                found.insert("grad.lm_head.weight".to_owned(), gradient.clone());
-            }
-            found.insert(format!("grad.{}", parameter.name()), gradient);
-        }
-    }
-    model.parameters().zero_gradients();
-    Ok(found)
-}
-
-/// Compares tensors by name; a reference that we do not compute, or compute in another shape, fails.
-/// Padding is not compared.
-///
-/// # Errors
-/// If a tensor cannot be read.
-pub fn compare(
-    ours: &BTreeMap<String, Tensor>,
-    golden: &BTreeMap<String, Tensor>,
-    tokens: &TokenFile,
-) -> Result<Vec<Finding>> {
-    let mut findings = Vec::new();
-    for (name, expected) in golden {
-        if matches!(name.as_str(), "input_ids" | "attention_mask" | "greedy") {
-            continue;
-        }
-        let same_shape = |ours: &&Tensor| ours.dims() == expected.dims();
-        let Some(ours) = ours.get(name).filter(same_shape) else {
-            findings.push(Finding::holds(format!("{name}: not computed in this shape"), false));
-            continue;
-        };
-        let expected = expected.to_dtype(DType::F32)?;
-        // Zero our padding's counterpart: references hold anything there.
-        let expected = match name.split('.').next() {
-            Some("hidden" | "logits") => tokens.aligned(&tokens.gathered(&expected, &[1])?, &[1])?,
-            Some("attn") => tokens.aligned(&tokens.gathered(&expected, &[2, 3])?, &[2, 3])?,
-            _ => expected,
-        };
-        let (ours, expected) = (numbers(ours)?, numbers(&expected)?);
-        let apart = ours.iter().zip(&expected).map(|(a, b)| (a - b).abs());
-        findings.push(if name.starts_with("grad.") {
-            let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
-            let relative = norm(&mut apart.into_iter()) / norm(&mut expected.iter().copied()).max(1e-12);
-            Finding::within(name, relative, GRADIENT_TOLERANCE)
-        } else {
-            let most = apart.fold(0f32, |most, x| if x > most || x.is_nan() { x } else { most });
-            let tolerance = if name == "loss" { LOSS_TOLERANCE } else { ACTIVATION_TOLERANCE };
-            Finding::within(name, most, tolerance)
-        });
-    }
-    Ok(findings)
-}
-
 fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?)
 }
@@ -175,22 +95,6 @@ fn plain_logits(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
 fn hooked_logits(model: &Model, batch: &TokenBatch, hooks: &mut Hooks) -> Result<Tensor> {
     let hidden = model.forward(batch, None, hooks, Gradients::Off)?;
     model.logits(&hidden.ok_or_else(|| crate::Error::work("the pass was stopped"))?)
-}
-
-/// Mean next-token cross-entropy of all rows.
-fn loss(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
-    let hidden = model.forward(batch, None, &mut Hooks::none(), Gradients::On)?;
-    let hidden = hidden.ok_or_else(|| crate::Error::work("the pass was stopped"))?;
-    let mut at = Vec::new();
-    let mut targets = Vec::new();
-    for row in 0..batch.rows() {
-        for (position, target) in batch.row(row).iter().enumerate().skip(1) {
-            at.push((row, position - 1));
-            targets.push(*target);
-        }
-    }
-    let found = model.token_log_probabilities(&hidden, &at, &targets)?;
-    Ok((found.log_probabilities.mean_all()? * -1.0)?)
 }
 
 fn pattern_sums(model: &Model, batch: &TokenBatch) -> Result<Finding> {

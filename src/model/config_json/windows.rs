@@ -1,0 +1,75 @@
+//! Sliding windows per layer out of a `config.json`.
+
+use super::fields::{Fields, refused};
+use crate::error::{Error, Result};
+use crate::model::family::Family;
+use serde_json::Value;
+
+/// Per layer: the window, and whether the layer counts as sliding (Gemma 3 has another rotary base there).
+pub(super) fn windows(
+    family: Family,
+    fields: Fields<'_>,
+    layers: usize,
+) -> Result<Vec<(Option<usize>, bool)>> {
+    let window = match family {
+        Family::Mistral | Family::Gemma2 | Family::Gemma3 => {
+            fields.optional("sliding_window", Some(4096.0))?
+        }
+        Family::Qwen2 | Family::Qwen3 if fields.flag("use_sliding_window", false)? => {
+            fields.optional("sliding_window", Some(4096.0))?
+        }
+        Family::Phi3 => fields.optional("sliding_window", None)?,
+        _ => None,
+    };
+    if let Some(window) = window.filter(|window| *window < 1.0 || window.fract() != 0.0) {
+        return Err(refused("sliding_window", window, "a window is a whole number of tokens"));
+    }
+    let window = window.map(|window| window as usize);
+    let is_sliding = match named(family, fields)? {
+        Some(kinds) => kinds,
+        None => (0..layers).map(by_pattern(family, fields)?).collect(),
+    };
+    if is_sliding.len() != layers {
+        return Err(Error::request(format!(
+            "field `layer_types`: expected {layers} entries (num_hidden_layers), found {}",
+            is_sliding.len()
+        )));
+    }
+    Ok(is_sliding.into_iter().map(|is_sliding| (window.filter(|_| is_sliding), is_sliding)).collect())
+}
+
+/// Whether each layer slides, where `layer_types` says so.
+fn named(family: Family, fields: Fields<'_>) -> Result<Option<Vec<bool>>> {
+    if !matches!(family, Family::Qwen2 | Family::Qwen3 | Family::Gemma2 | Family::Gemma3) {
+        return Ok(None);
+    }
+    let kinds = match fields.get("layer_types") {
+        None => return Ok(None),
+        Some(Value::Array(kinds)) => kinds,
+        Some(_) => return Err(fields.wrong("layer_types", "a list")),
+    };
+    let one = |kind: &Value| match kind.as_str() {
+        Some("sliding_attention") => Ok(true),
+        Some("full_attention") => Ok(false),
+        _ => Err(refused("layer_types", kind, "known are full_attention and sliding_attention")),
+    };
+    kinds.iter().map(one).collect::<Result<_>>().map(Some)
+}
+
+/// Whether a layer slides, where nothing names the layers.
+fn by_pattern(family: Family, fields: Fields<'_>) -> Result<impl Fn(usize) -> bool> {
+    let pattern = match family {
+        Family::Gemma2 => 2,
+        Family::Gemma3 => fields.size("sliding_window_pattern", Some(6))?,
+        _ => 0,
+    };
+    if family == Family::Gemma3 {
+        let why = "without `layer_types`, `sliding_window_pattern` is what counts";
+        fields.fixed("_sliding_window_pattern", pattern as f64, why)?;
+    }
+    let first = match family {
+        Family::Qwen2 | Family::Qwen3 => fields.size_from_zero("max_window_layers", 28)?,
+        _ => 0,
+    };
+    Ok(move |layer: usize| if pattern > 0 { !(layer + 1).is_multiple_of(pattern) } else { layer >= first })
+}
