@@ -65,9 +65,7 @@ impl Rope {
             RopeScaling::Linear { factor } => frequencies.iter_mut().for_each(|rate| *rate /= factor),
             RopeScaling::Llama3 { factor, low, high, original } => {
                 let original = *original as f32;
-                frequencies
-                    .iter_mut()
-                    .for_each(|rate| *rate = llama3(*rate, *factor, *low, *high, original));
+                frequencies.iter_mut().for_each(|rate| *rate = llama3(*rate, *factor, *low, *high, original));
             }
             RopeScaling::Yarn { factor, attention_factor, beta_fast, beta_slow, original, truncate } => {
                 attention = *attention_factor;

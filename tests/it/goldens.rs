@@ -4,10 +4,10 @@
 use candle_core::{DType, Device, Tensor};
 use deltascope::Result;
 use deltascope::compute::Compute;
+use deltascope::model::conformance::compare_with_golden;
 use deltascope::model::{
     BlockPoint, Config, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, sample_model,
 };
-use deltascope::model::conformance::compare_with_golden;
 use deltascope::progress::Observer;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -131,14 +131,20 @@ fn activations_match_transformers() -> Result<()> {
 #[test]
 fn options_within_families_match_transformers() -> Result<()> {
     let options = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/options");
-    let mut folders: Vec<PathBuf> = std::fs::read_dir(options).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> =
+        std::fs::read_dir(options).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     assert_eq!(folders.len(), 7);
     for folder in folders {
         let model = Model::load(&folder, &Device::Cpu)?;
         let compared = compare_with_golden(&model, &folder, &folder.join("golden.safetensors"))?;
         let wrong: Vec<_> = compared.findings.iter().filter(|finding| !finding.passed).collect();
-        assert!(wrong.is_empty() && compared.note.is_none(), "{}: {wrong:?} {:?}", folder.display(), compared.note);
+        assert!(
+            wrong.is_empty() && compared.note.is_none(),
+            "{}: {wrong:?} {:?}",
+            folder.display(),
+            compared.note
+        );
         assert!(compared.findings.iter().any(|finding| finding.check.starts_with("greedy")));
     }
     Ok(())

@@ -61,7 +61,8 @@ fn every_family_of_candle_transformers_agrees() -> Result<()> {
     }
     for family in ["gpt2", "gpt_neox"] {
         let model = Model::load(&folder(family), &Device::Cpu)?;
-        let refused = compare_with_candle(&model, &drawn_tokens(&model)?).err().map(|error| error.to_string());
+        let refused =
+            compare_with_candle(&model, &drawn_tokens(&model)?).err().map(|error| error.to_string());
         assert!(refused.is_some_and(|text| text.contains(&format!("has no {family}"))), "{family}");
     }
     Ok(())

@@ -158,8 +158,7 @@ fn gpt2(fields: Fields<'_>) -> Result<Config> {
     if fields.flag("add_cross_attention", false)? {
         return Err(refused("add_cross_attention", "true", "the decoder has no encoder to attend to"));
     }
-    let scale =
-        if fields.flag("scale_attn_weights", true)? { 1.0 / (head_dim as f32).sqrt() } else { 1.0 };
+    let scale = if fields.flag("scale_attn_weights", true)? { 1.0 / (head_dim as f32).sqrt() } else { 1.0 };
     let by_layer = fields.flag("scale_attn_by_inverse_layer_idx", false)?;
     let blocks = (1..=layers)
         .map(|layer| BlockConfig {
@@ -248,8 +247,8 @@ fn check(config: &Config) -> Result<()> {
             config.heads, config.key_heads
         )));
     }
-    let is_divided =
-        Fields(&config.document).get("head_dim").is_none() && config.head_dim == config.d_model / config.heads;
+    let is_divided = Fields(&config.document).get("head_dim").is_none()
+        && config.head_dim == config.d_model / config.heads;
     if config.head_dim == 0 || (is_divided && !config.d_model.is_multiple_of(config.heads)) {
         return Err(Error::request(format!(
             "field `num_attention_heads`: expected a divisor of the width {}, found {}",

@@ -67,13 +67,21 @@ fn missing_null_and_second_names_mean_what_transformers_takes_them_to_mean() {
     assert_eq!((found.theta, found.frequencies[0]), (100.0, 0.25));
     let yarn = json!({"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 4});
     let beside = json!({"rope_scaling": yarn, "original_max_position_embeddings": 8});
-    let among = json!({"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 8}});
+    let among =
+        json!({"rope_scaling": {"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 8}});
     assert_eq!(rope("llama", beside), rope("llama", among));
-    assert_eq!(rope("gpt_neox", json!({})).frequencies.len(), 1, "a quarter of 6, rounded down and up to a pair");
+    assert_eq!(
+        rope("gpt_neox", json!({})).frequencies.len(),
+        1,
+        "a quarter of 6, rounded down and up to a pair"
+    );
     assert_eq!(read("gemma3_text", json!({})).blocks[1].rope.as_ref().unwrap().theta, 10_000.0);
     let windows: Vec<_> =
         read("qwen3", json!({"use_sliding_window": true, "sliding_window": 5, "max_window_layers": 0}))
-            .blocks.iter().map(|block| block.window).collect();
+            .blocks
+            .iter()
+            .map(|block| block.window)
+            .collect();
     assert_eq!(windows, [Some(5), Some(5)]);
 }
 

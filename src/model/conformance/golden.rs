@@ -43,7 +43,8 @@ pub fn compare_with_golden(model: &Model, repository: &Path, file: &Path) -> Res
     let golden: BTreeMap<String, Tensor> =
         candle_core::safetensors::load(file, &Device::Cpu).at(file.display())?.into_iter().collect();
     let continued = golden.get("greedy").and_then(|greedy| greedy.dim(1).ok());
-    let continuation = continued.map_or(GREEDY_TOKENS, |width| width.saturating_sub(tokens.batch.row(0).len()));
+    let continuation =
+        continued.map_or(GREEDY_TOKENS, |width| width.saturating_sub(tokens.batch.row(0).len()));
     let one = |model: &Model| -> Result<Comparison> {
         let tensors = golden_tensors(model, &tokens, continuation)?;
         let findings = compare(&tensors, &golden, &tokens)?;

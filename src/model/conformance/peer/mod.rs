@@ -46,7 +46,8 @@ pub fn compare_with_candle(model: &Model, tokens: &TokenFile) -> Result<Comparis
         );
     }
     let mut peer = peer(model, longest)?;
-    let reference = reference(&mut peer, &tokens, config.layers(), cut.is_none()).at("candle-transformers")?;
+    let reference =
+        reference(&mut peer, &tokens, config.layers(), cut.is_none()).at("candle-transformers")?;
     let tensors = golden_tensors(model, &tokens, GREEDY_TOKENS)?;
     let findings = compare(&tensors, &reference, &tokens)?
         .into_iter()

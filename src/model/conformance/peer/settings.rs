@@ -11,7 +11,8 @@ pub(super) fn document(config: &Config, longest: usize) -> Result<Value> {
     let full = config.blocks.iter().find(|block| block.window.is_none()).or(config.blocks.first());
     let sliding = config.blocks.iter().find(|block| block.window.is_some());
     let theta = |block: Option<&crate::model::BlockConfig>| Some(block?.rope.as_ref()?.theta);
-    let pairs = config.blocks.first().and_then(|block| block.rope.as_ref()).map(|rope| rope.frequencies.len());
+    let pairs =
+        config.blocks.first().and_then(|block| block.rope.as_ref()).map(|rope| rope.frequencies.len());
     let rotated = pairs.map_or(1.0, |pairs| (2 * pairs) as f64 / config.head_dim as f64);
     Ok(json!({
         "vocab_size": config.vocabulary,
@@ -94,7 +95,9 @@ fn rope_scaling(config: &Config) -> Result<Option<Value>> {
                 "original_max_position_embeddings": original,
             })))
         }
-        Some(RopeScaling::Default) | None if ropes.all(|rope| rope.scaling == RopeScaling::Default) => Ok(None),
+        Some(RopeScaling::Default) | None if ropes.all(|rope| rope.scaling == RopeScaling::Default) => {
+            Ok(None)
+        }
         _ => Err(unknown(config, "rope_type")),
     }
 }
