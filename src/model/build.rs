@@ -8,6 +8,7 @@ use crate::ops::Parameter;
 use crate::ops::attention::Shape;
 use crate::ops::likelihood::Unembedding;
 use crate::ops::linear::{Linear, Stored};
+use crate::ops::matmul::WeightPanels;
 use crate::ops::norm::Norm;
 
 /// What a parameter is for: decides how a fresh one is drawn.
@@ -97,7 +98,7 @@ pub(super) fn build(config: &Config, source: &mut dyn Source) -> Result<Decoder>
         builder.take(name, &[config.vocabulary, config.d_model], role)?
     };
     let parameters = builder.parameters;
-    let unembedding = Unembedding { weight, soft_cap: config.final_soft_cap };
+    let unembedding = Unembedding::new(weight, config.final_soft_cap);
     Ok(Decoder { embedding, positions, blocks, final_norm, unembedding, parameters })
 }
 
@@ -153,7 +154,7 @@ impl Builder<'_> {
             true => Some(self.take(format!("{name}.bias"), &[total], Role::Bias)?),
             false => None,
         };
-        Ok(Linear { weight, bias, stored, inputs, outputs, adapter: None })
+        Ok(Linear { weight, bias, stored, inputs, outputs, adapter: None, panels: WeightPanels::default() })
     }
 
     fn block(&mut self, layer: usize) -> Result<Block> {

@@ -53,6 +53,7 @@ use crate::ops::fused::Fused;
 use crate::ops::kernels::Kernels;
 use crate::ops::layout::Layout;
 use crate::ops::likelihood::token_log_probabilities;
+use crate::ops::parallel::on_pool;
 use crate::ops::parameter::with_slice;
 use crate::ops::rope::Rotation;
 use build::{Decoder, Source, build};
@@ -289,7 +290,10 @@ impl Model {
         };
         let layout = Layout::new(starts, tokens.lengths().to_vec(), tokens.width());
         match self.compute().composed_format() {
-            None => self.pass(Fused::new(layout.clone(), gradients)?, layout, tokens, cache, hooks),
+            None => {
+                let kernels = Fused::new(layout.clone(), gradients)?;
+                on_pool(|| self.pass(kernels, layout, tokens, cache, hooks))
+            }
             Some(format) => {
                 let kernels = Composed::new(layout.clone(), self.device(), format, gradients)?;
                 self.pass(kernels, layout, tokens, cache, hooks)

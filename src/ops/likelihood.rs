@@ -4,13 +4,11 @@
 //! `log p = logit_target − log Σ exp logits`, and the entropy `log Σ exp logits − Σ p · logit`. Backward
 //! computes the logits of a chunk again: `dlogits = g (1_target − p)`, `dh = dlogits W`, `dW += dlogitsᵀ h`.
 
-use super::linear::{FEW_TOKENS, SMALL_WEIGHT};
-use super::matmul::{Matrix, fresh_product, product, rows_times};
+use super::matmul::{Matrix, Panels, Threads, WeightPanels, fresh_product, product, times_panels};
 use super::parameter::{Parameter, with_slice};
 use super::simd::{exp, max, sum, tanh, vectorised};
 use crate::error::Result;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 /// Positions per chunk: bounds the logits in memory, and keeps the products large.
@@ -23,6 +21,7 @@ pub(crate) struct Unembedding {
     pub(crate) weight: Parameter,
     /// Logits are squashed into ± this.
     pub(crate) soft_cap: Option<f32>,
+    panels: WeightPanels,
 }
 
 /// Log-probabilities and entropies of one call.
@@ -34,16 +33,18 @@ pub struct TokenLogProbabilities {
 }
 
 impl Unembedding {
+    /// An unembedding by `weight`, with logits squashed into ± `soft_cap`.
+    pub(crate) fn new(weight: Parameter, soft_cap: Option<f32>) -> Self {
+        Self { weight, soft_cap, panels: WeightPanels::default() }
+    }
+
     /// Logits [tokens, vocabulary] of packed hidden states.
     pub(crate) fn logits(&self, hidden: &[f32]) -> Result<Vec<f32>> {
-        let (vocabulary, width) = self.size();
-        let mut logits = if hidden.len() <= FEW_TOKENS * width && vocabulary * width <= SMALL_WEIGHT {
-            rows_times(hidden, Matrix::dense(&self.weight.transposed()?, vocabulary))
-        } else {
-            with_slice(&self.weight.value(), |weight| {
-                rows_times(hidden, Matrix::dense(weight, width).transposed())
-            })?
-        };
+        let (_, width) = self.size();
+        let panels = self.panels.of(&self.weight, |weight, threads| {
+            Panels::pack(Matrix::dense(weight, width).transposed(), threads)
+        })?;
+        let mut logits = times_panels(Matrix::dense(hidden, width), &panels);
         if let Some(cap) = self.soft_cap {
             super::parallel::rows(&mut logits, 1, |_, chunk| {
                 vectorised(
@@ -160,7 +161,7 @@ impl Likelihood {
             if weight.trainable() {
                 weight.accumulate(|buffer, fresh| {
                     let rows = Matrix::dense(rows, width);
-                    product(buffer, width, dense.transposed(), rows, !fresh, Parallelism::Rayon(0));
+                    product(buffer, width, dense.transposed(), rows, !fresh, Threads::All);
                 });
             }
             let part =

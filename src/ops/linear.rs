@@ -3,21 +3,13 @@
 //! Families store the same projection in different ways; [`Stored`] says how, and the products read it in
 //! place.
 
-use super::matmul::{Matrix, fresh_product, product, rows_times};
+use super::matmul::{Matrix, Panels, Threads, WeightPanels, fresh_product, product, times_panels};
 use super::parallel::{self, reduce_rows};
 use super::parameter::{Parameter, with_slice};
 use super::simd::vectorised;
 use super::tape::{Tape, Value};
 use crate::error::Result;
 use candle_core::Tensor;
-use gemm::Parallelism;
-
-/// With at most this many tokens, packing the weight costs as much as the product: a transposed copy of it
-/// is kept instead.
-pub(super) const FEW_TOKENS: usize = 256;
-
-/// Larger weights are not copied.
-pub(super) const SMALL_WEIGHT: usize = 1 << 22;
 
 /// How a projection lies in its checkpoint tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +62,8 @@ pub(crate) struct Linear {
     pub(crate) outputs: usize,
     /// What is added to the projection.
     pub(crate) adapter: Option<Adapter>,
+    /// The weight as the products of the forward pass read it.
+    pub(crate) panels: WeightPanels,
 }
 
 impl Linear {
@@ -112,22 +106,10 @@ impl Linear {
 
     /// `x Wᵀ`.
     fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
-        if let Stored::Rows { start } = self.stored
-            && x.len() <= FEW_TOKENS * self.inputs
-            && self.weight.elements() <= SMALL_WEIGHT
-        {
-            let transposed = self.weight.transposed()?;
-            let total = transposed.len() / self.inputs.max(1);
-            let w = Matrix {
-                data: &transposed[start..],
-                rows: self.inputs,
-                columns: self.outputs,
-                row_stride: total,
-                column_stride: 1,
-            };
-            return Ok(rows_times(x, w));
-        }
-        Ok(with_slice(&self.weight.value(), |weight| self.with_matrix(weight, |w| rows_times(x, w)))?)
+        let panels = self
+            .panels
+            .of(&self.weight, |weight, threads| self.with_matrix(weight, |w| Panels::pack(w, threads)))?;
+        Ok(times_panels(Matrix::dense(x, self.inputs), &panels))
     }
 
     /// Outputs of the whole stored tensor.
@@ -138,7 +120,7 @@ impl Linear {
     /// `scale · x Aᵀ` [tokens, rank].
     fn lowered(&self, adapter: &Adapter, x: &[f32]) -> Result<Vec<f32>> {
         let mut low = with_slice(&adapter.down.value(), |down| {
-            rows_times(x, Matrix::dense(down, self.inputs).transposed())
+            fresh_product(Matrix::dense(x, self.inputs), Matrix::dense(down, self.inputs).transposed())
         })?;
         low.iter_mut().for_each(|number| *number *= adapter.scale);
         Ok(low)
@@ -148,7 +130,7 @@ impl Linear {
     fn adapted(&self, adapter: &Adapter, low: &[f32]) -> Result<Vec<f32>> {
         let rank = adapter.down.elements() / self.inputs.max(1);
         let up = with_slice(&adapter.up.value(), |up| self.gather(up, rank))?;
-        Ok(rows_times(low, Matrix::dense(&up, rank).transposed()))
+        Ok(fresh_product(Matrix::dense(low, rank), Matrix::dense(&up, rank).transposed()))
     }
 
     /// Adds to the gradients of A and B; returns what the adapter adds to the gradient of the input.
@@ -194,7 +176,7 @@ impl Linear {
         if self.weight.trainable() {
             let dy = Matrix::dense(gradient, self.outputs);
             let x = Matrix::dense(x, self.inputs);
-            let all = Parallelism::Rayon(0);
+            let all = Threads::All;
             match self.stored {
                 Stored::Rows { start } => {
                     let whole = self.weight.elements() == self.inputs * self.outputs;

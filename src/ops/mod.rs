@@ -8,8 +8,8 @@
 //!
 //! Every fused kernel keeps two promises. A token's result has the same bits whatever tokens are computed
 //! beside it, and a result has the same bits whatever the number of threads. That is why sums run in fixed
-//! lanes (`simd`), reductions over tokens in fixed chunks (`parallel`), and small matrix products are padded
-//! (`matmul`).
+//! lanes (`simd`), reductions over tokens in fixed chunks (`parallel`), and matrix products in an order of
+//! their own (`matmul`).
 
 pub(crate) mod activation;
 pub(crate) mod attention;

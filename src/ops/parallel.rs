@@ -8,6 +8,15 @@ const SERIAL: usize = 1 << 14;
 /// Numbers per chunk, so that a chunk of input and output stays in a core's cache.
 const CHUNK: usize = 1 << 13;
 
+/// Runs `work` on a thread of the pool. From outside of it, every parallel loop would be handed over and waited
+/// for; from inside, the thread takes part in its own loops.
+pub(crate) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    match rayon::current_thread_index() {
+        Some(_) => work(),
+        None => rayon::scope(|_| work()),
+    }
+}
+
 /// Rows per chunk for rows of `width` numbers.
 pub(crate) fn rows_per_chunk(width: usize) -> usize {
     (CHUNK / width.max(1)).max(1)
@@ -86,14 +95,27 @@ impl Disjoint {
         Self { start: buffer.as_mut_ptr(), length: buffer.len() }
     }
 
+    /// Shares room for `length` numbers after the end of `buffer`, which must have the capacity and outlive
+    /// every part. They are not numbers yet: write them through [`Self::at`].
+    pub(crate) fn spare(buffer: &mut Vec<f32>, length: usize) -> Self {
+        let spare = &mut buffer.spare_capacity_mut()[..length];
+        Self { start: spare.as_mut_ptr().cast(), length }
+    }
+
+    /// The place of `length` numbers from `offset`.
+    pub(crate) fn at(&self, offset: usize, length: usize) -> *mut f32 {
+        assert!(offset + length <= self.length, "part outside of its buffer");
+        // SAFETY: in bounds by the assertion.
+        unsafe { self.start.add(offset) }
+    }
+
     /// `length` numbers from `offset`.
     ///
     /// # Safety
     /// The buffer is alive, and no other live part overlaps this one.
     #[allow(clippy::mut_from_ref)]
     pub(crate) unsafe fn part(&self, offset: usize, length: usize) -> &mut [f32] {
-        assert!(offset + length <= self.length, "part outside of its buffer");
-        // SAFETY: in bounds by the assertion, alive and unaliased by the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(offset), length) }
+        // SAFETY: in bounds by the check in `at`, alive and unaliased by the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(offset, length), length) }
     }
 }

@@ -1,9 +1,29 @@
 //! A trainable tensor under its checkpoint name, and the gradient that backward passes add into.
+//!
+//! Two backward passes may run at the same time, each on a [`lane`] of its own. Each lane adds up its
+//! gradient by itself; whoever reads the gradient first adds the lanes together, in their order. So the sum
+//! has the same bits whatever the threads did.
 
 use crate::error::{Error, Result};
 use candle_core::{DType, InplaceOp1, Layout, Tensor};
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+/// Backward passes at the same time at most.
+pub(crate) const LANES: usize = 2;
+
+thread_local! {
+    static LANE: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Calls `work`, whose backward passes add into gradients on lane `lane`.
+pub(crate) fn lane<R>(lane: usize, work: impl FnOnce() -> R) -> R {
+    let outer = LANE.replace(lane % LANES);
+    let result = work();
+    LANE.set(outer);
+    result
+}
 
 /// One weight of a model: f32, contiguous, named as in the checkpoint. Clones share it.
 #[derive(Clone)]
@@ -14,8 +34,7 @@ struct Inner {
     value: RwLock<Tensor>,
     version: AtomicU64,
     trainable: AtomicBool,
-    gradient: Mutex<Gradient>,
-    transposed: Mutex<Option<(u64, Arc<Vec<f32>>)>>,
+    lanes: [Mutex<Gradient>; LANES],
     shorter: Mutex<Option<(u64, Tensor)>>,
 }
 
@@ -31,6 +50,29 @@ struct Gradient {
 impl Gradient {
     fn is_there(&self) -> bool {
         self.filled || self.tensor.is_some()
+    }
+
+    /// Takes over what another has added up.
+    fn absorb(&mut self, other: &mut Self) -> Result<()> {
+        if std::mem::take(&mut other.filled) {
+            match self.filled {
+                true => super::parallel::add(&mut self.buffer, &other.buffer),
+                false => std::mem::swap(&mut self.buffer, &mut other.buffer),
+            }
+            self.filled = true;
+        }
+        if let Some(tensor) = other.tensor.take() {
+            self.add_tensor(tensor)?;
+        }
+        Ok(())
+    }
+
+    fn add_tensor(&mut self, part: Tensor) -> Result<()> {
+        self.tensor = Some(match self.tensor.take() {
+            Some(total) => (total + part)?,
+            None => part,
+        });
+        Ok(())
     }
 
     /// Brings all of it into the buffer.
@@ -70,8 +112,7 @@ impl Parameter {
             value: RwLock::new(value.to_dtype(DType::F32)?.contiguous()?.detach()),
             version: AtomicU64::new(0),
             trainable: AtomicBool::new(true),
-            gradient: Mutex::default(),
-            transposed: Mutex::default(),
+            lanes: Default::default(),
             shorter: Mutex::default(),
         })))
     }
@@ -131,12 +172,12 @@ impl Parameter {
     /// # Errors
     /// If the tensor cannot be made.
     pub fn gradient(&self) -> Result<Option<Tensor>> {
-        self.lock().sum(&self.value())
+        self.lanes()?.sum(&self.value())
     }
 
     /// Whether a gradient has reached the parameter.
     pub fn has_gradient(&self) -> bool {
-        self.lock().is_there()
+        self.0.lanes.iter().any(|lane| lock(lane).is_there())
     }
 
     /// The gradient where it must not be brought to the CPU: when composed kernels made it, or the weights
@@ -145,7 +186,7 @@ impl Parameter {
     /// # Errors
     /// If the tensor cannot be made.
     pub(crate) fn device_gradient(&self) -> Result<Option<Tensor>> {
-        let (gradient, value) = (self.lock(), self.value());
+        let (gradient, value) = (self.lanes()?, self.value());
         match gradient.tensor.is_some() || !value.device().is_cpu() {
             true => gradient.sum(&value),
             false => Ok(None),
@@ -154,8 +195,10 @@ impl Parameter {
 
     /// Forgets the gradient; its memory is kept for the next one.
     pub fn zero_gradient(&self) {
-        let mut gradient = self.lock();
-        (gradient.filled, gradient.tensor) = (false, None);
+        for lane in &self.0.lanes {
+            let mut gradient = lock(lane);
+            (gradient.filled, gradient.tensor) = (false, None);
+        }
     }
 
     /// Calls `work` with the gradient, where there is one. This is how a clip scales it in place. A gradient
@@ -164,7 +207,7 @@ impl Parameter {
     /// # Errors
     /// If it cannot be brought.
     pub fn with_gradient<R>(&self, work: impl FnOnce(&mut [f32]) -> R) -> Result<Option<R>> {
-        let mut gradient = self.lock();
+        let mut gradient = self.lanes()?;
         gradient.bring()?;
         Ok(gradient.filled.then(|| work(&mut gradient.buffer)))
     }
@@ -178,7 +221,7 @@ impl Parameter {
         &self,
         work: impl FnOnce(&mut [f32], &mut [f32]) -> R + Send,
     ) -> Result<Option<R>> {
-        let mut gradient = self.lock();
+        let mut gradient = self.lanes()?;
         gradient.bring()?;
         if !gradient.filled {
             return Ok(None);
@@ -192,7 +235,7 @@ impl Parameter {
     /// Adds a gradient into the buffer. `fresh` tells `work` that the buffer holds garbage to overwrite.
     pub(crate) fn accumulate(&self, work: impl FnOnce(&mut [f32], bool)) {
         let elements = self.elements();
-        let mut gradient = self.lock();
+        let mut gradient = self.lane();
         let fresh = !gradient.filled;
         gradient.buffer.resize(elements, 0.0);
         work(&mut gradient.buffer, fresh);
@@ -212,12 +255,7 @@ impl Parameter {
     /// Adds a gradient that is a tensor.
     pub(crate) fn accumulate_tensor(&self, part: &Tensor) -> Result<()> {
         let part = part.to_dtype(DType::F32)?.contiguous()?.detach();
-        let mut gradient = self.lock();
-        gradient.tensor = Some(match gradient.tensor.take() {
-            Some(total) => (total + part)?,
-            None => part,
-        });
-        Ok(())
+        self.lane().add_tensor(part)
     }
 
     /// The weights in `format`; a copy in a shorter one is made anew only when they have changed.
@@ -225,7 +263,7 @@ impl Parameter {
         if format == DType::F32 {
             return Ok(self.value());
         }
-        let version = self.0.version.load(Ordering::Acquire);
+        let version = self.version();
         let mut held = self.0.shorter.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, copy)) =
             held.as_ref().filter(|(made, copy)| *made == version && copy.dtype() == format)
@@ -237,21 +275,29 @@ impl Parameter {
         Ok(copy)
     }
 
-    /// A transposed copy of a matrix, made anew only when the weights have changed.
-    pub(crate) fn transposed(&self) -> Result<Arc<Vec<f32>>> {
-        let version = self.0.version.load(Ordering::Acquire);
-        let mut held = self.0.transposed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, copy)) = held.as_ref().filter(|(made, _)| *made == version) {
-            return Ok(copy.clone());
-        }
-        let copy = Arc::new(self.value().t()?.flatten_all()?.to_vec1::<f32>()?);
-        *held = Some((version, copy.clone()));
-        Ok(copy)
+    /// Counts the changes of the weights: a copy of them is good as long as this stays the same.
+    pub(crate) fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Gradient> {
-        self.0.gradient.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The gradient of this thread's lane.
+    fn lane(&self) -> MutexGuard<'_, Gradient> {
+        lock(&self.0.lanes[LANE.get()])
     }
+
+    /// The gradient, all lanes added into the first.
+    fn lanes(&self) -> Result<MutexGuard<'_, Gradient>> {
+        let [first, others @ ..] = &self.0.lanes;
+        let mut sum = lock(first);
+        for other in others {
+            sum.absorb(&mut lock(other))?;
+        }
+        Ok(sum)
+    }
+}
+
+fn lock(gradient: &Mutex<Gradient>) -> MutexGuard<'_, Gradient> {
+    gradient.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl std::fmt::Debug for Parameter {
@@ -306,6 +352,26 @@ impl<W: FnOnce(&mut [f32], &mut [f32]) -> R, R> InplaceOp1 for Step<'_, W, R> {
 mod tests {
     use super::*;
     use candle_core::Device;
+
+    #[test]
+    fn lanes_add_up_in_their_order_whoever_comes_first() -> Result<()> {
+        let parameter = Parameter::new("w", &Tensor::zeros(1, DType::F32, &Device::Cpu)?)?;
+        let add = |at: usize, number: f32| {
+            lane(at, || parameter.accumulate_part(|buffer| buffer[0] += number));
+        };
+        // In one lane the small number would be lost between the large ones.
+        add(1, 1.0);
+        add(0, 1e8);
+        add(0, -1e8);
+        assert_eq!(parameter.gradient()?.unwrap().to_vec1::<f32>()?, [1.0]);
+        assert_eq!(parameter.gradient()?.unwrap().to_vec1::<f32>()?, [1.0], "read twice");
+        parameter.zero_gradient();
+        assert!(!parameter.has_gradient());
+        add(1, 2.0);
+        assert!(parameter.has_gradient());
+        assert_eq!(parameter.gradient()?.unwrap().to_vec1::<f32>()?, [2.0], "only in the second lane");
+        Ok(())
+    }
 
     #[test]
     fn gradients_add_up_and_updates_change_the_weights_in_place() -> Result<()> {

@@ -42,6 +42,156 @@ unsafe fn with_avx2<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Sixteen numbers in registers: for loops that the compiler cannot be trusted to keep there by itself.
+pub(crate) trait Vector: Copy {
+    /// Vector registers of this size that the processor has.
+    const REGISTERS: usize;
+
+    /// Whether this processor has what the functions below need.
+    fn here() -> bool;
+
+    /// Sixteen zeros.
+    ///
+    /// # Safety
+    /// [`Self::here`], for this function and all others.
+    unsafe fn zero() -> Self;
+
+    /// Sixteen times one number.
+    ///
+    /// # Safety
+    /// See [`Self::zero`].
+    unsafe fn splat(number: f32) -> Self;
+
+    /// Reads sixteen numbers.
+    ///
+    /// # Safety
+    /// They are there; see [`Self::zero`].
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// Writes sixteen numbers.
+    ///
+    /// # Safety
+    /// Their place is there; see [`Self::zero`].
+    unsafe fn store(self, to: *mut f32);
+
+    /// `self * factor + term`, rounded once.
+    ///
+    /// # Safety
+    /// See [`Self::zero`].
+    unsafe fn times_plus(self, factor: Self, term: Self) -> Self;
+
+    /// `self + other`.
+    ///
+    /// # Safety
+    /// See [`Self::zero`].
+    unsafe fn plus(self, other: Self) -> Self;
+}
+
+/// One AVX-512 register.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(crate) struct Wide(std::arch::x86_64::__m512);
+
+#[cfg(not(target_arch = "x86_64"))]
+pub(crate) type Wide = Portable;
+
+#[cfg(target_arch = "x86_64")]
+impl Vector for Wide {
+    const REGISTERS: usize = 32;
+
+    #[inline(always)]
+    fn here() -> bool {
+        is_x86_feature_detected!("avx512f")
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        // SAFETY: the processor has AVX-512, here and below, by the caller's promise.
+        unsafe { Self(std::arch::x86_64::_mm512_setzero_ps()) }
+    }
+
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        // SAFETY: as above.
+        unsafe { Self(std::arch::x86_64::_mm512_set1_ps(number)) }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: as above; the numbers are there.
+        unsafe { Self(std::arch::x86_64::_mm512_loadu_ps(from)) }
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: as above; the place is there.
+        unsafe { std::arch::x86_64::_mm512_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_plus(self, factor: Self, term: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self(std::arch::x86_64::_mm512_fmadd_ps(self.0, factor.0, term.0)) }
+    }
+
+    #[inline(always)]
+    unsafe fn plus(self, other: Self) -> Self {
+        // SAFETY: as above.
+        unsafe { Self(std::arch::x86_64::_mm512_add_ps(self.0, other.0)) }
+    }
+}
+
+/// Whatever the compiler makes of sixteen numbers: two registers with AVX2, four with NEON.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable([f32; LANES]);
+
+impl Vector for Portable {
+    const REGISTERS: usize = 8;
+
+    #[inline(always)]
+    fn here() -> bool {
+        true
+    }
+
+    #[inline(always)]
+    unsafe fn zero() -> Self {
+        Self([0.0; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn splat(number: f32) -> Self {
+        Self([number; LANES])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the numbers are there, by the caller's promise.
+        Self(unsafe { from.cast::<[f32; LANES]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the place is there, by the caller's promise.
+        unsafe { to.cast::<[f32; LANES]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn times_plus(self, factor: Self, mut term: Self) -> Self {
+        for lane in 0..LANES {
+            term.0[lane] = self.0[lane].mul_add(factor.0[lane], term.0[lane]);
+        }
+        term
+    }
+
+    #[inline(always)]
+    unsafe fn plus(mut self, other: Self) -> Self {
+        for lane in 0..LANES {
+            self.0[lane] += other.0[lane];
+        }
+        self
+    }
+}
+
 /// Folds the lanes pairwise, in one fixed order.
 #[inline(always)]
 pub(crate) fn fold(mut lanes: [f32; LANES]) -> f32 {
@@ -123,6 +273,24 @@ pub(crate) fn exp(x: f32) -> f32 {
     if x < -87.3 { 0.0 } else { mantissa * scale }
 }
 
+/// The natural logarithm of a normal positive number to about 1e-10, branch-free so that loops over it
+/// vectorise: `ln m = 2 artanh((m − 1) / (m + 1))` for the mantissa m in [√½, √2).
+#[inline(always)]
+pub(crate) fn ln(x: f64) -> f64 {
+    /// The bits of √½.
+    const LOWEST: u64 = 0x3FE6_A09E_667F_3BCD;
+    let bits = x.to_bits();
+    let power = (bits.wrapping_sub(LOWEST) as i64) >> 52;
+    let mantissa = f64::from_bits(bits.wrapping_sub((power << 52) as u64));
+    let ratio = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = ratio * ratio;
+    let mut series = 1.0 / 11.0;
+    for divisor in [9.0, 7.0, 5.0, 3.0, 1.0] {
+        series = f64::mul_add(series, square, 1.0 / divisor);
+    }
+    f64::mul_add(power as f64, std::f64::consts::LN_2, 2.0 * ratio * series)
+}
+
 /// `tanh x`, from [`exp`].
 #[inline(always)]
 pub(crate) fn tanh(x: f32) -> f32 {
@@ -170,6 +338,11 @@ mod tests {
             assert!((f64::from(tanh(x)) - f64::from(x).tanh()).abs() < 3e-7, "tanh({x})");
             let exact = candle_core::cpu::erf::erf_f64(f64::from(x));
             assert!((f64::from(erf(x)) - exact).abs() < 1e-6, "erf({x}) {} {exact}", erf(x));
+        }
+        for step in 1..20_000 {
+            for x in [f64::from(step) * 1e-3, f64::from(step) * 1e-9, 1.0 - f64::from(step) * 1e-9] {
+                assert!((ln(x) - x.ln()).abs() <= 1e-9 * x.ln().abs() + 1e-15, "ln({x})");
+            }
         }
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert_eq!(exp(0.0), 1.0);

@@ -14,6 +14,7 @@
 //! candle orders these nodes, so edits may be any differentiable tensor code, with `Var`s of their own.
 
 use super::layout::Frame;
+use super::parallel::on_pool;
 use super::parameter::with_slice;
 use crate::error::{Error, Result};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Device, Shape, Tensor, Var};
@@ -244,8 +245,8 @@ impl CustomOp1 for Root {
     }
 
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let mut record = lock(&self.record);
-        record.run_back_to(0).map_err(failed)?;
+        let record = &mut *lock(&self.record);
+        on_pool(|| record.run_back_to(0)).map_err(failed)?;
         record.used = true;
         no_gradient_of_a_token()
     }
@@ -304,8 +305,8 @@ impl CustomOp2 for Import {
         _: &Tensor,
         _: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut record = lock(&self.record);
-        record.run_back_to(self.position).map_err(failed)?;
+        let record = &mut *lock(&self.record);
+        on_pool(|| record.run_back_to(self.position)).map_err(failed)?;
         let gradient = match record.slots.take(self.slot) {
             Some(packed) => self.frame.tensor(&packed).map_err(failed)?,
             None => tensor.zeros_like()?,

@@ -6,10 +6,9 @@
 use super::Shape;
 use super::kernel::{finish, normalise};
 use crate::ops::layout::Layout;
-use crate::ops::matmul::{Matrix, product};
+use crate::ops::matmul::{Matrix, Threads, product};
 use crate::ops::parallel::Disjoint;
 use crate::ops::simd::{dot, vectorised};
-use gemm::Parallelism;
 use rayon::prelude::*;
 
 /// Queries per tile.
@@ -111,8 +110,8 @@ fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &m
         let v = head.view(head.inputs.values, shape.key_heads, head.key_head, head_dim, low, to);
         let mut pattern = vec![0f32; (to - from) * keys];
         let mut gradient = vec![0f32; (to - from) * keys];
-        product(&mut pattern, keys, q, k.transposed(), false, Parallelism::None);
-        product(&mut gradient, keys, dz, v.transposed(), false, Parallelism::None);
+        product(&mut pattern, keys, q, k.transposed(), false, Threads::One);
+        product(&mut gradient, keys, dz, v.transposed(), false, Threads::One);
         let mut slopes = vec![shape.scale; keys];
         vectorised(
             #[inline(always)]
@@ -137,10 +136,10 @@ fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &m
         let pattern = Matrix::dense(&pattern, keys);
         let gradient = Matrix::dense(&gradient, keys);
         let part = low * head_dim..to * head_dim;
-        product(&mut dv[part.clone()], head_dim, pattern.transposed(), dz, true, Parallelism::None);
-        product(&mut dk[part], head_dim, gradient.transposed(), q, true, Parallelism::None);
+        product(&mut dv[part.clone()], head_dim, pattern.transposed(), dz, true, Threads::One);
+        product(&mut dk[part], head_dim, gradient.transposed(), q, true, Threads::One);
         let part = from * head_dim..to * head_dim;
-        product(&mut dq[part], head_dim, gradient, k, false, Parallelism::None);
+        product(&mut dq[part], head_dim, gradient, k, false, Threads::One);
         from = to;
     }
 }

@@ -1,13 +1,15 @@
-//! The forward tile: a few queries of one head against all their keys.
+//! The forward tile: a few queries of one head against all their keys, as two small products with a softmax
+//! between them. Both read the memory in place, and the scores never leave the first cache.
 
 use super::Shape;
 use super::memory::{BLOCK, Memory};
 use crate::ops::layout::Layout;
+use crate::ops::matmul::kernel::{Rows, Target, height, panels, tile};
 use crate::ops::parallel::Disjoint;
-use crate::ops::simd::{LANES, exp, fold, max, tanh, vectorised};
+use crate::ops::simd::{LANES, Portable, Vector, Wide, exp, fold, max, tanh, vectorised};
 
-/// Queries per tile.
-const TILE: usize = 8;
+/// Queries per tile at most.
+const QUERIES: usize = 12;
 
 /// Computes `z` of one row for all query heads that share `key_head`.
 pub(super) fn attend(
@@ -19,32 +21,24 @@ pub(super) fn attend(
     memory: &Memory,
     z: &Disjoint,
 ) {
-    let (start, length) = (layout.starts()[row], layout.lengths()[row]);
-    let first_token = layout.offsets()[row];
-    let width = shape.heads * shape.head_dim;
-    let keys = (start + length).div_ceil(BLOCK) * BLOCK;
-    let mut scratch = vec![0f32; TILE * keys];
     let head = Head { shape, memory, offset: key_head * shape.head_dim };
+    let keys = (layout.starts()[row] + layout.lengths()[row]).div_ceil(BLOCK) * BLOCK;
+    let mut scratch = vec![0f32; QUERIES.min(layout.lengths()[row]) * keys];
     for query_head in key_head * shape.group()..(key_head + 1) * shape.group() {
-        let mut query = 0;
-        while query < length {
-            let is_whole = query + TILE <= length;
-            let tile = first_token + query;
-            let at = |index: usize| (tile + index) * width + query_head * shape.head_dim;
-            // SAFETY: tasks differ in row or head, so these parts are disjoint; `z` outlives the call.
-            let out = |index: usize| unsafe { z.part(at(index), shape.head_dim) };
-            vectorised(
-                #[inline(always)]
-                || {
-                    if is_whole {
-                        head.tile::<TILE, 1>(queries, at, out, start + query, &mut scratch, keys);
+        vectorised(
+            #[inline(always)]
+            || {
+                // SAFETY: tasks differ in row or head, so they write to disjoint parts of `z`, which outlives
+                // the call; `Wide` is used where the processor has it.
+                unsafe {
+                    if Wide::here() {
+                        head.attend::<Wide>(layout, row, query_head, queries, z, &mut scratch, keys);
                     } else {
-                        head.tile::<1, 4>(queries, at, out, start + query, &mut scratch, keys);
+                        head.attend::<Portable>(layout, row, query_head, queries, z, &mut scratch, keys);
                     }
-                },
-            );
-            query += if is_whole { TILE } else { 1 };
-        }
+                }
+            },
+        );
     }
 }
 
@@ -58,146 +52,103 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Attention of `Q` consecutive queries, the first at position `first`.
+    /// Attention of all queries of one row and head.
+    ///
+    /// # Safety
+    /// Nobody else touches these results; the processor has what `V` needs.
     #[inline(always)]
-    fn tile<'z, const Q: usize, const B: usize>(
+    unsafe fn attend<V: Vector>(
         &self,
+        layout: &Layout,
+        row: usize,
+        query_head: usize,
         queries: &[f32],
-        at: impl Fn(usize) -> usize,
-        out: impl Fn(usize) -> &'z mut [f32],
-        first: usize,
+        z: &Disjoint,
         scratch: &mut [f32],
-        stride: usize,
+        keys: usize,
     ) {
-        let head_dim = self.shape.head_dim;
-        let queries: [&[f32]; Q] = std::array::from_fn(|index| &queries[at(index)..][..head_dim]);
-        let blocks = self.shape.first_key(first) / BLOCK..(first + Q - 1) / BLOCK + 1;
-        self.scores::<Q, B>(&queries, blocks.clone(), scratch, stride);
-        for query in 0..Q {
-            let position = first + query;
-            let row = &mut scratch[query * stride..][..stride];
-            normalise(&mut row[blocks.start * BLOCK..blocks.end * BLOCK], |index| {
-                let key = blocks.start * BLOCK + index;
-                key <= position && key >= self.shape.first_key(position)
-            });
+        let (start, length) = (layout.starts()[row], layout.lengths()[row]);
+        let width = self.shape.heads * self.shape.head_dim;
+        let mut query = 0;
+        while query < length {
+            let rows = height::<V>((length - query).min(QUERIES));
+            let first = start + query;
+            let at = (layout.offsets()[row] + query) * width + query_head * self.shape.head_dim;
+            let tile = Rows { numbers: &queries[at..], row_stride: width, inner_stride: 1 };
+            let blocks = self.shape.first_key(first) / BLOCK..(first + rows - 1) / BLOCK + 1;
+            // SAFETY: the caller's promise.
+            unsafe { self.scores::<V>(rows, tile, blocks.clone(), scratch, keys) };
+            let seen = blocks.start * BLOCK..blocks.end * BLOCK;
+            for (index, scores) in scratch.chunks_exact_mut(keys).take(rows).enumerate() {
+                let position = first + index;
+                normalise(&mut scores[seen.clone()], |key| {
+                    let key = seen.start + key;
+                    key <= position && key >= self.shape.first_key(position)
+                });
+            }
+            let tokens = seen.start..seen.end.min(self.memory.tokens());
+            let target = Target { out: z, stride: width, add: false };
+            // SAFETY: the caller's promise.
+            unsafe { self.mix::<V>(rows, scratch, keys, tokens, target, at) };
+            query += rows;
         }
-        let tokens = blocks.start * BLOCK..(blocks.end * BLOCK).min(self.memory.tokens());
-        self.mix::<Q>(scratch, stride, tokens, out);
     }
 
-    /// Scores of `Q` queries against key blocks, `B` blocks at a time, scaled and capped, into rows of
-    /// `stride` numbers.
+    /// Scores of `rows` queries against key blocks, scaled and capped, into rows of `stride` numbers.
+    ///
+    /// # Safety
+    /// The processor has what `V` needs.
     #[inline(always)]
-    pub(super) fn scores<const Q: usize, const B: usize>(
+    pub(super) unsafe fn scores<V: Vector>(
         &self,
-        queries: &[&[f32]; Q],
+        rows: usize,
+        queries: Rows<'_>,
         blocks: std::ops::Range<usize>,
         scratch: &mut [f32],
         stride: usize,
     ) {
-        let head_dim = self.shape.head_dim;
-        assert!(queries.iter().all(|query| query.len() == head_dim), "queries of one head");
+        let out = Disjoint::new(scratch);
+        let target = Target { out: &out, stride, add: false };
         let mut block = blocks.start;
         while block < blocks.end {
-            // Past the end the last block is computed again: cheaper than another loop for the rest.
-            let keys: [&[[f32; BLOCK]]; B] = std::array::from_fn(|index| {
-                self.memory.key_block((block + index).min(blocks.end - 1), self.offset, head_dim)
-            });
-            assert!(keys.iter().all(|keys| keys.len() == head_dim), "keys of one head");
-            let mut sums = [[[0f32; BLOCK]; B]; Q];
-            for at in 0..head_dim {
-                for query in 0..Q {
-                    // SAFETY: all of these have `head_dim` entries, by the assertions above.
-                    let number = unsafe { *queries[query].get_unchecked(at) };
-                    for index in 0..B {
-                        // SAFETY: as above.
-                        let keys = unsafe { keys[index].get_unchecked(at) };
-                        for lane in 0..BLOCK {
-                            sums[query][index][lane] = number.mul_add(keys[lane], sums[query][index][lane]);
-                        }
-                    }
-                }
+            let count = panels::<V>(rows, blocks.end - block);
+            let keys = self.memory.key_panels(block, self.offset);
+            let place = (block * BLOCK, count * BLOCK);
+            // SAFETY: `scratch` is borrowed mutably; the rest is the caller's promise.
+            unsafe { tile::<V>(rows, self.shape.head_dim, queries, keys, target, place) };
+            block += count;
+        }
+        for scores in scratch.chunks_mut(stride).take(rows) {
+            for score in &mut scores[blocks.start * BLOCK..blocks.end * BLOCK] {
+                *score = finish(self.shape, *score);
             }
-            for query in 0..Q {
-                for index in 0..B.min(blocks.end - block) {
-                    let row = &mut scratch[query * stride + (block + index) * BLOCK..][..BLOCK];
-                    for lane in 0..BLOCK {
-                        row[lane] = finish(self.shape, sums[query][index][lane]);
-                    }
-                }
-            }
-            block += B;
         }
     }
 
-    /// The sum of the values of `tokens` by the weights of `Q` rows.
+    /// The sums of the values of `tokens` by the weights of `rows` rows, from number `at` of the target on.
+    ///
+    /// # Safety
+    /// Nobody else touches these results; the processor has what `V` needs.
     #[inline(always)]
-    pub(super) fn mix<'z, const Q: usize>(
+    pub(super) unsafe fn mix<V: Vector>(
         &self,
+        rows: usize,
         weights: &[f32],
         stride: usize,
         tokens: std::ops::Range<usize>,
-        out: impl Fn(usize) -> &'z mut [f32],
+        target: Target<'_>,
+        at: usize,
     ) {
         let head_dim = self.shape.head_dim;
-        let mut at = 0;
-        // One query alone would wait for each sum: keep four going.
-        if Q == 1 {
-            while at + 4 * LANES <= head_dim {
-                self.mix_part::<Q, 4>(weights, stride, tokens.clone(), at, &out);
-                at += 4 * LANES;
-            }
-            while at + 2 * LANES <= head_dim {
-                self.mix_part::<Q, 2>(weights, stride, tokens.clone(), at, &out);
-                at += 2 * LANES;
-            }
-        }
-        while at + LANES <= head_dim {
-            self.mix_part::<Q, 1>(weights, stride, tokens.clone(), at, &out);
-            at += LANES;
-        }
-        if at < head_dim {
-            for query in 0..Q {
-                let out = &mut out(query)[at..];
-                out.fill(0.0);
-                for token in tokens.clone() {
-                    let weight = weights[query * stride + token];
-                    let value = self.memory.value(token, self.offset + at);
-                    for (out, value) in out.iter_mut().zip(value) {
-                        *out = weight.mul_add(*value, *out);
-                    }
-                }
-            }
-        }
-    }
-
-    /// Numbers `at..at + C · 16` of the sum.
-    #[inline(always)]
-    fn mix_part<'z, const Q: usize, const C: usize>(
-        &self,
-        weights: &[f32],
-        stride: usize,
-        tokens: std::ops::Range<usize>,
-        at: usize,
-        out: &impl Fn(usize) -> &'z mut [f32],
-    ) {
-        let mut sums = [[[0f32; LANES]; C]; Q];
-        let rows: [&[f32]; Q] =
-            std::array::from_fn(|query| &weights[query * stride + tokens.start..][..tokens.len()]);
-        for (index, token) in tokens.enumerate() {
-            let (values, _) = self.memory.value(token, self.offset + at)[..C * LANES].as_chunks::<LANES>();
-            for query in 0..Q {
-                // SAFETY: each row has as many entries as there are tokens.
-                let weight = unsafe { *rows[query].get_unchecked(index) };
-                for (sums, values) in sums[query].iter_mut().zip(values) {
-                    for lane in 0..LANES {
-                        sums[lane] = weight.mul_add(values[lane], sums[lane]);
-                    }
-                }
-            }
-        }
-        for (query, sums) in sums.iter().enumerate() {
-            out(query)[at..at + C * LANES].copy_from_slice(sums.as_flattened());
+        let weights = Rows { numbers: &weights[tokens.start..], row_stride: stride, inner_stride: 1 };
+        let mut start = 0;
+        while start < head_dim {
+            let count = panels::<V>(rows, (head_dim - start).div_ceil(LANES));
+            let values = self.memory.value_panels(tokens.start, self.offset + start);
+            let place = (at + start, (count * LANES).min(head_dim - start));
+            // SAFETY: the caller's promise.
+            unsafe { tile::<V>(rows, tokens.len(), weights, values, target, place) };
+            start += count * LANES;
         }
     }
 }

@@ -4,34 +4,42 @@
 use crate::error::{Error, Result};
 use candle_core::Tensor;
 
-/// Keys per block.
+use crate::ops::matmul::kernel::Columns;
+
+/// Keys per block: one panel of a matrix product.
 pub(super) const BLOCK: usize = 16;
 
-/// Keys in transposed blocks [blocks, width, 16] and values [tokens, width]; width is all key heads.
+/// Keys in transposed blocks [blocks, width, 16] and values [tokens, width]; width is all key heads. Both can
+/// be read as the right operand of a product where they lie.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
     keys: Vec<f32>,
+    /// With one block of zeros at the end: the last head may be read past its end.
     values: Vec<f32>,
     width: usize,
+    tokens: usize,
 }
 
 impl Memory {
     /// An empty memory for `width` numbers a token.
     pub(crate) fn new(width: usize) -> Self {
-        Self { keys: Vec::new(), values: Vec::new(), width }
+        Self { keys: Vec::new(), values: Vec::new(), width, tokens: 0 }
     }
 
     /// The number of tokens held.
     pub(crate) fn tokens(&self) -> usize {
-        self.values.len() / self.width.max(1)
+        self.tokens
     }
 
     /// Appends tokens: `keys` and `values` are [tokens, width].
     pub(crate) fn append(&mut self, keys: &[f32], values: &[f32]) {
-        let width = self.width;
-        let first = self.tokens();
+        let (width, first) = (self.width, self.tokens);
+        self.tokens += values.len().checked_div(width).unwrap_or(0);
+        self.values.truncate(first * width);
+        self.values.reserve(values.len() + BLOCK);
         self.values.extend_from_slice(values);
-        self.keys.resize(self.tokens().div_ceil(BLOCK) * BLOCK * width, 0.0);
+        self.values.resize(self.tokens * width + BLOCK, 0.0);
+        self.keys.resize(self.tokens.div_ceil(BLOCK) * BLOCK * width, 0.0);
         for (token, keys) in keys.chunks_exact(width).enumerate() {
             let (block, lane) = ((first + token) / BLOCK, (first + token) % BLOCK);
             let block = &mut self.keys[block * width * BLOCK..(block + 1) * width * BLOCK];
@@ -41,17 +49,18 @@ impl Memory {
         }
     }
 
-    /// Block `block` of the head that starts at number `offset`: [head_dim, 16].
+    /// Key blocks from `block` on as panels [head_dim, 16], for the head that starts at number `offset`.
     #[inline(always)]
-    pub(super) fn key_block(&self, block: usize, offset: usize, head_dim: usize) -> &[[f32; BLOCK]] {
-        let start = (block * self.width + offset) * BLOCK;
-        self.keys[start..start + head_dim * BLOCK].as_chunks().0
+    pub(super) fn key_panels(&self, block: usize, offset: usize) -> Columns<'_> {
+        let numbers = &self.keys[(block * self.width + offset) * BLOCK..];
+        Columns { numbers, panel_stride: self.width * BLOCK, inner_stride: BLOCK }
     }
 
-    /// The value of `token`, from number `offset` on.
+    /// Values from `token` on as panels [tokens, 16], from number `offset` of each token on.
     #[inline(always)]
-    pub(super) fn value(&self, token: usize, offset: usize) -> &[f32] {
-        &self.values[token * self.width + offset..]
+    pub(super) fn value_panels(&self, token: usize, offset: usize) -> Columns<'_> {
+        let numbers = &self.values[token * self.width + offset..];
+        Columns { numbers, panel_stride: BLOCK, inner_stride: self.width }
     }
 }
 

@@ -5,8 +5,9 @@ use super::kernel::{Head, normalise};
 use super::memory::BLOCK;
 use super::{Memory, Shape};
 use crate::ops::layout::Layout;
+use crate::ops::matmul::kernel::{Rows, Target};
 use crate::ops::parallel::Disjoint;
-use crate::ops::simd::{dot, vectorised};
+use crate::ops::simd::{Portable, Vector, Wide, dot, vectorised};
 use crate::ops::tape::{Tape, Value};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -76,10 +77,21 @@ pub(crate) fn scores(
         let head = Head { shape, memory: &memory[query.row], offset: query.key_offset(shape) };
         let seen = shape.first_key(query.position)..query.position + 1;
         let blocks = seen.start / BLOCK..seen.end.div_ceil(BLOCK);
-        let mut scratch = vec![0f32; blocks.end * BLOCK];
+        let stride = blocks.end * BLOCK;
+        let mut scratch = vec![0f32; stride];
+        let numbers = Rows { numbers, row_stride: 0, inner_stride: 1 };
         vectorised(
             #[inline(always)]
-            || head.scores::<1, 4>(&[numbers], blocks, &mut scratch, 0),
+            || {
+                // SAFETY: `Wide` is used where the processor has it.
+                unsafe {
+                    if Wide::here() {
+                        head.scores::<Wide>(1, numbers, blocks, &mut scratch, stride);
+                    } else {
+                        head.scores::<Portable>(1, numbers, blocks, &mut scratch, stride);
+                    }
+                }
+            },
         );
         slice[seen.clone()].copy_from_slice(&scratch[seen]);
     });
@@ -168,9 +180,16 @@ pub(crate) fn mix(
                 vectorised(
                     #[inline(always)]
                     || {
-                        // SAFETY: this query's own part of `z`, shared with nobody.
-                        let out = |_| unsafe { out.part(0, shape.head_dim) };
-                        head.mix::<1>(weights, 0, 0..memory[row].tokens(), out);
+                        let target = Target { out: &out, stride: 0, add: false };
+                        let tokens = 0..memory[row].tokens();
+                        // SAFETY: this query's own part of `z`; `Wide` is used where the processor has it.
+                        unsafe {
+                            if Wide::here() {
+                                head.mix::<Wide>(1, weights, 0, tokens, target, 0);
+                            } else {
+                                head.mix::<Portable>(1, weights, 0, tokens, target, 0);
+                            }
+                        }
                     },
                 );
             },

@@ -9,6 +9,7 @@ use crate::ops::kernels::{Attended, Kernels};
 use crate::ops::layout::{Frame, Layout};
 use crate::ops::likelihood::{Unembedding, token_log_probabilities};
 use crate::ops::linear::{Adapter, Linear, Stored};
+use crate::ops::matmul::WeightPanels;
 use crate::ops::norm::{Norm, NormKind};
 use crate::ops::parameter::Parameter;
 use crate::ops::rope::Rotation;
@@ -130,6 +131,7 @@ fn projections_agree_however_they_are_stored() {
                 inputs,
                 outputs,
                 adapter: adapted.then_some(adapter),
+                panels: WeightPanels::default(),
             }));
         }
     }
@@ -303,7 +305,7 @@ fn attention_agrees_with_shared_key_heads_windows_and_caps() {
 fn log_probabilities_agree_with_and_without_a_cap() -> Result<()> {
     for soft_cap in [None, Some(2.0)] {
         let weight = parameter("head", &[11, 6]);
-        let unembedding = Unembedding { weight: weight.clone(), soft_cap };
+        let unembedding = Unembedding::new(weight.clone(), soft_cap);
         let (at, targets) = (vec![0, 3, 7, 3], vec![10, 0, 4, 5]);
         let run = |composed: bool| -> Result<Vec<Tensor>> {
             weight.zero_gradient();
@@ -334,7 +336,7 @@ fn log_probabilities_agree_with_and_without_a_cap() -> Result<()> {
 #[test]
 fn a_long_list_of_log_probabilities_is_that_of_its_chunks() -> Result<()> {
     let weight = parameter("head", &[3, 2]);
-    let unembedding = Unembedding { weight: weight.clone(), soft_cap: None };
+    let unembedding = Unembedding::new(weight.clone(), None);
     let hidden = Var::from_tensor(&drawn(&[1, 700, 2], "hidden"))?;
     let targets: Vec<u32> = (0..700).map(|token| token % 3).collect();
     let run = |range: std::ops::Range<usize>| -> Result<(Vec<f32>, Tensor)> {
