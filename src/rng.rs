@@ -61,10 +61,14 @@ impl Stream {
         (radius * angle.cos()) as f32
     }
 
+    /// The next 32 random bits.
+    pub fn word(&mut self) -> u32 {
+        self.0.next_u32()
+    }
+
     /// Standard Gumbel: the arg-max of logits plus these is a draw from their softmax.
     pub fn gumbel(&mut self) -> f32 {
-        let uniform = f64::from(self.0.next_u32()) + 0.5;
-        (-(-(uniform / 4_294_967_296.0).ln()).ln()) as f32
+        gumbel(self.word())
     }
 
     /// One element, uniformly. `None` from an empty slice.
@@ -117,6 +121,17 @@ pub fn passes(
         order.get((number % length as u64) as usize).copied()
     };
     numbers.filter_map(place).collect()
+}
+
+/// The middle of one of 2^32 equal parts of (0, 1).
+#[inline(always)]
+pub(crate) fn unit(word: u32) -> f64 {
+    (f64::from(word) + 0.5) / 4_294_967_296.0
+}
+
+/// The standard Gumbel number of 32 random bits.
+pub(crate) fn gumbel(word: u32) -> f32 {
+    (-(-unit(word).ln()).ln()) as f32
 }
 
 /// A stable 64-bit hash of a name, for keys and splits that must not depend on order.

@@ -4,15 +4,20 @@
 //! 2. The next token is the arg-max of `logits / temperature` plus Gumbel noise keyed by
 //!    (seed, prompt key, sample, position): a row draws the same whatever is beside it.
 //! 3. Rows that ended are dropped; when a tenth of the batch is free, the rest moves together.
+//!
+//! A plain model's rows are shared out among the threads, each of which draws its own from the first token to
+//! the last: a step is too short for threads to meet in it.
 
 use super::{Gradients, Hooks, KvCache, Model, TokenBatch};
 use crate::error::{Error, Result};
 use crate::ops::likelihood::statistics;
+use crate::ops::simd::{ln, max, vectorised};
 use crate::progress::Observer;
-use crate::rng::Stream;
+use crate::rng::{self, Stream};
 use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 
 /// A prompt, and the name of its random stream.
 #[derive(Clone, Debug)]
@@ -177,7 +182,38 @@ pub fn sample_model(
     settings: &SampleSettings,
     observer: &Observer,
 ) -> Result<Vec<Completion>> {
-    sample(&mut CachedModel { model, cache: None }, prompts, settings, observer)
+    check(prompts, settings)?;
+    let rows = rows(prompts, settings);
+    // Samples of one prompt share its pass, so a share holds whole prompts where it can.
+    let share = rows.len().div_ceil(rayon::current_num_threads()).next_multiple_of(settings.samples);
+    let bar = Mutex::new(observer.bar("sample", rows.len() as u64, "completions"));
+    let batches: Vec<&[(usize, usize)]> = rows.chunks(share.min(settings.batch_rows).max(1)).collect();
+    let drawn: Vec<Result<Vec<Completion>>> = batches
+        .into_par_iter()
+        .with_max_len(1)
+        .map(|batch| {
+            observer.check()?;
+            let completions = draw(&mut CachedModel { model, cache: None }, prompts, batch, settings)?;
+            bar.lock().unwrap_or_else(PoisonError::into_inner).advance(batch.len() as u64);
+            Ok(completions)
+        })
+        .collect();
+    Ok(drawn.into_iter().collect::<Result<Vec<_>>>()?.concat())
+}
+
+fn check(prompts: &[Prompt], settings: &SampleSettings) -> Result<()> {
+    settings.check()?;
+    match prompts.iter().position(|prompt| prompt.tokens.is_empty()) {
+        Some(index) => {
+            Err(Error::request(format!("prompt {index}: expected at least one token, found none")))
+        }
+        None => Ok(()),
+    }
+}
+
+/// (prompt, sample) of every completion.
+fn rows(prompts: &[Prompt], settings: &SampleSettings) -> Vec<(usize, usize)> {
+    (0..prompts.len()).flat_map(|prompt| (0..settings.samples).map(move |sample| (prompt, sample))).collect()
 }
 
 /// Draws `settings.samples` completions of every prompt, in the order of prompts and samples. The result
@@ -191,13 +227,8 @@ pub fn sample(
     settings: &SampleSettings,
     observer: &Observer,
 ) -> Result<Vec<Completion>> {
-    settings.check()?;
-    if let Some(index) = prompts.iter().position(|prompt| prompt.tokens.is_empty()) {
-        return Err(Error::request(format!("prompt {index}: expected at least one token, found none")));
-    }
-    let rows: Vec<(usize, usize)> = (0..prompts.len())
-        .flat_map(|prompt| (0..settings.samples).map(move |sample| (prompt, sample)))
-        .collect();
+    check(prompts, settings)?;
+    let rows = rows(prompts, settings);
     let mut bar = observer.bar("sample", rows.len() as u64, "completions");
     let mut completions = Vec::with_capacity(rows.len());
     for batch in rows.chunks(settings.batch_rows) {
@@ -310,12 +341,9 @@ fn next_token(row: &Row, logits: &[f32], settings: &SampleSettings) -> Result<(u
     } else {
         let position = row.completion.tokens.len() as u64;
         let indices = [row.key, row.completion.sample as u64, position];
-        let mut stream = Stream::new(settings.seed, "gumbel", &indices);
+        let stream = Stream::new(settings.seed, "gumbel", &indices);
         let least = nucleus(logits, settings);
-        arg_max(logits.iter().map(|logit| {
-            let noise = stream.gumbel();
-            if *logit < least { f32::NEG_INFINITY } else { logit / settings.temperature + noise }
-        }))
+        largest_with_noise(stream, logits, settings.temperature, least)
     };
     Ok((token as u32, logits[token] - log_sum))
 }
@@ -340,6 +368,31 @@ fn nucleus(logits: &[f32], settings: &SampleSettings) -> f32 {
     f32::NEG_INFINITY
 }
 
+/// The arg-max of `logits / temperature` plus Gumbel noise, over logits of at least `least`.
+///
+/// A fast estimate rules out all but the few that may be it; only those get the noise of [`rng::gumbel`],
+/// whose logarithms would take longer than the rest of a small model's step.
+fn largest_with_noise(mut stream: Stream, logits: &[f32], temperature: f32, least: f32) -> usize {
+    let words: Vec<u32> = logits.iter().map(|_| stream.word()).collect();
+    let mut estimates = vec![f32::NEG_INFINITY; logits.len()];
+    let best = vectorised(
+        #[inline(always)]
+        || {
+            for index in 0..estimates.len() {
+                let noise = -ln(-ln(rng::unit(words[index])));
+                let sum = logits[index] / temperature + noise as f32;
+                estimates[index] = if logits[index] < least { f32::NEG_INFINITY } else { sum };
+            }
+            max(&estimates)
+        },
+    );
+    // Far more than the estimates can be wrong.
+    let within = best - 1e-3 - 1e-5 * best.abs();
+    let candidates = estimates.iter().enumerate().filter(|(_, estimate)| **estimate >= within);
+    let exact = candidates.map(|(index, _)| (index, logits[index] / temperature + rng::gumbel(words[index])));
+    exact.fold((0, f32::NEG_INFINITY), |best, next| if next.1 > best.1 { next } else { best }).0
+}
+
 fn arg_max(values: impl Iterator<Item = f32>) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (index, value) in values.enumerate() {
@@ -348,4 +401,27 @@ fn arg_max(values: impl Iterator<Item = f32>) -> usize {
         }
     }
     best.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_estimate_never_changes_the_draw() {
+        for seed in 0..2000 {
+            let mut stream = Stream::new(seed, "logits", &[]);
+            let scale = [0.01, 1.0, 30.0, 3000.0][seed as usize % 4];
+            let logits: Vec<f32> = (0..37 + seed as usize % 64).map(|_| stream.normal() * scale).collect();
+            for (temperature, least) in [(1.0, f32::NEG_INFINITY), (0.3, 0.0), (2.5, logits[3])] {
+                let noise = Stream::new(seed, "noise", &[]);
+                let mut exact = noise.clone();
+                let expected = arg_max(logits.iter().map(|logit| {
+                    let noise = exact.gumbel();
+                    if *logit < least { f32::NEG_INFINITY } else { logit / temperature + noise }
+                }));
+                assert_eq!(largest_with_noise(noise, &logits, temperature, least), expected);
+            }
+        }
+    }
 }
