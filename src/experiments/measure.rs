@@ -9,8 +9,9 @@ use crate::interventions::Tallies;
 use crate::model::{Finish, NextToken, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
 use crate::progress::Observer;
 use crate::tasks::{Half, Problem, Suite};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is measured on: one suite's problems on one half, with the way of sampling.
 pub(super) struct Trial<'a> {
@@ -37,6 +38,18 @@ pub(super) struct Sampled {
 
 /// The continuous endpoint of (condition, prompt).
 type LogOdds = (usize, usize, f64);
+
+/// Chunks of problems worked on at a time: each runs on one thread from its first token to its last, because
+/// a decoding step is too short for threads to meet in it.
+const CHUNKS_AT_ONCE: usize = 2;
+
+/// Some problems under all conditions.
+struct Chunk {
+    completions: Vec<Sampled>,
+    log_odds: Vec<LogOdds>,
+    /// Per condition.
+    tallies: Vec<Tallies>,
+}
 
 /// Endpoint values by condition and problem.
 #[derive(Clone, Debug, Default)]
@@ -96,18 +109,32 @@ impl Trial<'_> {
     ) -> Result<Measured> {
         let problems = self.problems();
         let total = conditions.len() * problems.len() * self.settings.samples;
-        let mut bar = observer.bar(label, total as u64, "completions");
+        let bar = Mutex::new(observer.bar(label, total as u64, "completions"));
         let conditions: Arc<[Condition]> = conditions.into();
         let rows = conditions.len() * self.settings.samples;
         let mut measured = self.empty(&problems, conditions.len())?;
+        // Two chunks or more on the way at once; their rows together are those that the setting allows.
+        let size = (self.settings.batch_rows / CHUNKS_AT_ONCE / rows.max(1)).max(1);
+        let chunks: Vec<(usize, &[Problem])> = chunks(&problems, size).collect();
+        let sampled: Vec<Result<Chunk>> = chunks
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|(first, problems)| {
+                observer.check()?;
+                let chunk = self.sample_chunk(receiver, &conditions, first, problems, observer)?;
+                let done = chunk.completions.len() as u64;
+                bar.lock().unwrap_or_else(PoisonError::into_inner).advance(done);
+                Ok(chunk)
+            })
+            .collect();
         let mut log_odds = Vec::new();
-        for (first, chunk) in chunks(&problems, (self.settings.batch_rows / rows.max(1)).max(1)) {
-            observer.check()?;
-            let (mut sampled, odds) =
-                self.sample_chunk(receiver, &conditions, first, chunk, &mut measured, observer)?;
-            log_odds.extend(odds);
-            bar.advance(sampled.len() as u64);
-            measured.completions.append(&mut sampled);
+        for chunk in sampled {
+            let mut chunk = chunk?;
+            measured.completions.append(&mut chunk.completions);
+            log_odds.append(&mut chunk.log_odds);
+            for (sum, tallies) in measured.tallies.iter_mut().zip(&chunk.tallies) {
+                sum.add(tallies);
+            }
         }
         measured.completions.sort_by_key(|sampled| (sampled.condition, sampled.problem, sampled.sample));
         measured.tokens = measured.completions.iter().map(|completion| completion.tokens.len()).sum();
@@ -137,16 +164,15 @@ impl Trial<'_> {
         })
     }
 
-    /// Completions of some problems under all conditions, and the log-odds of (condition, problem).
+    /// Some problems under all conditions.
     fn sample_chunk(
         &self,
         receiver: usize,
         conditions: &Arc<[Condition]>,
         first: usize,
         problems: &[Problem],
-        measured: &mut Measured,
         observer: &Observer,
-    ) -> Result<(Vec<Sampled>, Vec<LogOdds>)> {
+    ) -> Result<Chunk> {
         let tokenizer = self.readout.model(receiver)?.tokenizer()?;
         let mut prompts = Vec::new();
         let mut rows = Vec::new();
@@ -169,10 +195,7 @@ impl Trial<'_> {
             batch_rows: prompts.len() * self.settings.samples,
         };
         let completions = sample(&mut lockstep, &prompts, &sampling, observer)?;
-        for (sum, tallies) in measured.tallies.iter_mut().zip(lockstep.tallies()) {
-            sum.add(tallies);
-        }
-        let sampled = completions
+        let completions = completions
             .into_iter()
             .map(|completion| {
                 let (problem, condition) =
@@ -186,7 +209,7 @@ impl Trial<'_> {
                 Sampled { condition, problem, sample: completion.sample, tokens: completion.tokens, scores }
             })
             .collect();
-        let odds = if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
+        let log_odds = if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
             let texts: Vec<Vec<u32>> = prompts.into_iter().map(|prompt| prompt.tokens).collect();
             let logits = source()?.extend(&TokenBatch::new(&texts)?)?.to_vec2::<f32>()?;
             let places = logits.iter().enumerate();
@@ -198,7 +221,7 @@ impl Trial<'_> {
         } else {
             Vec::new()
         };
-        Ok((sampled, odds))
+        Ok(Chunk { completions, log_odds, tallies: lockstep.tallies().to_vec() })
     }
 }
 

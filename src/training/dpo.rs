@@ -5,7 +5,7 @@
 //! `-beta * sigmoid(-(r_chosen - r_rejected))` on the chosen response and the opposite on the rejected
 //! one. The reference is a real copy of the model as it was at the start.
 
-use super::examples::{Example, parts};
+use super::examples::{Example, each_part, parts};
 use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
@@ -133,16 +133,17 @@ impl Dpo<'_> {
 
     /// Adds the gradient of `sum(slope * log-probability of the response)`; returns the summed entropy.
     fn backward(&self, examples: &[Example], slopes: &[f64]) -> Result<f64> {
-        let mut entropy = 0.0;
-        for part in parts(examples, self.settings.sft.part_tokens)? {
-            let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
-            let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
-            entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
+        let parts = parts(examples, self.settings.sft.part_tokens)?;
+        let model = &self.weights.model;
+        let entropies = each_part(&parts, |part| {
+            let hidden = scoring::hidden(model, &part.tokens, Gradients::On)?;
+            let output = model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
             let weights: Vec<f32> = part.at.iter().map(|(row, _)| slopes[part.rows[*row]] as f32).collect();
             let weights = Tensor::from_vec(weights, part.at.len(), hidden.device())?;
             output.log_probabilities.mul(&weights)?.sum_all()?.backward()?;
-        }
-        Ok(entropy)
+            Ok(output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>())
+        })?;
+        Ok(entropies.iter().sum())
     }
 }
 

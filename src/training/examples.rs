@@ -1,9 +1,15 @@
-//! Documents become token rows, and rows become parts of similar length.
+//! Documents become token rows, and rows become parts of similar length, two of which are worked on at a
+//! time.
+//!
+//! A part is small enough that one thread runs it from end to end with its numbers in cache. That spares the
+//! threads from meeting after every kernel, which takes longer than the kernels of a small model.
 
 use crate::error::{At, Error, Result};
 use crate::model::{TokenBatch, Tokenizer};
+use crate::ops::parameter::{LANES, lane};
 use crate::rng::{Stream, passes};
 use crate::tasks::Document;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
@@ -71,22 +77,50 @@ pub(super) struct Part {
     pub(super) targets: Vec<u32>,
 }
 
-/// Cuts `examples`, shortest first, into parts of at most `limit` places each (but at least one row).
+/// Cuts `examples`, shortest first, into parts of about equally many tokens (but at least one row), an even
+/// number where there are rows enough. Two parts hold at most `limit` tokens, but for single longer rows.
 pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|index| examples[*index].tokens.len());
+    let total: usize = examples.iter().map(|example| example.tokens.len()).sum();
+    let count = LANES * total.div_ceil(limit).max(1);
     let mut parts = Vec::new();
     let mut rows: Vec<usize> = Vec::new();
+    let (mut seen, mut held) = (0, 0);
     for index in order {
-        if !rows.is_empty() && (rows.len() + 1) * examples[index].tokens.len() > limit {
+        let length = examples[index].tokens.len();
+        // The part that the middle of this row falls into, were all of them equal.
+        let place = (2 * seen + length) * count / (2 * total).max(1);
+        if !rows.is_empty() && (place > parts.len() || held + length > limit.div_ceil(LANES)) {
             parts.push(part(examples, std::mem::take(&mut rows))?);
+            held = 0;
         }
         rows.push(index);
+        seen += length;
+        held += length;
     }
     if !rows.is_empty() {
         parts.push(part(examples, rows)?);
     }
     Ok(parts)
+}
+
+/// Calls `work` for every part, [`LANES`] of them at a time, and returns the results in order. Gradients add
+/// up in an order that the number of threads does not change.
+pub(super) fn each_part<R: Send>(parts: &[Part], work: impl Fn(&Part) -> Result<R> + Sync) -> Result<Vec<R>> {
+    let mut results = Vec::with_capacity(parts.len());
+    for together in parts.chunks(LANES) {
+        let found: Vec<Result<R>> = together
+            .par_iter()
+            .enumerate()
+            .with_max_len(1)
+            .map(|(index, part)| lane(index, || work(part)))
+            .collect();
+        for result in found {
+            results.push(result?);
+        }
+    }
+    Ok(results)
 }
 
 fn part(examples: &[Example], rows: Vec<usize>) -> Result<Part> {
@@ -123,16 +157,35 @@ mod tests {
     #[test]
     fn parts_hold_every_row_once_within_the_limit() {
         let examples: Vec<Example> = (0..100).map(|index| example(5 + index * 37 % 50)).collect();
-        let parts = parts(&examples, 1000).unwrap();
-        let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
-        rows.sort_unstable();
-        assert_eq!(rows, (0..100).collect::<Vec<_>>());
-        for part in &parts {
-            assert!(part.tokens.rows() * part.tokens.width() <= 1000);
-            assert_eq!(part.at.len(), part.targets.len());
-            for (&(row, position), &target) in part.at.iter().zip(&part.targets) {
-                assert_eq!(part.tokens.row(row)[position + 1], target);
+        for limit in [100, 1000, 100_000] {
+            let parts = parts(&examples, limit).unwrap();
+            let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
+            rows.sort_unstable();
+            assert_eq!(rows, (0..100).collect::<Vec<_>>());
+            for part in &parts {
+                let tokens: usize = part.tokens.lengths().iter().sum();
+                assert!(tokens <= limit / 2 || part.rows.len() == 1, "{tokens} of {limit}");
+                assert_eq!(part.at.len(), part.targets.len());
+                for (&(row, position), &target) in part.at.iter().zip(&part.targets) {
+                    assert_eq!(part.tokens.row(row)[position + 1], target);
+                }
             }
         }
+        let halves = parts(&examples, 100_000).unwrap();
+        let sizes: Vec<usize> = halves.iter().map(|part| part.tokens.lengths().iter().sum()).collect();
+        assert!(sizes.len() == 2 && sizes[0].abs_diff(sizes[1]) < 60, "{sizes:?}");
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_parts_and_the_first_failure_stops() {
+        let examples: Vec<Example> = (0..20).map(|_| example(10)).collect();
+        let parts = parts(&examples, 40).unwrap();
+        let rows = each_part(&parts, |part| Ok(part.rows.clone())).unwrap();
+        assert_eq!(rows.concat(), (0..20).collect::<Vec<_>>());
+        let failed = each_part(&parts, |part| match part.rows.contains(&7) {
+            true => Err(Error::work("row 7")),
+            false => Ok(()),
+        });
+        assert!(failed.unwrap_err().to_string().contains("row 7"));
     }
 }

@@ -1,6 +1,6 @@
 //! One update of supervised fine-tuning on given rows: what SFT and rejection sampling share.
 
-use super::examples::{Example, Part, parts};
+use super::examples::{Example, Part, each_part, parts};
 use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
@@ -49,8 +49,9 @@ impl<'a> Fit<'a> {
             _ => None,
         };
         let mut sums = Sums::default();
-        for part in parts(examples, settings.part_tokens)? {
-            self.part(&part, responses, &mut sums)?;
+        for part in each_part(&parts(examples, settings.part_tokens)?, |part| self.part(part, responses))? {
+            sums.loss += part.loss;
+            sums.entropy += part.entropy;
         }
         let gradient_norm = self.weights.update(&mut self.optimiser, &[], rate, 1.0)?;
         let (count, rows) = (responses as f64, examples.len() as f64);
@@ -69,7 +70,7 @@ impl<'a> Fit<'a> {
     }
 
     /// Adds one part's share of the gradient.
-    fn part(&self, part: &Part, responses: usize, sums: &mut Sums) -> Result<()> {
+    fn part(&self, part: &Part, responses: usize) -> Result<Sums> {
         let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         let values = output.log_probabilities.to_vec1::<f32>()?;
@@ -77,12 +78,14 @@ impl<'a> Fit<'a> {
             TokenWeighting::Plain => 1.0,
             TokenWeighting::Dft => f64::from(value).exp(),
         };
-        sums.loss -= values.iter().map(|value| weight(*value) * f64::from(*value)).sum::<f64>();
-        sums.entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
+        let sums = Sums {
+            loss: -values.iter().map(|value| weight(*value) * f64::from(*value)).sum::<f64>(),
+            entropy: output.entropies.iter().map(|value| f64::from(*value)).sum(),
+        };
         let weights: Vec<f32> =
             values.iter().map(|value| (-weight(*value) / responses as f64) as f32).collect();
         let weights = Tensor::from_vec(weights, values.len(), output.log_probabilities.device())?;
         output.log_probabilities.mul(&weights)?.sum_all()?.backward()?;
-        Ok(())
+        Ok(sums)
     }
 }

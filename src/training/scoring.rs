@@ -1,6 +1,6 @@
 //! Log-probabilities of given responses: what the trainer, a reference policy and a test agree on.
 
-use super::examples::{Example, parts};
+use super::examples::{Example, each_part, parts};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Hooks, Model, TokenBatch};
 use candle_core::Tensor;
@@ -14,10 +14,13 @@ pub(super) fn hidden(model: &Model, tokens: &TokenBatch, gradients: Gradients) -
 /// The log-probability of every response token, per example. At most `limit` places go through at once.
 pub(super) fn log_probabilities(model: &Model, examples: &[Example], limit: usize) -> Result<Vec<Vec<f64>>> {
     let mut all: Vec<Vec<f64>> = vec![Vec::new(); examples.len()];
-    for part in parts(examples, limit)? {
+    let parts = parts(examples, limit)?;
+    let found = each_part(&parts, |part| {
         let hidden = hidden(model, &part.tokens, Gradients::Off)?;
         let output = model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
-        let values = output.log_probabilities.to_vec1::<f32>()?;
+        Ok(output.log_probabilities.to_vec1::<f32>()?)
+    })?;
+    for (part, values) in parts.iter().zip(found) {
         for (&(row, _), value) in part.at.iter().zip(values) {
             if let Some(example) = part.rows.get(row).and_then(|row| all.get_mut(*row)) {
                 example.push(f64::from(value));

@@ -20,7 +20,7 @@ use crate::ops::Parameter;
 use crate::rng::Stream;
 use crate::tasks::Suite;
 use crate::training::divergence;
-use crate::training::examples::{Example, Part, parts};
+use crate::training::examples::{Example, Part, each_part, parts};
 use crate::training::lora::Weights;
 use crate::training::optimiser::AdamW;
 use crate::training::rows::TrainingRow;
@@ -215,11 +215,18 @@ impl PolicyGradient<'_> {
         }
         let examples: Vec<Example> = lessons.iter().map(|lesson| lesson.example.clone()).collect();
         let (mut loss, mut watched) = (0.0, Watched::default());
-        for part in parts(&examples, self.settings.part_tokens)? {
+        let parts = parts(&examples, self.settings.part_tokens)?;
+        let found = each_part(&parts, |part| {
             let chosen: Vec<&Lesson> = part.rows.iter().map(|row| lessons[*row]).collect();
-            let evaluation = self.part(&part, &chosen, &totals, sums)?;
+            self.part(part, &chosen, &totals)
+        })?;
+        for PartReport { evaluation, entropy, value_loss } in found {
             loss += evaluation.loss;
             watched.merge(&evaluation.watched);
+            sums.entropy += entropy;
+            if let Some(value_loss) = value_loss {
+                *sums.value_loss.get_or_insert(0.0) += value_loss;
+            }
         }
         let scale = watched.rescale(self.settings.objective.aggregation, &totals);
         let others = self.others();
@@ -241,10 +248,10 @@ impl PolicyGradient<'_> {
     }
 
     /// Adds the gradient of one part of a minibatch.
-    fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals, sums: &mut Sums) -> Result<Evaluation> {
+    fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals) -> Result<PartReport> {
         let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
-        sums.entropy += output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>();
+        let entropy = output.entropies.iter().map(|value| f64::from(*value)).sum();
         let new = output.log_probabilities.to_vec1::<f32>()?;
         let width = lessons.iter().map(|lesson| lesson.old.len()).max().unwrap_or(0);
         let grid = Grid { width, lessons };
@@ -266,15 +273,24 @@ impl PolicyGradient<'_> {
         let weights = grid.gather(&evaluation.weights);
         let weights = Tensor::from_vec(weights, new.len(), hidden.device())?;
         let mut loss = output.log_probabilities.mul(&weights)?.sum_all()?;
+        let mut value_loss = None;
         if let Some(critic) = &self.critic {
             let targets = lessons.iter().filter_map(|lesson| lesson.targets.as_ref());
-            let (of_trunk, value_loss) = critic.loss(&hidden, part, targets, totals)?;
+            let (of_trunk, of_head) = critic.loss(&hidden, part, targets, totals)?;
             loss = (loss + of_trunk)?;
-            *sums.value_loss.get_or_insert(0.0) += value_loss;
+            value_loss = Some(of_head);
         }
         loss.backward()?;
-        Ok(evaluation)
+        Ok(PartReport { evaluation, entropy, value_loss })
     }
+}
+
+/// What one part of a minibatch adds to the sums of its step.
+struct PartReport {
+    evaluation: Evaluation,
+    /// Summed over the response tokens.
+    entropy: f64,
+    value_loss: Option<f64>,
 }
 
 /// Moves numbers between response tokens in a row and the padded `[responses, width]` of the objectives.
