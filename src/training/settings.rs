@@ -80,7 +80,7 @@ pub struct SftSettings {
     pub weighting: TokenWeighting,
     /// Longer documents lose their end, which is counted in the column `truncated`.
     pub max_tokens: usize,
-    /// Places, padding included, that one forward pass may hold; more are accumulated.
+    /// Tokens that forward passes may hold at a time, two passes together; more are accumulated.
     pub part_tokens: usize,
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,

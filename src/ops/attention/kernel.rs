@@ -22,8 +22,7 @@ pub(super) fn attend(
     z: &Disjoint,
 ) {
     let head = Head { shape, memory, offset: key_head * shape.head_dim };
-    let keys = (layout.starts()[row] + layout.lengths()[row]).div_ceil(BLOCK) * BLOCK;
-    let mut scratch = vec![0f32; QUERIES.min(layout.lengths()[row]) * keys];
+    let mut scratch = vec![0f32; QUERIES.min(layout.lengths()[row]) * padded_keys(layout, row)];
     for query_head in key_head * shape.group()..(key_head + 1) * shape.group() {
         vectorised(
             #[inline(always)]
@@ -32,14 +31,19 @@ pub(super) fn attend(
                 // the call; `Wide` is used where the processor has it.
                 unsafe {
                     if Wide::here() {
-                        head.attend::<Wide>(layout, row, query_head, queries, z, &mut scratch, keys);
+                        head.attend::<Wide>(layout, row, query_head, queries, z, &mut scratch);
                     } else {
-                        head.attend::<Portable>(layout, row, query_head, queries, z, &mut scratch, keys);
+                        head.attend::<Portable>(layout, row, query_head, queries, z, &mut scratch);
                     }
                 }
             },
         );
     }
+}
+
+/// The keys of a row, up to the end of the last block.
+fn padded_keys(layout: &Layout, row: usize) -> usize {
+    (layout.starts()[row] + layout.lengths()[row]).next_multiple_of(BLOCK)
 }
 
 /// One key head of one row.
@@ -65,9 +69,9 @@ impl Head<'_> {
         queries: &[f32],
         z: &Disjoint,
         scratch: &mut [f32],
-        keys: usize,
     ) {
         let (start, length) = (layout.starts()[row], layout.lengths()[row]);
+        let keys = padded_keys(layout, row);
         let width = self.shape.heads * self.shape.head_dim;
         let mut query = 0;
         while query < length {

@@ -85,9 +85,12 @@ fn pack_panel(right: Matrix<'_>, first: usize, panel: &mut [f32]) {
     }
 }
 
+/// Panels, and the version of the weight that they were made from.
+type Made = (u64, Arc<Panels>);
+
 /// The panels of a projection of a weight, made anew only when the weight has changed. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct WeightPanels(Arc<Mutex<Option<(u64, Arc<Panels>)>>>);
+pub(crate) struct WeightPanels(Arc<Mutex<Option<Made>>>);
 
 impl WeightPanels {
     /// The panels that `pack` makes of the weight's numbers, unless they are at hand.

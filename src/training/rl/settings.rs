@@ -52,7 +52,7 @@ pub struct RlSettings {
     pub overlong_buffer: usize,
     /// Settings of the value head, which `advantage = "gae"` needs.
     pub value_head: ValueHeadSettings,
-    /// Places, padding included, that one forward pass may hold; more are accumulated.
+    /// Tokens that forward passes may hold at a time, two passes together; more are accumulated.
     pub part_tokens: usize,
     /// Rows that are sampled together.
     pub batch_rows: usize,
