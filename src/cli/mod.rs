@@ -103,6 +103,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
 
 /// Runs the command line `arguments` (the program's name first) and returns the exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    crate::ops::allocation::keep_freed_memory();
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -12,6 +12,7 @@
 //! their own (`matmul`).
 
 pub(crate) mod activation;
+pub(crate) mod allocation;
 pub(crate) mod attention;
 pub(crate) mod composed;
 pub(crate) mod embedding;

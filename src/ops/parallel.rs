@@ -11,6 +11,7 @@ const CHUNK: usize = 1 << 13;
 /// Runs `work` on a thread of the pool. From outside of it, every parallel loop would be handed over and waited
 /// for; from inside, the thread takes part in its own loops.
 pub(crate) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    super::allocation::keep_freed_memory();
     match rayon::current_thread_index() {
         Some(_) => work(),
         None => rayon::scope(|_| work()),

@@ -3,6 +3,7 @@
 
 use crate::error::Result;
 use crate::ops::Parameter;
+use crate::ops::simd::vectorised;
 use candle_core::Tensor;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -88,13 +89,19 @@ impl Step {
             .zip(moments.mean.par_chunks_mut(CHUNK).zip(moments.square.par_chunks_mut(CHUNK)))
             .for_each(|((weights, gradient), (mean, square))| {
                 let moments = mean.iter_mut().zip(square);
-                for ((weight, gradient), (mean, square)) in weights.iter_mut().zip(gradient).zip(moments) {
-                    let gradient = gradient * self.gradient_factor;
-                    *mean += (1.0 - self.beta1) * (gradient - *mean);
-                    *square = self.beta2 * *square + (1.0 - self.beta2) * gradient * gradient;
-                    let root = (*square * self.square_correction).sqrt() + self.epsilon;
-                    *weight = *weight * self.keep - self.rate * *mean / root;
-                }
+                let numbers = weights.iter_mut().zip(gradient).zip(moments);
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for ((weight, gradient), (mean, square)) in numbers {
+                            let gradient = gradient * self.gradient_factor;
+                            *mean += (1.0 - self.beta1) * (gradient - *mean);
+                            *square = self.beta2 * *square + (1.0 - self.beta2) * gradient * gradient;
+                            let root = (*square * self.square_correction).sqrt() + self.epsilon;
+                            *weight = *weight * self.keep - self.rate * *mean / root;
+                        }
+                    },
+                );
             });
     }
 

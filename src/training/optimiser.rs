@@ -12,6 +12,7 @@ use super::moments::{CHUNK, Held, Moments, Step};
 use super::settings::OptimiserSettings;
 use crate::error::{Error, Result};
 use crate::ops::Parameter;
+use crate::ops::simd::vectorised;
 use candle_core::{DType, Tensor};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -107,10 +108,7 @@ fn sums_of_squares(parameters: &[&Parameter]) -> Result<Vec<Option<f64>>> {
             sums.push(None);
         } else {
             sums.push(parameter.with_gradient(|gradient| {
-                let chunks: Vec<f64> = gradient
-                    .par_chunks(CHUNK)
-                    .map(|chunk| chunk.iter().map(|value| f64::from(*value) * f64::from(*value)).sum())
-                    .collect();
+                let chunks: Vec<f64> = gradient.par_chunks(CHUNK).map(squares).collect();
                 chunks.iter().sum::<f64>()
             })?);
         }
@@ -122,6 +120,24 @@ fn sums_of_squares(parameters: &[&Parameter]) -> Result<Vec<Option<f64>>> {
         }
     }
     Ok(sums)
+}
+
+/// The sum of squares, in lanes that do not wait for each other.
+fn squares(numbers: &[f32]) -> f64 {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut lanes = [0f64; 8];
+            let (blocks, rest) = numbers.as_chunks::<8>();
+            for block in blocks {
+                for (lane, number) in lanes.iter_mut().zip(block) {
+                    *lane += f64::from(*number) * f64::from(*number);
+                }
+            }
+            let rest: f64 = rest.iter().map(|number| f64::from(*number) * f64::from(*number)).sum();
+            lanes.iter().sum::<f64>() + rest
+        },
+    )
 }
 
 #[cfg(test)]
