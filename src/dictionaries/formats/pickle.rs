@@ -381,6 +381,9 @@ impl Stored {
         if self.shape.len() != self.strides.len() {
             return Err(outside());
         }
+        if count == 0 {
+            return Ok((self.shape.clone(), Vec::new()));
+        }
         let mut places = vec![self.offset];
         places.reserve(count);
         for (size, stride) in self.shape.iter().zip(&self.strides) {
@@ -436,6 +439,7 @@ mod tests {
         assert!(stored(1, &[3, 2], &[1, 3]).gather(&bytes).is_err());
         assert!(stored(0, &[usize::MAX, 2], &[1, 1]).gather(&bytes).is_err());
         assert!(stored(0, &[2], &[usize::MAX]).gather(&bytes).is_err());
+        assert!(stored(0, &[usize::MAX, 0], &[1, 1]).gather(&bytes).unwrap().1.is_empty());
         assert_eq!(stored(5, &[], &[]).gather(&bytes).unwrap().1, [5.0]);
     }
 
