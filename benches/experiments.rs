@@ -7,8 +7,10 @@ use candle_core::Device;
 use deltascope::activations::{CaptureSettings, Example, capture};
 use deltascope::dictionaries::{FitSettings, fit};
 use deltascope::evaluation::{EvaluationSettings, evaluate};
-use deltascope::experiments::{Axis, ExperimentInputs, ExperimentSettings, Hypothesis, SetRule, run};
-use deltascope::interventions::Edit;
+use deltascope::experiments::{
+    Axis, ExperimentInputs, ExperimentSettings, Hypothesis, SetRule, neutral_texts, run,
+};
+use deltascope::interventions::{Edit, Positions};
 use deltascope::model::{Config, HookPoint, LlamaShape, Model, Tokenizer};
 use deltascope::progress::Observer;
 use deltascope::tasks::{Suite, vocabulary};
@@ -100,11 +102,12 @@ fn main() -> Result<()> {
 
     let inputs = ExperimentInputs {
         models: models.clone(),
-        dictionary,
+        dictionary: Some(dictionary),
         hook,
         classes: Vec::new(),
         suites,
         base: base.to_owned(),
+        neutral: neutral_texts(&models[0].1, seed, 64)?,
     };
     let hypothesis = |name: &str, axis, receiver: &str, edit, suite: &str| Hypothesis {
         name: name.to_owned(),
@@ -112,6 +115,9 @@ fn main() -> Result<()> {
         receiver: receiver.to_owned(),
         edit,
         dose: 1.0,
+        positions: Positions::All,
+        readout: None,
+        hook: None,
         suite: suite.to_owned(),
         endpoint: None,
         direction: None,

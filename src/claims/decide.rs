@@ -7,8 +7,10 @@ use super::rows::{ClaimRow, Verdict};
 use super::settings::{ClaimSettings, Correction};
 use crate::error::Result;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
+use crate::diff::LEAST_F1;
 use crate::stats::{
-    Estimand, Interval, benjamini_hochberg, benjamini_yekutieli, equivalence, holm, simultaneous_intervals,
+    Estimand, Interval, benjamini_hochberg, benjamini_yekutieli, equivalence, false_coverage_level, holm,
+    simultaneous_intervals,
 };
 
 /// Decides every declared hypothesis of `effects` by the steps of the module.
@@ -34,17 +36,20 @@ pub fn decide(
     let corrected = correct(&p, settings.correction);
     let other_p: Vec<f64> = cases.iter().map(|case| other_p(case, controls, needed)).collect();
     let other_corrected = correct(&other_p, settings.correction);
-    let intervals = joint_intervals(&cases, &index, settings, seed)?;
+    let selected = corrected.iter().filter(|p| **p <= settings.alpha).count();
+    let intervals = Intervals::of(settings.correction);
+    let found = intervals.find(&cases, selected, &index, settings, seed)?;
 
     let mut claims = Vec::with_capacity(cases.len());
     for (number, case) in cases.iter().enumerate() {
         let declared = case.declared;
         let measured = index.of(declared)?;
         let primary_other = case.others.first().copied();
-        let (own, other_interval) = intervals[number];
+        let (own, other_interval) = found[number];
         let equivalence_p = other_equivalence(case, &index, settings, seed)?;
-        let interaction = interaction(case, measured, &index, settings, seed)?;
-        let beyond_base = beyond_base(case, measured, &index, settings, seed)?;
+        let interaction = contrast(interaction(case, measured, &index)?, settings, seed);
+        let beyond_base = contrast(beyond_base(case, measured, &index)?, settings, seed);
+        let fitness = fitness.iter().find(|fitness| fitness.variant == declared.receiver);
         let findings = Findings {
             significant: corrected[number] <= settings.alpha,
             declared_sign: case.has_declared_sign(),
@@ -54,10 +59,9 @@ pub fn decide(
             other_moves: primary_other.is_some() && other_corrected[number] <= settings.alpha,
             interaction_excludes_zero: interaction.map(|i| i.low > 0.0 || i.high < 0.0),
             unfit: fitness
-                .iter()
-                .find(|fitness| fitness.variant == declared.receiver)
                 .filter(|_| declared.axis == "safety")
                 .and_then(|fitness| fitness.objection(settings)),
+            misses_the_change: fitness.and_then(|fitness| fitness.misses_the_change(settings)),
         };
         let (verdict, reason) = verdict(case, &findings, among[number].controls, needed);
         let selective = matches!(verdict, Verdict::CarriesTransfer | Verdict::CarriesSafetyLoss)
@@ -77,6 +81,7 @@ pub fn decide(
             effect: declared.effect,
             ci_low: finite(own.low),
             ci_high: finite(own.high),
+            interval: intervals.name().into(),
             p: p[number],
             p_zero: declared.p_zero,
             p_controls: among[number].p,
@@ -99,6 +104,9 @@ pub fn decide(
             beyond_base: beyond_base.map(|interval| interval.mean),
             beyond_base_low: beyond_base.and_then(|interval| finite(interval.low)),
             beyond_base_high: beyond_base.and_then(|interval| finite(interval.high)),
+            readout: declared.readout.clone(),
+            readout_f1: declared.readout_f1,
+            difference_fve: fitness.and_then(|fitness| fitness.difference_fve),
             stability: "not repeated".into(),
         });
     }
@@ -119,6 +127,7 @@ struct Findings {
     other_moves: bool,
     interaction_excludes_zero: Option<bool>,
     unfit: Option<String>,
+    misses_the_change: Option<String>,
 }
 
 fn verdict(case: &Case<'_>, findings: &Findings, controls: usize, needed: usize) -> (Verdict, String) {
@@ -130,6 +139,17 @@ fn verdict(case: &Case<'_>, findings: &Findings, controls: usize, needed: usize)
     }
     if let Some(objection) = &findings.unfit {
         return (Verdict::NotTestableInThisVariant, objection.clone());
+    }
+    // A class says in which variants a feature is absent.
+    if let Some(objection) = findings.misses_the_change.as_ref().filter(|_| declared.set.starts_with("class:")) {
+        return (Verdict::Undecided, objection.clone());
+    }
+    if let Some(f1) = declared.readout_f1.filter(|f1| !(*f1 >= LEAST_F1)) {
+        let reason = format!(
+            "the readout `{}` finds a feature of the set with F1 {f1:.2} only; {LEAST_F1} is needed for a claim",
+            declared.readout
+        );
+        return (Verdict::Undecided, reason);
     }
     if !findings.enough_controls {
         let reason = format!("{controls} matched controls, {needed} are needed: without a match no claim");
@@ -150,6 +170,9 @@ fn verdict(case: &Case<'_>, findings: &Findings, controls: usize, needed: usize)
         };
     }
     if findings.equivalent && findings.other_equivalent == Some(true) {
+        if let Some(objection) = &findings.misses_the_change {
+            return (Verdict::Undecided, objection.clone());
+        }
         return (Verdict::Neither, "both axes are equivalent to no change".into());
     }
     let reason = if findings.significant {
@@ -188,64 +211,95 @@ fn other_equivalence(
     Ok(largest)
 }
 
-/// Simultaneous intervals of every declared effect and of its other axis's primary endpoint.
-fn joint_intervals(
-    cases: &[Case<'_>],
-    index: &DifferenceIndex,
-    settings: &ClaimSettings,
-    seed: u64,
-) -> Result<Vec<(Interval, Option<Interval>)>> {
-    let mut groups: Vec<&[String]> = Vec::new();
-    let mut estimands = Vec::new();
-    for row in
-        cases.iter().flat_map(|case| std::iter::once(case.declared).chain(case.others.first().copied()))
-    {
-        let measured = index.of(row)?;
-        let known = groups.iter().position(|problems| *problems == measured.problems);
-        let group = known.unwrap_or_else(|| {
-            groups.push(&measured.problems);
-            groups.len() - 1
-        });
-        estimands.push(Estimand::mean(group, measured.values.clone()));
+/// What the intervals of a study hold together.
+#[derive(Clone, Copy)]
+enum Intervals {
+    /// All of them at once, with probability 1 - alpha.
+    Simultaneous,
+    /// Of those of selected hypotheses, a share alpha is expected to miss (Benjamini and Yekutieli 2005).
+    FalseCoverage,
+}
+
+impl Intervals {
+    fn of(correction: Correction) -> Self {
+        match correction {
+            Correction::Holm => Self::Simultaneous,
+            Correction::Bh | Correction::By => Self::FalseCoverage,
+        }
     }
-    let mut intervals = simultaneous_intervals(&estimands, settings.alpha, settings.draws, seed).into_iter();
-    let empty = Interval { mean: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
-    Ok(cases
-        .iter()
-        .map(|case| {
-            let own = intervals.next().unwrap_or(empty);
-            (own, case.others.first().and_then(|_| intervals.next()))
-        })
-        .collect())
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Simultaneous => "simultaneous",
+            Self::FalseCoverage => "false coverage",
+        }
+    }
+
+    /// Of every declared effect and of its other axis's primary endpoint. `selected` hypotheses pass the
+    /// correction.
+    fn find(
+        self,
+        cases: &[Case<'_>],
+        selected: usize,
+        index: &DifferenceIndex,
+        settings: &ClaimSettings,
+        seed: u64,
+    ) -> Result<Vec<(Interval, Option<Interval>)>> {
+        let mut groups: Vec<&[String]> = Vec::new();
+        let mut estimands = Vec::new();
+        for row in
+            cases.iter().flat_map(|case| std::iter::once(case.declared).chain(case.others.first().copied()))
+        {
+            let measured = index.of(row)?;
+            let known = groups.iter().position(|problems| *problems == measured.problems);
+            let group = known.unwrap_or_else(|| {
+                groups.push(&measured.problems);
+                groups.len() - 1
+            });
+            estimands.push(Estimand::mean(group, measured.values.clone()));
+        }
+        let mut intervals = match self {
+            Self::Simultaneous => simultaneous_intervals(&estimands, settings.alpha, settings.draws, seed),
+            Self::FalseCoverage => {
+                let alpha = 1.0 - false_coverage_level(selected.max(1), cases.len(), settings.alpha);
+                // Enough draws beyond each end of the wider intervals.
+                let draws = settings.draws.max((20.0 / alpha).ceil() as usize).min(50 * settings.draws);
+                let one = |estimand: &Estimand| {
+                    simultaneous_intervals(std::slice::from_ref(estimand), alpha, draws, seed)
+                };
+                estimands.iter().flat_map(one).collect()
+            }
+        }
+        .into_iter();
+        let empty = Interval { mean: 0.0, low: f64::NEG_INFINITY, high: f64::INFINITY };
+        Ok(cases
+            .iter()
+            .map(|case| {
+                let own = intervals.next().unwrap_or(empty);
+                (own, case.others.first().and_then(|_| intervals.next()))
+            })
+            .collect())
+    }
+}
+
+/// The 1 - alpha interval of one contrast, where there is one.
+fn contrast(estimand: Option<Estimand>, settings: &ClaimSettings, seed: u64) -> Option<Interval> {
+    simultaneous_intervals(&[estimand?], settings.alpha, settings.draws, seed).first().copied()
 }
 
 /// The declared effect less the effect on the other axis's primary endpoint.
-fn interaction(
-    case: &Case<'_>,
-    measured: &Differences,
-    index: &DifferenceIndex,
-    settings: &ClaimSettings,
-    seed: u64,
-) -> Result<Option<Interval>> {
+fn interaction(case: &Case<'_>, measured: &Differences, index: &DifferenceIndex) -> Result<Option<Estimand>> {
     let Some(other) = case.others.first() else { return Ok(None) };
-    let estimand = Estimand::difference(0, measured.values.clone(), 1, index.of(other)?.values.clone());
-    Ok(simultaneous_intervals(&[estimand], settings.alpha, settings.draws, seed).first().copied())
+    Ok(Some(Estimand::difference(0, measured.values.clone(), 1, index.of(other)?.values.clone())))
 }
 
 /// The declared effect less that of the same edit in base, paired by problem.
-fn beyond_base(
-    case: &Case<'_>,
-    measured: &Differences,
-    index: &DifferenceIndex,
-    settings: &ClaimSettings,
-    seed: u64,
-) -> Result<Option<Interval>> {
+fn beyond_base(case: &Case<'_>, measured: &Differences, index: &DifferenceIndex) -> Result<Option<Estimand>> {
     let Some(base) = case.in_base else { return Ok(None) };
     let base = index.of(base)?;
     let pairs = measured.problems.iter().zip(&measured.values).filter_map(|(problem, value)| {
         let other = base.problems.iter().position(|other| other == problem)?;
         Some(value - base.values[other])
     });
-    let estimand = Estimand::mean(0, pairs.collect());
-    Ok(simultaneous_intervals(&[estimand], settings.alpha, settings.draws, seed).first().copied())
+    Ok(Some(Estimand::mean(0, pairs.collect())))
 }

@@ -70,11 +70,13 @@ pub struct ClaimRow {
     pub direction: String,
     /// The effect on the declared endpoint.
     pub effect: f64,
-    /// Lower end of the simultaneous interval (max-t bootstrap over all declared hypotheses and their other
-    /// axes). `None` where it has no end: too few problems.
+    /// Lower end of its interval. `None` where it has no end: too few problems.
     pub ci_low: Option<f64>,
-    /// Upper end of the simultaneous interval.
+    /// Upper end of its interval.
     pub ci_high: Option<f64>,
+    /// What the intervals hold: `simultaneous` (with Holm: max-t bootstrap over all declared hypotheses and their
+    /// other axes) or `false coverage` (with BH and BY: the expected share of selected ones that miss).
+    pub interval: String,
     /// The larger of `p_zero` and `p_controls`.
     pub p: f64,
     /// Sign flip over problems.
@@ -119,6 +121,12 @@ pub struct ClaimRow {
     pub beyond_base_low: Option<f64>,
     /// Upper end of its 1 - alpha interval.
     pub beyond_base_high: Option<f64>,
+    /// Whose activations made the code.
+    pub readout: String,
+    /// The readout's least F1 over the set's features; `None` for the joint code.
+    pub readout_f1: Option<f64>,
+    /// Share of the variance of the receiver's difference from base that the dictionary explains.
+    pub difference_fve: Option<f64>,
     /// How many repetitions over dictionary and training seeds agree, such as `3 of 4`.
     pub stability: String,
 }

@@ -25,6 +25,10 @@ pub(super) fn effect(receiver: &str) -> EffectRow {
         edit: "zero".into(),
         dose: None,
         readout: "joint".into(),
+        readout_f1: None,
+        readout_r2: None,
+        positions: "all".into(),
+        hook: None,
         suite: "countdown".into(),
         axis: "transfer".into(),
         endpoint: "pass".into(),
@@ -114,6 +118,55 @@ impl World {
     }
 }
 
+/// A receiver of which nothing is known beside its name.
+fn unmeasured() -> Fitness {
+    Fitness { variant: "rl".into(), skills: None, fluent: None, difference_fve: None }
+}
+
+#[test]
+fn a_dictionary_that_misses_the_change_supports_no_claim_about_absence() {
+    let mut world = World::default().hypothesis("nothing", 0.001, 0.0, true).hypothesis("specific", -0.2, 0.0, true);
+    for row in world.effects.iter_mut().filter(|row| row.hypothesis == "specific") {
+        row.set = "class:specific".into();
+    }
+    let verdicts = |fve| {
+        let claims = world.decide(&[Fitness { difference_fve: Some(fve), ..unmeasured() }]);
+        claims.into_iter().map(|claim| (claim.verdict, claim.reason)).collect::<Vec<_>>()
+    };
+    let fit = verdicts(0.6);
+    assert_eq!((fit[0].0, fit[1].0), (Verdict::Neither, Verdict::CarriesTransfer));
+    for (verdict, reason) in verdicts(0.4) {
+        assert_eq!(verdict, Verdict::Undecided);
+        assert!(reason.contains("explains 40 % of how rl differs from base"), "{reason}");
+    }
+}
+
+#[test]
+fn a_readout_that_misses_the_joint_code_supports_no_claim() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    for (f1, verdict) in [(0.95, Verdict::CarriesTransfer), (0.89, Verdict::Undecided), (f64::NAN, Verdict::Undecided)] {
+        world.effects.iter_mut().for_each(|row| (row.readout, row.readout_f1) = ("own".into(), Some(f1)));
+        assert_eq!(world.decide(&[])[0].verdict, verdict, "{f1}");
+    }
+}
+
+#[test]
+fn a_screen_reports_intervals_that_few_selected_effects_miss() {
+    let screen = |correction| {
+        let mut world = World::default();
+        for feature in 0..20 {
+            world = world.hypothesis(&format!("feature {feature}"), if feature < 3 { -0.2 } else { 0.0 }, 0.0, true);
+        }
+        // Twenty hypotheses ask for more controls than a world has.
+        let settings = ClaimSettings { draws: 400, correction, alpha: 0.4, ..ClaimSettings::default() };
+        decide(&world.effects, &world.controls, &world.differences, &[], &settings, 7).unwrap()
+    };
+    let width = |claim: &ClaimRow| claim.ci_high.unwrap() - claim.ci_low.unwrap();
+    let (bh, holm) = (screen(Correction::Bh), screen(Correction::Holm));
+    assert_eq!((bh[0].interval.as_str(), holm[0].interval.as_str()), ("false coverage", "simultaneous"));
+    assert!(width(&bh[0]) < width(&holm[0]), "{} {}", width(&bh[0]), width(&holm[0]));
+}
+
 #[test]
 fn every_verdict_is_reached_by_the_evidence_for_it() {
     let world = World::default()
@@ -171,7 +224,7 @@ fn what_cannot_be_tested_says_so() {
 
     let mut world = World::default();
     world.measure("safety", SAFETY, -0.2, true, true);
-    let fit = |skills| Fitness { variant: "rl".into(), skills: Some(skills), fluent: None };
+    let fit = |skills| Fitness { skills: Some(skills), ..unmeasured() };
     assert_eq!(world.decide(&[fit(0.95)])[0].verdict, Verdict::CarriesSafetyLoss);
     let broken = world.decide(&[fit(0.4)]);
     assert_eq!(broken[0].verdict, Verdict::NotTestableInThisVariant);

@@ -1,7 +1,7 @@
 //! `capture`: activations of a model by hook name, or of several variants into a store; or the list of hook points.
 
 use super::Context;
-use super::flags::{SetFlag, variant_models};
+use super::flags::{SetFlag, named_models};
 use crate::activations::{self, ActivationStore, CaptureSettings, Example};
 use crate::error::{Error, Result, nearest};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenFile};
@@ -99,7 +99,7 @@ fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
         return Err(Error::request("expected --tokens, --hooks and --out"));
     };
     let settings = arguments.set.apply(&CaptureSettings::default())?;
-    let models = variant_models(&arguments.model, context)?;
+    let models = named_models(&arguments.model, "--model", context)?;
     let Some((_, first)) = models.first() else { return Err(Error::request("expected a model, found none")) };
     let hooks = matching(first, names)?;
     // One hook has the folder to itself; several have one each, named after them.

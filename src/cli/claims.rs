@@ -3,6 +3,7 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::claims::{ClaimRow, ClaimSettings, Fitness, decide};
+use crate::dictionaries::DictionaryRow;
 use crate::error::{Result, io};
 use crate::evaluation::EvaluationRow;
 use crate::experiments::EffectRow;
@@ -18,6 +19,9 @@ pub(crate) struct ClaimsArguments {
     /// `evaluations.parquet` of all variants: whether a receiver still works well enough for a safety claim.
     #[arg(long, value_name = "FILE")]
     evaluations: Option<PathBuf>,
+    /// `dictionaries.parquet`: whether the dictionary explains enough of what changed for a claim about absence.
+    #[arg(long, value_name = "FILE")]
+    dictionaries: Option<PathBuf>,
     /// The name of the base in the evaluations.
     #[arg(long, default_value = "base", value_name = "VARIANT")]
     base: String,
@@ -37,7 +41,9 @@ pub(crate) fn claims(arguments: ClaimsArguments, context: &Context) -> Result<()
     let differences = tables::read(&arguments.tables.join("differences.parquet"))?;
     let evaluations: Vec<EvaluationRow> =
         arguments.evaluations.as_deref().map(tables::read).transpose()?.unwrap_or_default();
-    let fitness = Fitness::of_receivers(&effects, &evaluations, &arguments.base);
+    let dictionaries: Vec<DictionaryRow> =
+        arguments.dictionaries.as_deref().map(tables::read).transpose()?.unwrap_or_default();
+    let fitness = Fitness::of_receivers(&effects, &evaluations, &dictionaries, &arguments.base);
     let claims = decide(&effects, &controls, &differences, &fitness, &settings, arguments.seed.seed)?;
     std::fs::create_dir_all(&arguments.out).map_err(|error| io("create", &arguments.out, error))?;
     tables::write(&arguments.out.join("claims.parquet"), &catalogue::CLAIMS, &claims)?;

@@ -1,14 +1,14 @@
 //! `diff`: what changed between variants, by a dictionary's features and without one.
 
 use super::Context;
-use super::flags::{SetFlag, variant_models};
+use super::flags::{SetFlag, named_models};
 use crate::activations::import;
 use crate::dictionaries::Dictionary;
 use crate::diff::models::{
     self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
     heads, probes, read_prompts, weights,
 };
-use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features};
+use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features, readouts};
 use crate::error::{Error, Result, io, nearest};
 use crate::model::{HookPoint, Model};
 use crate::tables::{self, TableSpec, catalogue};
@@ -74,7 +74,7 @@ struct FeatureSummary {
 
 pub(crate) fn diff(arguments: DiffArguments, context: &Context) -> Result<()> {
     let settings = arguments.set.apply(&DiffSettings::default())?;
-    let models = variant_models(&arguments.model, context)?;
+    let models = named_models(&arguments.model, "--model", context)?;
     if arguments.dictionary.is_none() && models.len() < 2 {
         return Err(Error::request("expected a dictionary or at least two models, found neither")
             .hint("give --dictionary and --activations, or --model base=DIR --model rl=DIR"));
@@ -135,6 +135,7 @@ fn feature_tables(
     let text =
         |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());
     let tokens = range.len().min(settings.tokens);
+    let judged = range.clone();
     let mut found = features(&dictionary, &store, range, settings, &text, &context.observer)?;
     let others =
         arguments.against.iter().map(|folder| Dictionary::load(folder)).collect::<Result<Vec<_>>>()?;
@@ -144,6 +145,7 @@ fn feature_tables(
     add_lens(&mut found.features, &dictionary, &of_dictionary, settings.lens_tokens)?;
     tables.write(&catalogue::FEATURES, &found.features)?;
     tables.write(&catalogue::CONTEXTS, &found.contexts)?;
+    tables.write(&catalogue::READOUTS, &readouts(&dictionary, &store, judged)?)?;
     Ok(summary(&found.features, tokens))
 }
 

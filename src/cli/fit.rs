@@ -1,7 +1,7 @@
 //! `fit`: one or several sparse dictionaries on an activation store.
 
 use super::Context;
-use super::flags::{SetFlag, variant_models};
+use super::flags::{SetFlag, named_models};
 use crate::activations::import;
 use crate::dictionaries::{
     Dictionary, DictionaryRow, FitSettings, Job, Kind, add_splice_costs, fit_jobs, metrics_pair,
@@ -73,7 +73,7 @@ pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
     if arguments.targets.is_some() && arguments.activations.len() > 1 {
         return Err(Error::request("`--targets`: expected one --activations beside it, found several"));
     }
-    let models = variant_models(&arguments.model, context)?;
+    let models = named_models(&arguments.model, "--model", context)?;
     let mut answers = Vec::new();
     for activations in &arguments.activations {
         // Several stores have a folder each, named after them.

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::compute::Compute;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
 use crate::model::{Model, hub};
 use crate::study::{self, RunPlace, Study, overrides};
 use serde::Serialize;
@@ -64,20 +64,20 @@ impl SetFlag {
     }
 }
 
-/// The models of `--model VARIANT=DIR_OR_NAME`, by variant.
+/// The models of a flag that is repeated as NAME=DIR_OR_NAME.
 ///
 /// # Errors
-/// If a flag has no name, or a model cannot be loaded.
-pub(crate) fn variant_models(flags: &[String], context: &Context) -> Result<Vec<(String, Model)>> {
+/// If a flag has another form, or a folder holds no model.
+pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> Result<Vec<(String, Model)>> {
     let device = context.device()?;
-    flags
+    given
         .iter()
-        .map(|flag| {
-            let Some((name, folder)) = flag.split_once('=') else {
-                return Err(Error::request(format!("`--model`: expected VARIANT=DIR, found `{flag}`"))
-                    .hint("name the dictionary's variant that the model is, as in `--model rl=runs/rl`"));
+        .map(|text| {
+            let Some((name, folder)) = text.split_once('=') else {
+                return Err(Error::request(format!("`{flag}`: expected NAME=DIR, found `{text}`"))
+                    .hint(format!("name the variant that the model is, as in `{flag} rl=runs/rl`")));
             };
-            Ok((name.to_owned(), Model::load(&hub::find(folder)?, &device)?))
+            Ok((name.to_owned(), Model::load(&hub::find(folder)?, &device).at(format!("{flag} {name}"))?))
         })
         .collect()
 }

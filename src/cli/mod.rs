@@ -29,6 +29,7 @@ mod diff;
 mod eval;
 mod fit;
 mod flags;
+mod intervene;
 mod logging;
 mod plan;
 mod printer;
@@ -74,6 +75,8 @@ enum Command {
     Convert(convert::ConvertArguments),
     /// Say what changed between the variants of a dictionary, feature by feature.
     Diff(diff::DiffArguments),
+    /// Edit features, directions or heads of given models, and measure what that does beside controls.
+    Intervene(intervene::InterveneArguments),
     /// Decide the declared hypotheses from the tables of an experiment.
     Claims(claims::ClaimsArguments),
     /// Verify one thing and say how well it holds.
@@ -94,6 +97,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Fit(arguments) => fit::fit(arguments, context),
         Command::Convert(arguments) => convert::convert(arguments, context),
         Command::Diff(arguments) => diff::diff(arguments, context),
+        Command::Intervene(arguments) => intervene::intervene(arguments, context),
         Command::Claims(arguments) => claims::claims(arguments, context),
         Command::Check(arguments) => check::check(arguments, context),
         Command::Eval(arguments) => eval::eval(arguments, context),

@@ -1,14 +1,20 @@
-//! `sample`: completions of prompts from a file.
+//! `sample`: completions of prompts from a file, as the model is or under edits.
 
 use super::Context;
-use super::flags::SeedFlag;
-use crate::error::{Error, Result, io};
-use crate::model::{Finish, Model, Prompt, SampleSettings, Tokenizer, sample_model};
+use super::flags::{SeedFlag, named_models};
+use crate::dictionaries::Dictionary;
+use crate::diff::FeatureRow;
+use crate::error::{At, Error, Result, io};
+use crate::experiments::{self, BASELINE, EditFile, Readout, Said};
+use crate::model::{
+    Completion, Finish, HookPoint, Model, Prompt, SampleSettings, Tokenizer, sample_model,
+};
 use crate::rng::stable_hash;
+use crate::tables;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags of `sample`.
 #[derive(clap::Args)]
@@ -45,6 +51,29 @@ pub(crate) struct SampleArguments {
     /// Where completions go.
     #[arg(long, value_name = "FILE.jsonl")]
     out: PathBuf,
+    #[command(flatten)]
+    under: UnderEdits,
+}
+
+/// Sampling under edits.
+#[derive(clap::Args)]
+struct UnderEdits {
+    /// Sample under the edits of this file, and without one, with the same random numbers. Each [[edit]] has
+    /// `set`, `receiver` and `edit`, as a study's [[hypothesis]] has.
+    #[arg(long, value_name = "FILE.toml")]
+    intervene: Option<PathBuf>,
+    /// The dictionary whose features are edited.
+    #[arg(long, value_name = "DIR", requires = "intervene")]
+    dictionary: Option<PathBuf>,
+    /// What the dictionary and the file call the model of `--model`: the receiver.
+    #[arg(long, value_name = "NAME", requires = "intervene")]
+    name: Option<String>,
+    /// The other variants of the dictionary, as in `--variant base=runs/base`.
+    #[arg(long, value_name = "NAME=DIR", requires = "intervene")]
+    variant: Vec<String>,
+    /// `features.parquet` of `diff`, for sets by class.
+    #[arg(long, value_name = "FILE", requires = "intervene")]
+    features: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, clap::ValueEnum, Serialize)]
@@ -71,6 +100,8 @@ struct Row {
 
 #[derive(Serialize)]
 struct Written<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    condition: Option<&'a str>,
     prompt: usize,
     sample: usize,
     input_ids: &'a [u32],
@@ -84,10 +115,23 @@ struct Written<'a> {
 
 #[derive(Serialize)]
 struct Answer {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    conditions: Vec<ConditionAnswer>,
     prompts: usize,
     completions: usize,
     stopped: usize,
     tokens: usize,
+}
+
+/// What an edit really did.
+#[derive(Serialize)]
+struct ConditionAnswer {
+    condition: String,
+    fired_prompt: f64,
+    fired_response: f64,
+    delta_norm: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untestable: Option<&'static str>,
 }
 
 pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()> {
@@ -119,48 +163,133 @@ pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()
         stop: crate::model::stop_tokens(&folder, model.tokenizer().ok())?,
         batch_rows: arguments.batch,
     };
-    let completions = sample_model(&model, &prompts, &settings, &context.observer)?;
+    let mut answer = Answer { conditions: Vec::new(), prompts: prompts.len(), completions: 0, stopped: 0, tokens: 0 };
     let mut out = Vec::new();
-    for completion in &completions {
-        let stopped = completion.finish == Finish::Stop;
-        let end = completion.tokens.len() - usize::from(stopped);
-        let row = Written {
-            prompt: completion.prompt,
-            sample: completion.sample,
-            input_ids: prompts.get(completion.prompt).map_or(&[], |prompt| &prompt.tokens),
-            completion: model
-                .tokenizer()
-                .ok()
-                .map(|tokenizer| tokenizer.decode(completion.tokens.get(..end).unwrap_or_default())),
-            token_ids: &completion.tokens,
-            logprobs: &completion.log_probabilities,
-            finish_reason: completion.finish,
-            bos: arguments.bos,
-            padding: arguments.padding,
-        };
-        serde_json::to_writer(&mut out, &row)
-            .map_err(|error| Error::work(format!("a completion cannot be written as JSON: {error}")))?;
-        out.push(b'\n');
+    match &arguments.under.intervene {
+        None => {
+            let completions = sample_model(&model, &prompts, &settings, &context.observer)?;
+            arguments.write(&model, &prompts, None, &completions, (&mut out, &mut answer))?;
+        }
+        Some(file) => {
+            for said in arguments.under.say(file, &model, &prompts, &settings, context)? {
+                let condition = Some(said.condition.as_str());
+                arguments.write(&model, &prompts, condition, &said.completions, (&mut out, &mut answer))?;
+                answer.conditions.push(ConditionAnswer {
+                    fired_prompt: said.tallies.prompt.rate(),
+                    fired_response: said.tallies.response.rate(),
+                    delta_norm: said.tallies.total().relative_norm(),
+                    untestable: said.tallies.untestable().filter(|_| said.condition != BASELINE),
+                    condition: said.condition,
+                });
+            }
+        }
     }
     std::fs::File::create(&arguments.out)
         .and_then(|mut file| file.write_all(&out))
         .map_err(|error| io("write", &arguments.out, error))?;
-    let answer = Answer {
-        prompts: prompts.len(),
-        completions: completions.len(),
-        stopped: completions.iter().filter(|one| one.finish == Finish::Stop).count(),
-        tokens: completions.iter().map(|one| one.tokens.len()).sum(),
+    context.printer.answer(&answer, || summary(&answer, &arguments.out))
+}
+
+fn summary(answer: &Answer, out: &Path) -> String {
+    let edits = answer.conditions.iter().filter(|condition| condition.condition != BASELINE);
+    let lines = edits.map(|condition| match condition.untestable {
+        Some(reason) => format!("{}: {reason}\n", condition.condition),
+        None => format!(
+            "{}: acted at {:.1} % of prompt and {:.1} % of response tokens, {:.1} % of the activation's norm\n",
+            condition.condition,
+            100.0 * condition.fired_prompt,
+            100.0 * condition.fired_response,
+            100.0 * condition.delta_norm
+        ),
+    });
+    let conditions = if answer.conditions.is_empty() {
+        String::new()
+    } else {
+        format!(" under {} conditions", answer.conditions.len())
     };
-    context.printer.answer(&answer, || {
-        format!(
-            "{} completions of {} prompts, {} stopped by themselves, {} tokens: {}",
+    lines.collect::<String>()
+        + &format!(
+            "{} completions of {} prompts{conditions}, {} stopped by themselves, {} tokens: {}",
             answer.completions,
             answer.prompts,
             answer.stopped,
             answer.tokens,
-            arguments.out.display()
+            out.display()
         )
-    })
+}
+
+impl SampleArguments {
+    /// Appends completions to the file, and counts them.
+    fn write(
+        &self,
+        model: &Model,
+        prompts: &[Prompt],
+        condition: Option<&str>,
+        completions: &[Completion],
+        (out, answer): (&mut Vec<u8>, &mut Answer),
+    ) -> Result<()> {
+        for completion in completions {
+            let stopped = completion.finish == Finish::Stop;
+            let end = completion.tokens.len() - usize::from(stopped);
+            let row = Written {
+                condition,
+                prompt: completion.prompt,
+                sample: completion.sample,
+                input_ids: prompts.get(completion.prompt).map_or(&[], |prompt| &prompt.tokens),
+                completion: model
+                    .tokenizer()
+                    .ok()
+                    .map(|tokenizer| tokenizer.decode(completion.tokens.get(..end).unwrap_or_default())),
+                token_ids: &completion.tokens,
+                logprobs: &completion.log_probabilities,
+                finish_reason: completion.finish,
+                bos: self.bos,
+                padding: self.padding,
+            };
+            serde_json::to_writer(&mut *out, &row)
+                .map_err(|error| Error::work(format!("a completion cannot be written as JSON: {error}")))?;
+            out.push(b'\n');
+            answer.completions += 1;
+            answer.stopped += usize::from(stopped);
+            answer.tokens += completion.tokens.len();
+        }
+        Ok(())
+    }
+}
+
+impl UnderEdits {
+    /// Samples under every edit of `file`.
+    fn say(
+        &self,
+        file: &Path,
+        model: &Model,
+        prompts: &[Prompt],
+        settings: &SampleSettings,
+        context: &Context,
+    ) -> Result<Vec<Said>> {
+        let text = std::fs::read_to_string(file).map_err(|error| io("read", file, error))?;
+        let edits = EditFile::parse(&text).at(file.display())?;
+        let receivers = edits.receivers();
+        let name = match (&self.name, receivers.as_slice()) {
+            (Some(name), _) => name.clone(),
+            (None, [only]) => only.clone(),
+            (None, _) => {
+                return Err(Error::request("`--name`: the file names several receivers; which is `--model`?")
+                    .hint(format!("one of {}", receivers.join(", "))));
+            }
+        };
+        let mut models = named_models(&self.variant, "--variant", context)?;
+        models.push((name, model.clone()));
+        let dictionary = self.dictionary.as_deref().map(Dictionary::load).transpose()?;
+        let hook = match &dictionary {
+            Some(dictionary) => dictionary.hook().parse().at("the dictionary")?,
+            None => HookPoint::resid_post(model.config().layers() / 2),
+        };
+        let features: Vec<FeatureRow> = self.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
+        let classes: Vec<String> = features.iter().map(|row| row.class.name().to_owned()).collect();
+        let readout = Readout::new(&models, dictionary, hook)?;
+        experiments::say(&readout, &edits, &classes, prompts, settings, &context.observer).at(file.display())
+    }
 }
 
 fn tokens(model: &Model, row: Row, bos: Bos) -> Result<Vec<u32>> {

@@ -15,14 +15,7 @@ const BLOCK: usize = 256;
 /// # Errors
 /// If the two do not write the same outputs.
 pub fn stability(dictionary: &Dictionary, other: &Dictionary) -> Result<Vec<f32>> {
-    let width = dictionary.spec().output_width();
-    if other.spec().output_width() != width || other.variants() != dictionary.variants() {
-        return Err(Error::request(format!(
-            "expected two dictionaries over the same variants, found `{}` and `{}`",
-            dictionary.variants().join(","),
-            other.variants().join(",")
-        )));
-    }
+    let width = same_width(dictionary, other)?;
     let (ours, theirs) = (directions(dictionary, width), directions(other, width));
     let (mut best, mut cosines) = (Vec::with_capacity(dictionary.features()), Vec::new());
     for block in ours.chunks(BLOCK * width) {
@@ -63,6 +56,54 @@ pub fn add_stability(
     Ok(())
 }
 
+/// The width of what both write.
+fn same_width(dictionary: &Dictionary, other: &Dictionary) -> Result<usize> {
+    let width = dictionary.spec().output_width();
+    // Repetitions over training seeds may match other checkpoints of the same variants.
+    let names = |dictionary: &Dictionary| -> Vec<String> {
+        let variants = dictionary.variants().iter();
+        variants.map(|name| name.split('@').next().unwrap_or(name).to_owned()).collect()
+    };
+    if other.spec().output_width() == width && names(other) == names(dictionary) {
+        return Ok(width);
+    }
+    Err(Error::request(format!(
+        "expected two dictionaries over the same variants, found `{}` and `{}`",
+        dictionary.variants().join(","),
+        other.variants().join(",")
+    )))
+}
+
+/// The least decoder cosine of a match.
+const MATCH: f32 = 0.8;
+
+/// For each feature, the feature of `other` with the most similar decoder (all outputs joined), one to one: the
+/// most similar pairs first, down to a cosine of .8. `None` for what is left.
+///
+/// # Errors
+/// As [`stability`].
+pub fn matches(dictionary: &Dictionary, other: &Dictionary) -> Result<Vec<Option<u32>>> {
+    let width = same_width(dictionary, other)?;
+    let (ours, theirs) = (directions(dictionary, width), directions(other, width));
+    let (mut pairs, mut cosines) = (Vec::new(), Vec::new());
+    for (block, ours) in ours.chunks(BLOCK * width).enumerate() {
+        pre_activations(ours, &theirs, width, &mut cosines);
+        for (row, cosines) in cosines.chunks_exact(other.features()).enumerate() {
+            let close = cosines.iter().enumerate().filter(|(_, cosine)| **cosine >= MATCH);
+            pairs.extend(close.map(|(feature, cosine)| (*cosine, block * BLOCK + row, feature)));
+        }
+    }
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    let (mut found, mut taken) = (vec![None; dictionary.features()], vec![false; other.features()]);
+    for (_, ours, theirs) in pairs {
+        if found[ours].is_none() && !taken[theirs] {
+            found[ours] = Some(theirs as u32);
+            taken[theirs] = true;
+        }
+    }
+    Ok(found)
+}
+
 /// Decoder rows of norm 1; a feature that writes nothing stays zero.
 pub(super) fn directions(dictionary: &Dictionary, width: usize) -> Vec<f32> {
     let mut rows = dictionary.weights().decoder.clone();
@@ -71,4 +112,43 @@ pub(super) fn directions(dictionary: &Dictionary, width: usize) -> Vec<f32> {
         row.iter_mut().for_each(|value| *value /= length);
     }
     rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dictionaries::{Activation, Kind, Site, Spec, TokenScale, Weights};
+
+    fn dictionary(decoder: Vec<f32>) -> Dictionary {
+        let sites = vec![Site::of("base"), Site::of("rl@120")];
+        let features = decoder.len() / 4;
+        let spec = Spec {
+            kind: Kind::BatchTopkCrosscoder,
+            activation: Activation::Relu,
+            inputs: sites.clone(),
+            outputs: sites,
+            d_in: 2,
+            d_out: 2,
+            features,
+            hook: String::new(),
+            output_hook: String::new(),
+            token_scale: TokenScale::None,
+        };
+        let weights = Weights {
+            encoder: decoder.clone(),
+            encoder_bias: vec![0.0; features],
+            decoder,
+            decoder_bias: vec![0.0; 4],
+            ..Weights::default()
+        };
+        Dictionary::new(spec, weights).unwrap()
+    }
+
+    #[test]
+    fn features_are_matched_one_to_one_the_most_similar_first() {
+        let ours = dictionary(vec![1.0, 0.0, 0.0, 0.0, 0.9, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0]);
+        let theirs = dictionary(vec![0.0, 1.0, 0.0, 0.0, 2.0, 0.0, 0.0, 0.0]);
+        assert_eq!(matches(&ours, &theirs).unwrap(), [Some(1), None, None]);
+        assert_eq!(matches(&ours, &ours).unwrap(), [Some(0), Some(1), Some(2)]);
+    }
 }

@@ -10,7 +10,7 @@
 
 use super::classes::{Cuts, Evidence, Verdict, decide};
 use super::contexts::Peaks;
-use super::decoders::Decoders;
+use super::decoders::{Decoders, dot};
 use super::rows::{Cell, ContextRow, FeatureRow, json};
 use super::scaling::{Scaling, Target, transpose};
 use super::settings::DiffSettings;
@@ -21,6 +21,8 @@ use crate::progress::Observer;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+/// The first tokens of a response.
+const FIRST: usize = 5;
 /// Tokens read at a time.
 const BLOCK: usize = 4096;
 
@@ -104,8 +106,8 @@ struct Census {
     /// Per variant and feature: firings when every input is read from that variant. Empty when the
     /// dictionary does not read whole variants.
     alone: Vec<Vec<u64>>,
-    /// Per feature: summed activation, and the parts of it on template and response tokens.
-    mass: Vec<[f64; 3]>,
+    /// Per feature: summed activation, and the parts of it on template, response and first response tokens.
+    mass: Vec<[f64; 4]>,
     /// Codes of all tokens so far, and each token's place in the store.
     codes: Codes,
     places: Vec<usize>,
@@ -125,7 +127,7 @@ impl Census {
             decoders,
             tokens: 0,
             alone: vec![vec![0; dictionary.features()]; variants],
-            mass: vec![[0.0; 3]; dictionary.features()],
+            mass: vec![[0.0; 4]; dictionary.features()],
             codes: Codes::new(),
             places: Vec::new(),
             metas: Vec::new(),
@@ -154,11 +156,15 @@ impl Census {
         self.count_alone(dictionary, &inputs)?;
         self.tokens += kept.len() as u64;
         for (token, index) in kept.iter().enumerate() {
+            let example = store.examples().get(metas[*index].example as usize);
+            let prompt = example.map_or(0, |example| example.prompt_length);
+            let early = metas[*index].part == Part::Response && (metas[*index].position as usize) < prompt + FIRST;
             for (feature, value) in codes.token(token) {
                 let mass = &mut self.mass[feature];
                 mass[0] += f64::from(value);
                 mass[1] += if metas[*index].part == Part::Template { f64::from(value) } else { 0.0 };
                 mass[2] += if metas[*index].part == Part::Response { f64::from(value) } else { 0.0 };
+                mass[3] += if early { f64::from(value) } else { 0.0 };
             }
             self.codes.push(codes.token(token).map(|(feature, value)| (feature as u32, value)));
             self.places.push(block.start + index);
@@ -205,7 +211,7 @@ impl Census {
             .filter(|(_, present)| **present == Some(true))
             .map(|(name, _)| name.as_str())
             .collect();
-        let [mass, template, response] = self.mass[feature];
+        let [mass, template, response, first] = self.mass[feature];
         let share = |part: f64| (mass > 0.0).then(|| part / mass);
         FeatureRow {
             feature: feature as u32,
@@ -217,16 +223,30 @@ impl Census {
             mean_active: self.scaling.mean_when_active(feature),
             share_template: share(template),
             share_response: share(response),
+            share_first: share(first),
             max_active: None,
             histogram: String::new(),
             stability: None,
             nearest: String::new(),
             nearest_cosines: String::new(),
-            per_variant: self.per_variant(names, feature, &norms),
+            per_variant: self.per_variant(dictionary, feature, &norms),
         }
     }
 
-    fn per_variant(&self, names: &[String], feature: usize, norms: &[f64]) -> BTreeMap<String, Cell> {
+    /// Cosine of what the feature reads of two variants; `None` where the dictionary does not read whole
+    /// variants, or one of them not at all.
+    fn encoder_cosine(&self, dictionary: &Dictionary, feature: usize, a: usize, b: usize) -> Option<f64> {
+        if self.alone.is_empty() {
+            return None;
+        }
+        let d = dictionary.spec().d_in;
+        let part = |variant: usize| &dictionary.encoder(feature)[variant * d..(variant + 1) * d];
+        let norms = (dot(part(a), part(a)) * dot(part(b), part(b))).sqrt();
+        (norms > 0.0).then(|| dot(part(a), part(b)) / norms)
+    }
+
+    fn per_variant(&self, dictionary: &Dictionary, feature: usize, norms: &[f64]) -> BTreeMap<String, Cell> {
+        let names = dictionary.variants();
         let mut cells = BTreeMap::new();
         let mut put = |column: String, value: Option<f64>| {
             cells.insert(column, Cell::Number(value));
@@ -242,6 +262,7 @@ impl Census {
             for (b, b_name) in names.iter().enumerate().skip(a + 1) {
                 put(format!("nrn_{a_name}_{b_name}"), self.decoders.relative_norm(feature, a, b));
                 put(format!("cosine_{a_name}_{b_name}"), Some(self.decoders.cosine(feature, a, b)));
+                put(format!("encoder_cosine_{a_name}_{b_name}"), self.encoder_cosine(dictionary, feature, a, b));
             }
         }
         for (w, w_name) in names.iter().enumerate() {

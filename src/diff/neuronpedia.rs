@@ -272,6 +272,7 @@ mod tests {
             histogram: "[6, 4]".to_owned(),
             share_template: None,
             share_response: None,
+            share_first: None,
             stability: None,
             nearest: "[7]".to_owned(),
             nearest_cosines: "[0.5]".to_owned(),

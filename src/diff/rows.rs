@@ -40,6 +40,8 @@ pub struct FeatureRow {
     pub share_template: Option<f64>,
     /// Share of its summed activation that falls on the response.
     pub share_response: Option<f64>,
+    /// Share of its summed activation that falls on the first five tokens of the response.
+    pub share_first: Option<f64>,
     /// Largest decoder cosine with a feature of the same dictionary under another seed, averaged over those.
     pub stability: Option<f64>,
     /// The features that write most nearly the same, a JSON list.

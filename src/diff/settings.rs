@@ -16,11 +16,14 @@ pub struct DiffSettings {
     pub contexts: ContextSettings,
     /// Tokens in each `promoted_…` and `suppressed_…` column.
     pub lens_tokens: usize,
+    /// Also compares the models beyond features: divergence by suite, mean differences, directions, probes, heads,
+    /// weights, activation shifts and the dynamics of features along checkpoints.
+    pub models: bool,
 }
 
 impl Default for DiffSettings {
     fn default() -> Self {
-        Self { tokens: 100_000, cuts: Cuts::default(), contexts: ContextSettings::default(), lens_tokens: 8 }
+        Self { tokens: 100_000, cuts: Cuts::default(), contexts: ContextSettings::default(), lens_tokens: 8, models: false }
     }
 }
 

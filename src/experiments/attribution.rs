@@ -40,7 +40,7 @@ pub(super) fn attribute(
     deltas: &[FeatureDelta],
     endpoint: Endpoint,
 ) -> Result<Vec<f64>> {
-    let d_model = readout.dictionary().d_model();
+    let d_model = readout.d_model();
     let mut products = vec![0.0f64; deltas.len() * d_model];
     let mut everywhere = vec![0.0f64; d_model];
     let mut place = 0;

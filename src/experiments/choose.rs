@@ -13,87 +13,28 @@
 //! Nothing here looks at a problem of the measuring half.
 
 use super::attribution::{Endpoint, attribute};
-use super::controls::{ControlSet, Stock, draw};
-use super::hypothesis::{Axis, Hypothesis, SetRule};
+use super::conditions::Condition;
+use super::controls::{Stock, draw};
+use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
-use super::lockstep::Condition;
+use super::prepared::{Control, Prepared, Target, Tools};
+use super::readout::Readout;
 use super::rows::SetRow;
+use super::say::two_codes;
+use super::set_rule::SetRule;
+use super::settings::ReadoutKind;
 use super::texts::{Texts, bank, reference, stock};
+use super::{directions, heads};
+use crate::dictionaries::{Fidelity, fidelity, own_encoder};
+use crate::diff::{Reading, View, swap_view};
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
-use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Reference, Writer};
+use crate::interventions::{Decoders, Edit, FeatureDelta, TargetKind};
 use crate::rng::stable_hash;
 use crate::tasks::{Half, Suite};
 use std::sync::Arc;
 
-/// A hypothesis with its set, its controls, and what their writers need.
-pub(super) struct Prepared {
-    pub(super) hypothesis: Hypothesis,
-    pub(super) axis: Axis,
-    pub(super) suite: Suite,
-    pub(super) receiver: usize,
-    /// The variant that a post-trained receiver is compared with: the donor, else base.
-    pub(super) other: usize,
-    pub(super) features: Vec<u32>,
-    pub(super) rows: Vec<SetRow>,
-    pub(super) controls: Vec<ControlSet>,
-    pub(super) deltas: Vec<FeatureDelta>,
-    pub(super) reference: Reference,
-    pub(super) bank: CodeBank,
-}
-
-impl Prepared {
-    /// The writer of the hypothesis's edit on some features at a dose.
-    ///
-    /// # Errors
-    /// If a feature is not in the dictionary.
-    pub(super) fn writer(&self, selection: &Selection<'_>, features: &[u32], dose: f32) -> Result<Writer> {
-        self.edit_writer(selection, &self.hypothesis.edit, features, dose)
-    }
-
-    /// The writer of another edit in the same receiver.
-    ///
-    /// # Errors
-    /// If a feature or donor is not in the dictionary.
-    pub(super) fn edit_writer(
-        &self,
-        selection: &Selection<'_>,
-        edit: &Edit,
-        features: &[u32],
-        dose: f32,
-    ) -> Result<Writer> {
-        let dictionary = selection.readout.dictionary();
-        Writer::new(edit, dose, features, &self.hypothesis.receiver, dictionary, &self.reference, &self.bank)
-    }
-
-    /// The condition of one control.
-    ///
-    /// # Errors
-    /// As [`Prepared::writer`].
-    pub(super) fn control(&self, selection: &Selection<'_>, control: &ControlSet) -> Result<Condition> {
-        let writer = self.writer(selection, &control.features, self.hypothesis.dose)?;
-        let name = format!("{}:{}:{}", self.hypothesis.name, control.cloud.name(), control.draw);
-        Ok(Condition::edited(
-            name,
-            match &control.direction {
-                Some(direction) => writer.borrowed_by(direction),
-                None => writer,
-            },
-        ))
-    }
-
-    /// The receiver's firing on the selection half of a suite, to judge balance there.
-    ///
-    /// # Errors
-    /// If a forward pass fails.
-    pub(super) fn stock(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Stock> {
-        let traits = selection.traits(self.receiver, self.other, suite)?;
-        let texts = selection.texts(self.receiver, suite)?;
-        Ok(stock(&[(suite.name(), &texts)], traits))
-    }
-}
-
-/// Chooses a hypothesis's set and draws its controls.
+/// Chooses a hypothesis's target and draws its controls.
 ///
 /// # Errors
 /// If a forward pass fails, or the observer asks to stop.
@@ -101,10 +42,38 @@ pub(super) fn prepare(selection: &mut Selection<'_>, hypothesis: &Hypothesis) ->
     let (axis, suite) = selection.inputs.suite(&hypothesis.suite)?;
     let readout = selection.readout;
     let receiver = readout.variant(&hypothesis.receiver)?;
-    let other = readout.variant(hypothesis.edit.donor().unwrap_or(&selection.inputs.base))?;
+    let mut prepared = Prepared {
+        hypothesis: hypothesis.clone(),
+        axis,
+        suite: suite.clone(),
+        receiver,
+        other: readout.variant(hypothesis.edit.donor().unwrap_or(&selection.inputs.base))?,
+        tools: Tools::new(receiver, hypothesis.hook.unwrap_or(readout.hook())),
+        fidelity: None,
+        target: Target::Whole,
+        rows: Vec::new(),
+        controls: Vec::new(),
+        deltas: Vec::new(),
+    };
+    match hypothesis.set.kind(&hypothesis.edit) {
+        TargetKind::Features => features(&mut prepared, selection)?,
+        TargetKind::Whole => prepared.controls = directions::random(&prepared, selection),
+        TargetKind::Direction => {
+            prepared.target = Target::Direction(directions::find(&prepared, selection)?);
+            prepared.controls = directions::random(&prepared, selection);
+        }
+        TargetKind::Heads => heads::choose(&mut prepared, selection)?,
+    }
+    Ok(prepared)
+}
+
+/// A set of features: how its code is read, which features, and their controls.
+fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()> {
+    let (readout, hypothesis) = (selection.readout, prepared.hypothesis.clone());
+    let (receiver, other, suite) = (prepared.receiver, prepared.other, prepared.suite.clone());
     let scored = match &hypothesis.set {
-        SetRule::Carriers(wanted) if *wanted != axis => {
-            selection.inputs.primary(*wanted).ok_or_else(|| {
+        SetRule::Carriers(wanted) if *wanted != prepared.axis => {
+            selection.inputs.primary(*wanted).cloned().ok_or_else(|| {
                 Error::request(format!(
                     "the set `{}` needs a suite of that kind, and there is none",
                     wanted.name()
@@ -112,75 +81,120 @@ pub(super) fn prepare(selection: &mut Selection<'_>, hypothesis: &Hypothesis) ->
                 .at(format!("hypothesis `{}`", hypothesis.name))
             })?
         }
-        _ => suite,
+        _ => suite.clone(),
     };
-    let own = selection.texts(receiver, suite)?;
-    let matching = stock(&[(suite.name(), &own)], selection.traits(receiver, other, suite)?);
-    let texts = selection.texts(receiver, scored)?;
-    let reference = reference(&stock(
-        &[(scored.name(), &texts)],
-        vec![Default::default(); readout.dictionary().features()],
-    ));
-    let bank = bank(&[(suite.name(), &own)], selection.seed);
-    let donor = hypothesis.edit.donor().map(|_| other);
-    let deltas = (0..readout.dictionary().features() as u32)
-        .map(|feature| {
-            let variants = (receiver, donor);
-            FeatureDelta::of(
-                &hypothesis.edit,
-                hypothesis.dose,
-                feature,
-                variants,
-                readout.dictionary(),
-                &reference,
-            )
-        })
-        .collect();
-    let mut prepared = Prepared {
-        hypothesis: hypothesis.clone(),
-        axis,
-        suite: suite.clone(),
-        receiver,
-        other,
-        features: Vec::new(),
-        rows: Vec::new(),
-        controls: Vec::new(),
-        deltas,
-        reference,
-        bank,
-    };
-    let all = 0..readout.dictionary().features() as u32;
-    match &hypothesis.set {
-        SetRule::Carriers(wanted) => carriers(&mut prepared, selection, *wanted, scored, &texts, &matching)?,
-        SetRule::All => prepared.features = all.collect(),
+    let (mut own, mut texts) = (selection.texts(receiver, &suite)?, selection.texts(receiver, &scored)?);
+    let (reading, fidelities) = reading(prepared, selection, &[&own, &texts])?;
+    if !matches!(reading, Reading::Joint) {
+        own = Arc::new(own.reread(readout, &reading)?);
+        texts = Arc::new(texts.reread(readout, &reading)?);
+    }
+    prepared.tools.reading = reading;
+    let matching = stock(&[(suite.name(), &own)], selection.traits(receiver, other, &suite)?);
+    let count = readout.features();
+    prepared.tools.reference = reference(&stock(&[(scored.name(), &texts)], vec![Default::default(); count]));
+    prepared.tools.bank = bank(&[(suite.name(), &own)], selection.seed);
+    let (edit, dose, dictionary) = (&hypothesis.edit, hypothesis.dose, readout.dictionary()?);
+    let variants = (receiver, edit.donor().map(|_| other));
+    let delta = |feature: u32| FeatureDelta::of(edit, dose, feature, variants, dictionary, &prepared.tools.reference);
+    prepared.deltas = (0..count as u32).map(delta).collect();
+    let all = 0..count as u32;
+    let chosen = match &hypothesis.set {
+        SetRule::Carriers(wanted) => {
+            carriers(prepared, selection, *wanted, &scored, &texts, &matching)?;
+            prepared.target.features().to_vec()
+        }
         SetRule::Class(class) => {
             let classes = selection.inputs.classes.iter();
-            let chosen = all.zip(classes).filter(|(_, found)| *found == class);
-            prepared.features = chosen.map(|(feature, _)| feature).collect();
+            all.zip(classes).filter(|(_, found)| *found == class).map(|(feature, _)| feature).collect()
         }
-        SetRule::Features(features) => prepared.features = features.clone(),
+        SetRule::Features(features) => features.clone(),
+        _ => all.collect(),
+    };
+    if let Some(fidelities) = fidelities {
+        let of = |feature: &u32| fidelities.get(*feature as usize).copied().unwrap_or_default();
+        prepared.fidelity = chosen.iter().map(of).map(|found| (found.f1, found.r2.unwrap_or(1.0))).reduce(
+            |least, next| (least.0.min(next.0), least.1.min(next.1)),
+        );
     }
     if prepared.controls.is_empty() {
-        prepared.controls = controls(&prepared, selection, &matching, &prepared.features)?;
+        prepared.controls = controls(prepared, selection, &matching, &chosen)?;
     }
     if prepared.rows.is_empty() {
-        prepared.rows = set_rows(&prepared, selection, &prepared.features, &[]);
+        prepared.rows = set_rows(prepared, selection, &chosen, &[]);
     }
-    Ok(prepared)
+    prepared.target = Target::Features(chosen);
+    Ok(())
 }
+
+/// How the hypothesis's codes are made, and what that is worth on texts that nothing was fitted to.
+fn reading(
+    prepared: &Prepared,
+    selection: &Selection<'_>,
+    texts: &[&Arc<Texts>],
+) -> Result<(Reading, Option<Vec<Fidelity>>)> {
+    let (readout, hypothesis) = (selection.readout, &prepared.hypothesis);
+    let kind = hypothesis.readout.unwrap_or(selection.settings.readout);
+    let two_sources = matches!(hypothesis.edit, Edit::TwoSource(_));
+    if kind == ReadoutKind::Joint {
+        return if two_sources { Err(two_codes()) } else { Ok((Reading::Joint, None)) };
+    }
+    let side = |even: bool| -> Vec<Vec<u32>> { texts.iter().flat_map(|texts| texts.side(even)).cloned().collect() };
+    let (fitting, pair) = (side(true), (prepared.receiver, prepared.other));
+    let view = |variant: usize| view_of(readout, kind, variant, pair, &fitting);
+    let receiver = view(prepared.receiver)?;
+    let judging = side(false);
+    let joint = readout.codes(&judging, &Reading::Joint)?;
+    let found = readout.codes(&judging, &Reading::Of(receiver.clone()))?;
+    let worth = fidelity(&joint, &found, readout.features());
+    let reading = match two_sources {
+        true => Reading::TwoSource { donor: view(prepared.other)?, receiver },
+        false => Reading::Of(receiver),
+    };
+    Ok((reading, Some(worth)))
+}
+
+/// One variant's own code in a pair of receiver and donor; encoders are fitted on `texts`.
+///
+/// # Errors
+/// If a forward pass fails, or the dictionary allows no such code.
+pub(super) fn view_of(
+    readout: &Readout,
+    kind: ReadoutKind,
+    variant: usize,
+    pair: (usize, usize),
+    texts: &[Vec<u32>],
+) -> Result<View> {
+    if kind != ReadoutKind::Own {
+        return swap_view(variant, pair);
+    }
+    let mut joint: Vec<f32> = Vec::new();
+    readout.read(texts, |chunk| {
+        if joint.len() < FITTING * chunk.len().max(1) {
+            joint.extend_from_slice(chunk);
+        }
+        Ok(())
+    })?;
+    Ok(View::Own { variant, encoder: own_encoder(readout.dictionary()?, &joint, variant)? })
+}
+
+/// Chunks of texts that an own encoder is fitted on, at most.
+const FITTING: usize = 16;
 
 fn controls(
     prepared: &Prepared,
     selection: &Selection<'_>,
     stock: &Stock,
     set: &[u32],
-) -> Result<Vec<ControlSet>> {
+) -> Result<Vec<Control>> {
     if set.is_empty() {
         return Ok(Vec::new());
     }
     let settings = selection.settings;
     let key = stable_hash(&prepared.hypothesis.name);
-    draw(stock, &prepared.deltas, set, settings.controls, settings.balance_tolerance, selection.seed, key)
+    let (count, tolerance) = (settings.controls, settings.balance_tolerance);
+    let drawn = draw(stock, &prepared.deltas, set, count, tolerance, selection.seed, key)?;
+    Ok(drawn.into_iter().map(Control::from).collect())
 }
 
 fn set_rows(prepared: &Prepared, selection: &Selection<'_>, ranked: &[u32], scores: &[f64]) -> Vec<SetRow> {
@@ -218,10 +232,10 @@ fn carriers(
         ..prepared.hypothesis.clone()
     };
     let sign = declared.direction(axis, &selection.inputs.base).sign();
+    let dictionary = selection.readout.dictionary()?;
     let mut ranked: Vec<u32> = (0..scores.len() as u32)
         .filter(|feature| scores.get(*feature as usize).is_some_and(|score| sign * score > 0.0))
         .filter(|feature| {
-            let dictionary = selection.readout.dictionary();
             let same = prepared.receiver == prepared.other;
             same || decoder_difference(dictionary, *feature, prepared.receiver, prepared.other)
                 >= selection.settings.decoder_difference
@@ -236,8 +250,8 @@ fn carriers(
     let mut conditions = vec![Condition::baseline()];
     for size in &sizes {
         let set = ranked.get(..*size).unwrap_or(&ranked);
-        let writer = prepared.writer(selection, set, prepared.hypothesis.dose)?;
-        conditions.push(Condition::edited(format!("size {size}"), writer));
+        let target = Target::Features(set.to_vec());
+        conditions.push(prepared.condition(selection, format!("size {size}"), &target, prepared.hypothesis.dose)?);
     }
     let measured = trial.measure(prepared.receiver, &conditions, "sizes of the set", selection.observer)?;
     let column = measured.endpoint(REFUSAL_LOG_ODDS).unwrap_or(0);
@@ -254,9 +268,9 @@ fn carriers(
         fallback.get_or_insert((set, controls));
     }
     if let Some((set, controls)) = fallback {
-        (prepared.features, prepared.controls) = (set, controls);
+        prepared.rows = set_rows(prepared, selection, &set, &scores);
+        (prepared.target, prepared.controls) = (Target::Features(set), controls);
     }
-    prepared.rows = set_rows(prepared, selection, &prepared.features, &scores);
     Ok(())
 }
 

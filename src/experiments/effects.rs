@@ -1,13 +1,14 @@
 //! From endpoint values by problem to rows of `effects`, `controls` and `differences`.
 
-use super::choose::Prepared;
 use super::hypothesis::{Axis, Direction};
 use super::measure::Measured;
+use super::prepared::Prepared;
 use super::rows::{ControlRow, DifferenceRow, EffectRow};
-use crate::interventions::Edit;
+use crate::interventions::{Edit, Positions};
+use crate::model::HookPoint;
 use crate::rng::stable_hash;
 use crate::stats::{Alternative, Bootstrap, Summary, minimum_detectable_effect, p_controls, sign_flip};
-use crate::tasks::Suite;
+use crate::tasks::{Endpoint, Suite};
 
 /// What a row says about a condition beside its numbers.
 pub(super) struct About<'a> {
@@ -19,6 +20,10 @@ pub(super) struct About<'a> {
     pub(super) edit: &'a Edit,
     pub(super) dose: f32,
     pub(super) readout: &'a str,
+    /// The least F1 and R² of the readout; `None` for the joint code.
+    pub(super) fidelity: Option<(f64, f64)>,
+    pub(super) positions: Positions,
+    pub(super) hook: Option<HookPoint>,
     pub(super) kind: &'a str,
     pub(super) direction: Direction,
     /// The endpoint on which it was declared, if this is the declared suite and receiver.
@@ -27,10 +32,26 @@ pub(super) struct About<'a> {
     pub(super) seed: u64,
 }
 
-/// Rows of one condition on one suite, for every endpoint.
+/// Where something was measured.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) axis: Axis,
+    /// The suite's name.
+    pub(super) suite: &'a str,
+    /// What is known of its endpoints.
+    pub(super) endpoints: &'a [Endpoint],
+}
+
+impl<'a> Place<'a> {
+    pub(super) fn of(axis: Axis, suite: &'a Suite) -> Self {
+        Self { axis, suite: suite.name(), endpoints: suite.endpoints() }
+    }
+}
+
+/// Rows of one condition at one place, for every endpoint.
 pub(super) fn rows(
     about: &About<'_>,
-    (axis, suite): (Axis, &Suite),
+    place: Place<'_>,
     measured: &Measured,
     condition: usize,
     ceiling: Option<usize>,
@@ -44,7 +65,7 @@ pub(super) fn rows(
         let paired: Vec<f64> =
             edited.iter().zip(baseline).map(|(edited, baseline)| edited - baseline).collect();
         let summary = Summary::of(&paired);
-        let key = stable_hash(&format!("{}/{}/{name}", about.condition, suite.name()));
+        let key = stable_hash(&format!("{}/{}/{name}", about.condition, place.suite));
         let interval = Bootstrap::new(about.seed ^ key).mean(&paired);
         let matched: Vec<f64> = controls
             .iter()
@@ -62,15 +83,19 @@ pub(super) fn rows(
             edit: about.edit.name().to_owned(),
             dose: Some(f64::from(about.dose)),
             readout: about.readout.to_owned(),
-            suite: suite.name().to_owned(),
-            axis: axis.name().to_owned(),
+            readout_f1: about.fidelity.map(|(f1, _)| f1),
+            readout_r2: about.fidelity.map(|(_, r2)| r2),
+            positions: about.positions.name().to_owned(),
+            hook: about.hook.map(|hook| hook.to_string()),
+            suite: place.suite.to_owned(),
+            axis: place.axis.name().to_owned(),
             endpoint: name.clone(),
             kind: about.kind.to_owned(),
             declared: about.declared.as_ref() == Some(name),
             direction: about.direction.name().to_owned(),
             baseline: before,
             edited: Summary::of(edited).mean,
-            headroom: headroom(suite, name, before, about.direction),
+            headroom: headroom(place.endpoints, name, before, about.direction),
             ceiling: ceiling.map(|ceiling| Summary::of(measured.of(ceiling, endpoint)).mean),
             effect: summary.mean,
             ci_low: interval.low,
@@ -90,7 +115,7 @@ pub(super) fn rows(
         differences.extend(measured.units.iter().zip(edited.iter().zip(baseline)).map(
             |(unit, (edited, baseline))| DifferenceRow {
                 condition: about.condition.clone(),
-                suite: suite.name().to_owned(),
+                suite: place.suite.to_owned(),
                 endpoint: name.clone(),
                 problem: unit.clone(),
                 baseline: *baseline,
@@ -131,8 +156,8 @@ pub(super) fn control_rows(
 }
 
 /// How far an endpoint that is a share can move.
-fn headroom(suite: &Suite, endpoint: &str, baseline: f64, direction: Direction) -> Option<f64> {
-    let known = suite.endpoints().iter().find(|known| known.name == endpoint)?;
+fn headroom(known: &[Endpoint], endpoint: &str, baseline: f64, direction: Direction) -> Option<f64> {
+    let known = known.iter().find(|known| known.name == endpoint)?;
     known.higher_is_better?;
     Some(match direction {
         Direction::Decrease => baseline,

@@ -1,7 +1,9 @@
 //! What a study declares before it measures.
 
-use crate::error::{Error, Result};
-use crate::interventions::Edit;
+use super::set_rule::SetRule;
+use super::settings::ReadoutKind;
+use crate::interventions::{Edit, Positions};
+use crate::model::HookPoint;
 use serde::{Deserialize, Serialize};
 
 /// What a suite stands for.
@@ -26,77 +28,6 @@ impl Axis {
             Self::Transfer => "transfer",
             Self::Safety => "safety",
             Self::Collateral => "collateral",
-        }
-    }
-}
-
-/// Which features are edited.
-///
-/// In a study file: `set = "transfer"`, `set = "safety"`, `set = "all"`, `set = "class:specific"` or
-/// `set = { features = [3, 14] }`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "SetText", into = "SetText")]
-pub enum SetRule {
-    /// The features that, by attribution on the selection half, carry most of the endpoint on this axis.
-    Carriers(Axis),
-    /// Every feature of a class (PROTOCOL 8).
-    Class(String),
-    /// Every feature.
-    All,
-    /// These features.
-    Features(Vec<u32>),
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum SetText {
-    Name(String),
-    List { features: Vec<u32> },
-}
-
-impl SetRule {
-    /// The name in tables.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Carriers(axis) => axis.name().to_owned(),
-            Self::Class(class) => format!("class:{class}"),
-            Self::All => "all".to_owned(),
-            Self::Features(features) => {
-                format!("features:{}", features.iter().map(u32::to_string).collect::<Vec<_>>().join("+"))
-            }
-        }
-    }
-}
-
-impl TryFrom<SetText> for SetRule {
-    type Error = Error;
-
-    fn try_from(text: SetText) -> Result<Self> {
-        let name = match text {
-            SetText::List { features } if features.is_empty() => {
-                return Err(Error::request("expected at least one feature in the set, found none"));
-            }
-            SetText::List { features } => return Ok(Self::Features(features)),
-            SetText::Name(name) => name,
-        };
-        match (name.as_str(), name.strip_prefix("class:")) {
-            ("transfer", _) => Ok(Self::Carriers(Axis::Transfer)),
-            ("safety", _) => Ok(Self::Carriers(Axis::Safety)),
-            ("in_domain", _) => Ok(Self::Carriers(Axis::InDomain)),
-            ("all", _) => Ok(Self::All),
-            (_, Some(class)) => Ok(Self::Class(class.to_owned())),
-            _ => Err(Error::request(format!("expected the name of a feature set, found `{name}`")).hint(
-                "use `transfer`, `safety`, `in_domain`, `all`, `class:<class>` or { features = [3, 14] }",
-            )),
-        }
-    }
-}
-
-impl From<SetRule> for SetText {
-    fn from(rule: SetRule) -> Self {
-        match rule {
-            SetRule::Features(features) => Self::List { features },
-            other => Self::Name(other.name()),
         }
     }
 }
@@ -135,7 +66,7 @@ impl Direction {
 pub struct Hypothesis {
     /// Its name in tables.
     pub name: String,
-    /// Which features.
+    /// What is edited.
     pub set: SetRule,
     /// The variant whose forward pass is edited.
     pub receiver: String,
@@ -144,6 +75,16 @@ pub struct Hypothesis {
     /// How much of it; 1 is the edit as defined.
     #[serde(default = "full_dose")]
     pub dose: f32,
+    /// Where it may act: in prompt and response, or in one of them.
+    #[serde(default)]
+    pub positions: Positions,
+    /// Whose activations make the code; by default as the study says for all.
+    #[serde(default)]
+    pub readout: Option<ReadoutKind>,
+    /// Where a direction is edited; by default where the dictionary was fitted. Features and heads have their
+    /// own places.
+    #[serde(default)]
+    pub hook: Option<HookPoint>,
     /// The suite on which the claim is made.
     pub suite: String,
     /// The endpoint; by default the suite's primary one.
@@ -175,13 +116,9 @@ impl Hypothesis {
 mod tests {
     use super::*;
 
-    fn hypothesis(text: &str) -> Result<Hypothesis, toml::de::Error> {
-        toml::from_str(text)
-    }
-
     #[test]
     fn a_hypothesis_reads_as_in_a_study_file_and_survives_json() {
-        let read = hypothesis(
+        let read: Hypothesis = toml::from_str(
             r#"
             name = "restored refusals"
             set = "safety"
@@ -196,17 +133,5 @@ mod tests {
         assert_eq!(read.direction(Axis::Transfer, "base"), Direction::Decrease);
         let json = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<Hypothesis>(&json).unwrap(), read);
-    }
-
-    #[test]
-    fn sets_have_names_or_lists() {
-        let set = |text: &str| {
-            hypothesis(&format!("name='h'\nset={text}\nreceiver='rl'\nedit='zero'\nsuite='refusal'"))
-                .map(|h| h.set)
-        };
-        assert_eq!(set("{ features = [3, 14] }").unwrap().name(), "features:3+14");
-        assert_eq!(set("'class:specific'").unwrap(), SetRule::Class("specific".into()));
-        assert!(set("'transfr'").unwrap_err().to_string().contains("use `transfer`"));
-        assert!(set("{ features = [] }").is_err());
     }
 }

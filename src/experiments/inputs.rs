@@ -2,12 +2,15 @@
 
 use super::controls::FeatureTraits;
 use super::hypothesis::{Axis, Hypothesis};
+use super::lockstep::GivenText;
 use super::measure::Trial;
 use super::readout::Readout;
+use super::set_rule::SetRule;
 use super::settings::ExperimentSettings;
 use super::texts::Texts;
 use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result, nearest};
+use crate::interventions::TargetKind;
 use crate::model::{HookPoint, Model};
 use crate::progress::Observer;
 use crate::tasks::{Half, Suite};
@@ -19,8 +22,8 @@ use std::sync::Arc;
 pub struct ExperimentInputs {
     /// Models by variant name; at least those that the dictionary was fitted over.
     pub models: Vec<(String, Model)>,
-    /// The dictionary.
-    pub dictionary: Dictionary,
+    /// The dictionary. Without one only directions and heads can be edited.
+    pub dictionary: Option<Dictionary>,
     /// The hook that it was fitted at.
     pub hook: HookPoint,
     /// The class of every feature, by `diff`; empty if none was made.
@@ -29,6 +32,8 @@ pub struct ExperimentInputs {
     pub suites: Vec<(Axis, Suite)>,
     /// The variant before post-training.
     pub base: String,
+    /// Neutral texts, on which the cross-entropy under every edit is measured.
+    pub neutral: Vec<GivenText>,
 }
 
 impl ExperimentInputs {
@@ -65,11 +70,14 @@ impl ExperimentInputs {
             }
             readout.variant(&hypothesis.receiver).map_err(at)?;
             hypothesis.edit.donor().map(|donor| readout.variant(donor)).transpose().map_err(at)?;
-            if !hypothesis.edit.acts_on_features() {
-                return Err(at(Error::request(format!(
-                    "expected an edit of features, found `{}`",
-                    hypothesis.edit
-                ))));
+            hypothesis.set.check(&hypothesis.edit).map_err(at)?;
+            if hypothesis.hook.is_some() && hypothesis.set.kind(&hypothesis.edit) != TargetKind::Direction {
+                return Err(at(Error::request("field `hook`: only a direction can be edited at any hook")
+                    .hint("features are edited where their dictionary was fitted, heads at their outputs")));
+            }
+            if let SetRule::Means { toward, away, of } = &hypothesis.set {
+                self.suite(toward).and_then(|_| self.suite(away)).map_err(at)?;
+                of.as_ref().map(|of| readout.variant(of)).transpose().map_err(at)?;
             }
             let (_, suite) = self.suite(&hypothesis.suite).map_err(at)?;
             let mut endpoints = super::measure::endpoints(suite).into_iter();
@@ -115,7 +123,7 @@ impl<'a> Selection<'a> {
         'a: 's,
     {
         let limit = self.settings.problems;
-        Trial { readout: self.readout, settings: self.settings, suite, half, limit, seed: self.seed }
+        Trial { readout: self.readout, settings: self.settings, suite, half, limit, given: None, seed: self.seed }
     }
 
     /// What a variant says on the selection half of a suite.
@@ -143,7 +151,7 @@ impl<'a> Selection<'a> {
         reference: usize,
         suite: &Suite,
     ) -> Result<Vec<FeatureTraits>> {
-        let features = self.readout.dictionary().features();
+        let features = self.readout.features();
         let own = self.texts(receiver, suite)?.mean_codes(features);
         let other = self.texts(reference, suite)?.mean_codes(features);
         let class = |feature: usize| self.inputs.classes.get(feature).cloned().unwrap_or_default();

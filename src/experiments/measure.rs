@@ -1,12 +1,13 @@
 //! Samples a suite under many conditions at once and scores what comes out.
 
-use super::lockstep::{Condition, Lockstep};
+use super::conditions::{Condition, groups};
+use super::lockstep::{Start, source};
 use super::readout::Readout;
 use super::settings::ExperimentSettings;
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::interventions::Tallies;
-use crate::model::{Finish, NextToken, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
+use crate::model::{Finish, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
 use crate::progress::Observer;
 use crate::tasks::{Half, Problem, Suite};
 use rayon::prelude::*;
@@ -21,6 +22,8 @@ pub(super) struct Trial<'a> {
     pub(super) half: Half,
     /// Prompts at most.
     pub(super) limit: usize,
+    /// These problems and no others, whatever their half.
+    pub(super) given: Option<Vec<Problem>>,
     pub(super) seed: u64,
 }
 
@@ -34,22 +37,12 @@ pub(super) struct Sampled {
     pub(super) tokens: Vec<u32>,
     /// The suite's endpoints, in order.
     pub(super) scores: Vec<f64>,
+    /// Whether it was cut off.
+    pub(super) truncated: bool,
 }
 
 /// The continuous endpoint of (condition, prompt).
 type LogOdds = (usize, usize, f64);
-
-/// Chunks of problems worked on at a time: each runs on one thread from its first token to its last, because
-/// a decoding step is too short for threads to meet in it.
-const CHUNKS_AT_ONCE: usize = 2;
-
-/// Some problems under all conditions.
-struct Chunk {
-    completions: Vec<Sampled>,
-    log_odds: Vec<LogOdds>,
-    /// Per condition.
-    tallies: Vec<Tallies>,
-}
 
 /// Endpoint values by condition and problem.
 #[derive(Clone, Debug, Default)]
@@ -64,6 +57,8 @@ pub(super) struct Measured {
     pub(super) tallies: Vec<Tallies>,
     /// Every completion, by condition, then prompt, then sample.
     pub(super) completions: Vec<Sampled>,
+    /// The continuous endpoint, where the suite has it, by (condition, prompt).
+    pub(super) log_odds: BTreeMap<(usize, usize), f64>,
     /// Response tokens sampled, over all conditions.
     pub(super) tokens: usize,
 }
@@ -81,6 +76,19 @@ impl Measured {
         pairs.map(|(edited, baseline)| edited - baseline).sum::<f64>() / count
     }
 
+    /// Adds a batch whose conditions are `group`.
+    fn add(&mut self, group: &[usize], chunk: Chunk) {
+        let sampled = chunk.sampled.into_iter();
+        self.completions.extend(sampled.map(|one| Sampled { condition: group[one.condition], ..one }));
+        let odds = chunk.log_odds.into_iter();
+        self.log_odds.extend(odds.map(|(condition, problem, value)| ((group[condition], problem), value)));
+        for (condition, tallies) in group.iter().zip(&chunk.tallies) {
+            if let Some(sum) = self.tallies.get_mut(*condition) {
+                sum.add(tallies);
+            }
+        }
+    }
+
     /// The index of an endpoint by name.
     pub(super) fn endpoint(&self, name: &str) -> Option<usize> {
         self.endpoints.iter().position(|endpoint| endpoint == name)
@@ -90,6 +98,9 @@ impl Measured {
 impl Trial<'_> {
     /// The prompts: the first of the suite's fair order that are on this half.
     pub(super) fn problems(&self) -> Vec<Problem> {
+        if let Some(given) = &self.given {
+            return given.clone();
+        }
         let problems = self.suite.problems(self.seed).into_iter();
         problems.filter(|problem| problem.half == self.half).take(self.limit).collect()
     }
@@ -110,35 +121,31 @@ impl Trial<'_> {
         let problems = self.problems();
         let total = conditions.len() * problems.len() * self.settings.samples;
         let bar = Mutex::new(observer.bar(label, total as u64, "completions"));
-        let conditions: Arc<[Condition]> = conditions.into();
-        let rows = conditions.len() * self.settings.samples;
         let mut measured = self.empty(&problems, conditions.len())?;
-        // Two chunks or more on the way at once; their rows together are those that the setting allows.
-        let size = (self.settings.batch_rows / CHUNKS_AT_ONCE / rows.max(1)).max(1);
-        let chunks: Vec<(usize, &[Problem])> = chunks(&problems, size).collect();
-        let sampled: Vec<Result<Chunk>> = chunks
-            .into_par_iter()
-            .with_max_len(1)
-            .map(|(first, problems)| {
-                observer.check()?;
-                let chunk = self.sample_chunk(receiver, &conditions, first, problems, observer)?;
-                let done = chunk.completions.len() as u64;
-                bar.lock().unwrap_or_else(PoisonError::into_inner).advance(done);
-                Ok(chunk)
-            })
-            .collect();
-        let mut log_odds = Vec::new();
-        for chunk in sampled {
-            let mut chunk = chunk?;
-            measured.completions.append(&mut chunk.completions);
-            log_odds.append(&mut chunk.log_odds);
-            for (sum, tallies) in measured.tallies.iter_mut().zip(&chunk.tallies) {
-                sum.add(tallies);
+        for group in groups(conditions) {
+            let chosen: Arc<[Condition]> = group.iter().map(|index| conditions[*index].clone()).collect();
+            let rows = chosen.len() * self.settings.samples;
+            // Two chunks or more on the way at once; their rows together are those that the setting allows.
+            let size = (self.settings.batch_rows / CHUNKS_AT_ONCE / rows.max(1)).max(1);
+            let chunks: Vec<(usize, &[Problem])> = chunks(&problems, size).collect();
+            let sampled: Vec<Result<Chunk>> = chunks
+                .into_par_iter()
+                .with_max_len(1)
+                .map(|(first, problems)| {
+                    observer.check()?;
+                    let chunk = self.sample_chunk(receiver, &chosen, first, problems, observer)?;
+                    let done = chunk.sampled.len() as u64;
+                    bar.lock().unwrap_or_else(PoisonError::into_inner).advance(done);
+                    Ok(chunk)
+                })
+                .collect();
+            for chunk in sampled {
+                measured.add(&group, chunk?);
             }
         }
         measured.completions.sort_by_key(|sampled| (sampled.condition, sampled.problem, sampled.sample));
         measured.tokens = measured.completions.iter().map(|completion| completion.tokens.len()).sum();
-        average(&mut measured, &problems, conditions.len(), &log_odds);
+        average(&mut measured, &problems, conditions.len());
         Ok(measured)
     }
 
@@ -164,7 +171,7 @@ impl Trial<'_> {
         })
     }
 
-    /// Some problems under all conditions.
+    /// Completions of some problems under conditions that share a batch.
     fn sample_chunk(
         &self,
         receiver: usize,
@@ -175,16 +182,15 @@ impl Trial<'_> {
     ) -> Result<Chunk> {
         let tokenizer = self.readout.model(receiver)?.tokenizer()?;
         let mut prompts = Vec::new();
-        let mut rows = Vec::new();
+        let mut starts = Vec::new();
         for problem in problems {
             let tokens = problem.tokens(tokenizer)?;
             for condition in 0..conditions.len() {
                 prompts.push(Prompt { tokens: tokens.clone(), key: problem.key });
-                rows.push((condition, problem.key));
+                starts.push(Start { condition, key: problem.key, prompt: tokens.len() });
             }
         }
-        let source = || Lockstep::new(self.readout, receiver, conditions.clone(), &rows);
-        let mut lockstep = source()?;
+        let mut lockstep = source(self.readout, receiver, conditions.clone(), &starts)?;
         let sampling = SampleSettings {
             samples: self.settings.samples,
             max_new_tokens: self.settings.max_new_tokens,
@@ -194,35 +200,45 @@ impl Trial<'_> {
             stop: tokenizer.eos().into_iter().collect(),
             batch_rows: prompts.len() * self.settings.samples,
         };
-        let completions = sample(&mut lockstep, &prompts, &sampling, observer)?;
-        let completions = completions
+        let completions = sample(&mut *lockstep, &prompts, &sampling, observer)?;
+        let count = conditions.len();
+        let sampled = completions
             .into_iter()
             .map(|completion| {
-                let (problem, condition) =
-                    (completion.prompt / conditions.len(), completion.prompt % conditions.len());
+                let (problem, condition) = (completion.prompt / count, completion.prompt % count);
                 let truncated = completion.finish == Finish::Length;
                 let text = tokenizer.decode(&completion.tokens);
                 let scores = problems.get(problem).map_or_else(Vec::new, |problem| {
                     self.suite.score(problem, &text, truncated).iter().map(|(_, value)| value).collect()
                 });
-                let problem = first + problem;
-                Sampled { condition, problem, sample: completion.sample, tokens: completion.tokens, scores }
+                let (problem, sample) = (first + problem, completion.sample);
+                Sampled { condition, problem, sample, tokens: completion.tokens, scores, truncated }
             })
             .collect();
-        let log_odds = if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
+        let tallies = lockstep.tallies().to_vec();
+        let mut log_odds = Vec::new();
+        if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {
             let texts: Vec<Vec<u32>> = prompts.into_iter().map(|prompt| prompt.tokens).collect();
-            let logits = source()?.extend(&TokenBatch::new(&texts)?)?.to_vec2::<f32>()?;
-            let places = logits.iter().enumerate();
-            places
-                .map(|(row, logits)| {
-                    (row % conditions.len(), first + row / conditions.len(), log_odds(logits, refusal))
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
-        Ok(Chunk { completions, log_odds, tallies: lockstep.tallies().to_vec() })
+            lockstep.reset();
+            let logits = lockstep.extend(&TokenBatch::new(&texts)?)?.to_vec2::<f32>()?;
+            let rows = logits.iter().enumerate();
+            log_odds = rows
+                .map(|(row, logits)| (row % count, first + row / count, self::log_odds(logits, refusal)))
+                .collect();
+        }
+        Ok(Chunk { sampled, log_odds, tallies })
     }
+}
+
+/// Chunks of problems worked on at a time: each runs on one thread from its first token to its last, because
+/// a decoding step is too short for threads to meet in it.
+const CHUNKS_AT_ONCE: usize = 2;
+
+/// What one batch gave; conditions are indices into the batch's own.
+struct Chunk {
+    sampled: Vec<Sampled>,
+    log_odds: Vec<LogOdds>,
+    tallies: Vec<Tallies>,
 }
 
 /// The endpoints of a suite: its scores, and the log-odds of refusing where that is one of them.
@@ -257,7 +273,7 @@ fn chunks<T>(items: &[T], size: usize) -> impl Iterator<Item = (usize, &[T])> {
     items.chunks(size).enumerate().map(move |(index, chunk)| (index * size, chunk))
 }
 
-fn average(measured: &mut Measured, problems: &[Problem], conditions: usize, log_odds: &[LogOdds]) {
+fn average(measured: &mut Measured, problems: &[Problem], conditions: usize) {
     let unit_of: BTreeMap<&str, usize> =
         measured.units.iter().enumerate().map(|(index, id)| (id.as_str(), index)).collect();
     let unit =
@@ -278,7 +294,7 @@ fn average(measured: &mut Measured, problems: &[Problem], conditions: usize, log
             add(sampled.condition, endpoint, sampled.problem, *value);
         }
     }
-    for (condition, problem, value) in log_odds {
+    for ((condition, problem), value) in &measured.log_odds {
         add(*condition, measured.endpoints.len() - 1, *problem, *value);
     }
     for (sum, count) in sums.iter_mut().flatten().flatten().zip(counts.iter().flatten().flatten()) {

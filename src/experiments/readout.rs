@@ -1,27 +1,30 @@
 //! The joint readout: all variants of a dictionary on the same tokens, up to the hook, and their code.
 
 use crate::dictionaries::{Codes, Dictionary};
+use crate::diff::Reading;
 use crate::error::{Error, Result};
 use crate::model::{Gradients, HookPoint, Hooks, KvCache, Model, TokenBatch};
 
 /// The variants of a dictionary, ready to run side by side. Cheap to clone.
 #[derive(Clone)]
 pub struct Readout {
+    names: Vec<String>,
     models: Vec<Model>,
-    dictionary: Dictionary,
+    dictionary: Option<Dictionary>,
     hook: HookPoint,
 }
 
 impl Readout {
-    /// Finds the model of every variant that the dictionary was fitted over.
+    /// Finds the model of every variant that the dictionary was fitted over; without a dictionary, all models
+    /// are its variants.
     ///
     /// # Errors
     /// If one is missing, or if their widths, vocabularies or devices differ: a joint code needs every variant
     /// at the same token.
-    pub fn new(models: &[(String, Model)], dictionary: Dictionary, hook: HookPoint) -> Result<Self> {
-        let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
-        let found = dictionary
-            .variants()
+    pub fn new(models: &[(String, Model)], dictionary: Option<Dictionary>, hook: HookPoint) -> Result<Self> {
+        let given: Vec<String> = models.iter().map(|(name, _)| name.clone()).collect();
+        let names = dictionary.as_ref().map_or(given.clone(), |dictionary| dictionary.variants().to_vec());
+        let found = names
             .iter()
             .map(|variant| {
                 models.iter().find(|(name, _)| name == variant).map(|(_, model)| model.clone()).ok_or_else(
@@ -29,38 +32,53 @@ impl Readout {
                         Error::request(format!(
                             "the dictionary was fitted over `{variant}`, but no such model was given"
                         ))
-                        .hint(format!("the models given are {}", names.join(", ")))
+                        .hint(format!("the models given are {}", given.join(", ")))
                     },
                 )
             })
             .collect::<Result<Vec<_>>>()?;
-        for (variant, model) in dictionary.variants().iter().zip(&found) {
-            if model.config().d_model != dictionary.d_model() {
+        let Some(first) = found.first() else {
+            return Err(Error::request("expected at least one model, found none"));
+        };
+        let width = dictionary.as_ref().map_or(first.config().d_model, Dictionary::d_model);
+        let vocabulary = |model: &Model| model.tokenizer().map(crate::model::Tokenizer::vocabulary);
+        let expected = vocabulary(first)?;
+        for (variant, model) in names.iter().zip(&found) {
+            if model.config().d_model != width {
                 return Err(Error::request(format!(
-                    "expected activations of width {} (the dictionary's), found {} in `{variant}`",
-                    dictionary.d_model(),
+                    "expected activations of width {width}, found {} in `{variant}`",
                     model.config().d_model
                 )));
             }
-        }
-        let vocabulary = |model: &Model| model.tokenizer().map(crate::model::Tokenizer::vocabulary);
-        if let Some(first) = found.first() {
-            let expected = vocabulary(first)?;
-            for (variant, model) in dictionary.variants().iter().zip(&found) {
-                if vocabulary(model)? != expected {
-                    return Err(Error::request(format!(
-                        "expected one tokenizer for all variants, found another vocabulary in `{variant}`"
-                    ))
-                    .hint("a joint code needs every variant at the same tokens"));
-                }
+            if vocabulary(model)? != expected {
+                return Err(Error::request(format!(
+                    "expected one tokenizer for all variants, found another vocabulary in `{variant}`"
+                ))
+                .hint("a joint code needs every variant at the same tokens"));
             }
         }
-        Ok(Self { models: found, dictionary, hook })
+        Ok(Self { names, models: found, dictionary, hook })
     }
 
     /// The dictionary.
-    pub fn dictionary(&self) -> &Dictionary {
-        &self.dictionary
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn dictionary(&self) -> Result<&Dictionary> {
+        self.dictionary.as_ref().ok_or_else(|| {
+            Error::request("an edit of features needs a dictionary, and none was given")
+                .hint("give one, or edit a direction or heads")
+        })
+    }
+
+    /// The number of features; zero without a dictionary.
+    pub(super) fn features(&self) -> usize {
+        self.dictionary.as_ref().map_or(0, Dictionary::features)
+    }
+
+    /// The width of an activation.
+    pub fn d_model(&self) -> usize {
+        self.models.first().map_or(0, |model| model.config().d_model)
     }
 
     /// Where the activations are read and the edits written.
@@ -70,17 +88,17 @@ impl Readout {
 
     /// The variants' names, in the order of the joint activation.
     pub fn variants(&self) -> &[String] {
-        self.dictionary.variants()
+        &self.names
     }
 
     /// The index of a variant.
     ///
     /// # Errors
-    /// If the dictionary was not fitted over it.
+    /// If it is none of the variants.
     pub fn variant(&self, name: &str) -> Result<usize> {
         self.variants().iter().position(|variant| variant == name).ok_or_else(|| {
             Error::request(format!("expected a variant of the dictionary, found `{name}`"))
-                .hint(format!("the dictionary was fitted over {}", self.variants().join(", ")))
+                .hint(format!("the variants are {}", self.variants().join(", ")))
         })
     }
 
@@ -106,11 +124,12 @@ impl Readout {
     /// If a forward pass fails.
     pub(super) fn joint(
         &self,
+        hook: HookPoint,
         tokens: &TokenBatch,
         mut caches: Option<&mut [KvCache]>,
         wanted: &[bool],
     ) -> Result<Vec<f32>> {
-        let width = self.dictionary.d_model();
+        let width = self.d_model();
         let real: usize = tokens.lengths().iter().sum();
         let row = self.models.len() * width;
         let mut joint = vec![0.0; real * row];
@@ -118,14 +137,19 @@ impl Readout {
             if !wanted.get(variant).copied().unwrap_or(false) {
                 continue;
             }
-            let mut hooks = Hooks::none().capture(self.hook).stop_after(self.hook);
+            let mut hooks = Hooks::none().capture(hook).stop_after(hook);
             let cache = caches.as_deref_mut().and_then(|caches| caches.get_mut(variant));
             model.forward(tokens, cache, &mut hooks, Gradients::Off)?;
             hooks.finish()?;
             let hidden = hooks
-                .take(self.hook)
-                .ok_or_else(|| Error::work(format!("the hook `{}` did not fire", self.hook)))?;
-            let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
+                .take(hook)
+                .ok_or_else(|| Error::work(format!("the hook `{hook}` did not fire")))?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
+            if hidden.len() != tokens.rows() * tokens.width() * width {
+                return Err(Error::request(format!("`{hook}` does not hold {width} numbers a token"))
+                    .hint("edit the residual stream, or what attention or the MLP adds to it"));
+            }
             let places = packed(tokens).zip(joint.chunks_exact_mut(row));
             for (place, joint) in places {
                 let from = hidden.get(place * width..(place + 1) * width).unwrap_or(&[]);
@@ -137,17 +161,32 @@ impl Readout {
         Ok(joint)
     }
 
-    /// The joint codes on whole texts, text after text.
+    /// Joint activations on whole texts at the readout's own hook, chunk after chunk of texts.
+    ///
+    /// # Errors
+    /// If a forward pass fails, or `visit` does.
+    pub(super) fn read(&self, texts: &[Vec<u32>], mut visit: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
+        let wanted = vec![true; self.models.len()];
+        texts.chunks(ROWS).try_for_each(|chunk| visit(&self.joint(self.hook, &TokenBatch::new(chunk)?, None, &wanted)?))
+    }
+
+    /// The codes on whole texts, text after text; none without a dictionary.
     ///
     /// # Errors
     /// If a forward pass fails.
-    pub(super) fn codes(&self, texts: &[Vec<u32>]) -> Result<Codes> {
-        let wanted = vec![true; self.models.len()];
-        let mut joint = Vec::new();
-        for chunk in texts.chunks(ROWS) {
-            joint.extend(self.joint(&TokenBatch::new(chunk)?, None, &wanted)?);
-        }
-        self.dictionary.encode(&joint)
+    pub(super) fn codes(&self, texts: &[Vec<u32>], reading: &Reading) -> Result<Codes> {
+        let mut codes = Codes::new();
+        let Some(dictionary) = &self.dictionary else { return Ok(codes) };
+        let all: Vec<u32> = (0..dictionary.features() as u32).collect();
+        let reader = reading.reader(dictionary, &all)?;
+        self.read(texts, |joint| {
+            let chunk = reader.codes(joint)?;
+            (0..chunk.tokens()).for_each(|token| {
+                codes.push(chunk.token(token).map(|(feature, value)| (feature as u32, value)));
+            });
+            Ok(())
+        })?;
+        Ok(codes)
     }
 }
 

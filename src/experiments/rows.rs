@@ -27,6 +27,15 @@ pub struct EffectRow {
     pub dose: Option<f64>,
     /// Whose activations made the code: `joint`, `own` or `swap`.
     pub readout: String,
+    /// The least F1 of the readout's firing against the joint code, over the set's features on held-out
+    /// tokens. `None` for the joint code itself.
+    pub readout_f1: Option<f64>,
+    /// The least share of the joint code's variance that the readout explains, over the set's features.
+    pub readout_r2: Option<f64>,
+    /// Where it may act: `all`, `prompt` or `response`.
+    pub positions: String,
+    /// The hook at which a direction is edited. `None` for features, which have their dictionary's, and heads.
+    pub hook: Option<String>,
     /// The suite.
     pub suite: String,
     /// What the suite stands for: `in_domain`, `transfer`, `safety` or `collateral`.
@@ -83,7 +92,7 @@ pub struct ControlRow {
     pub hypothesis: String,
     /// The condition whose set it replaces.
     pub condition: String,
-    /// How the draw was made: `any`, `same_class`, `shared_shift` or `random_direction`.
+    /// How the draw was made: `any`, `same_class`, `shared_shift`, `random_direction` or `any_head`.
     pub cloud: String,
     /// Which draw of the cloud.
     pub draw: u64,
@@ -121,6 +130,31 @@ impl DifferenceRow {
     pub fn difference(&self) -> f64 {
         self.edited - self.baseline
     }
+}
+
+/// One row of the table `trends`: a dose series of one hypothesis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrendRow {
+    /// The hypothesis.
+    pub hypothesis: String,
+    /// The suite.
+    pub suite: String,
+    /// The endpoint.
+    pub endpoint: String,
+    /// The doses, a JSON list; 0 is the unedited receiver, where that is what the edit does at dose 0.
+    pub doses: String,
+    /// The endpoint's mean at each, a JSON list.
+    pub values: String,
+    /// Change of the endpoint per unit of dose: mean over problems of each problem's least-squares slope.
+    pub slope: f64,
+    /// Lower end of its pointwise 95 % interval, clustered by problem.
+    pub ci_low: f64,
+    /// Upper end of its pointwise 95 % interval, clustered by problem.
+    pub ci_high: f64,
+    /// Two-sided sign-flip p-value over problems, against no slope.
+    pub p: f64,
+    /// Whether the means rise or fall all the way.
+    pub monotone: bool,
 }
 
 /// One row of the table `sets`: a feature of a set that a hypothesis edits.

@@ -1,19 +1,19 @@
 //! Every declared hypothesis with its controls, and the exploratory grid.
 
-use super::choose::{Prepared, prepare};
-use super::controls::balance;
-use super::effects::{About, control_rows, rows};
-use super::hypothesis::{Axis, Direction, Hypothesis};
+use super::choose::prepare;
+use super::declared::measure;
+use super::explore::explore;
+use super::hypothesis::Hypothesis;
 use super::inputs::{ExperimentInputs, Selection};
-use super::lockstep::Condition;
-use super::measure::{Measured, Trial};
+use super::published::{Protocol, PublishedRow, shi2026};
 use super::readout::Readout;
-use super::rows::{ControlRow, DifferenceRow, EffectRow, SetRow};
+use super::rows::{ControlRow, DifferenceRow, EffectRow, SetRow, TrendRow};
 use super::settings::ExperimentSettings;
 use crate::error::{At, Result};
-use crate::interventions::{Edit, Writer};
+use crate::evaluation::OutcomeRow;
 use crate::progress::Observer;
-use crate::tasks::{Half, Suite};
+use crate::tables::{self, TableSpec, catalogue};
+use std::path::Path;
 
 /// What experiments found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -26,8 +26,34 @@ pub struct ExperimentTables {
     pub differences: Vec<DifferenceRow>,
     /// Table `sets`.
     pub sets: Vec<SetRow>,
+    /// Table `trends`.
+    pub trends: Vec<TrendRow>,
+    /// Table `outcomes`: every completion under every condition but the controls.
+    pub outcomes: Vec<OutcomeRow>,
+    /// Table `published`: a published protocol on the same data, where one is asked for.
+    pub published: Vec<PublishedRow>,
     /// Response tokens sampled under some condition, for `timings`.
     pub conditioned_tokens: usize,
+}
+
+impl ExperimentTables {
+    /// Writes every table into a folder.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let file = |spec: &TableSpec| folder.join(format!("{}.parquet", spec.name));
+        tables::write(&file(&catalogue::EFFECTS), &catalogue::EFFECTS, &self.effects)?;
+        tables::write(&file(&catalogue::CONTROLS), &catalogue::CONTROLS, &self.controls)?;
+        tables::write(&file(&catalogue::DIFFERENCES), &catalogue::DIFFERENCES, &self.differences)?;
+        tables::write(&file(&catalogue::SETS), &catalogue::SETS, &self.sets)?;
+        tables::write(&file(&catalogue::TRENDS), &catalogue::TRENDS, &self.trends)?;
+        tables::write(&file(&catalogue::OUTCOMES), &catalogue::OUTCOMES, &self.outcomes)?;
+        if !self.published.is_empty() {
+            tables::write(&file(&catalogue::PUBLISHED), &catalogue::PUBLISHED, &self.published)?;
+        }
+        Ok(())
+    }
 }
 
 /// Chooses the sets on the selection half, then measures every hypothesis with its controls on the
@@ -53,268 +79,29 @@ pub fn run(
     let mut tables = ExperimentTables::default();
     for prepared in &prepared {
         tables.sets.extend(prepared.rows.iter().cloned());
-        for (axis, suite) in &inputs.suites {
-            measure(&mut selection, prepared, (*axis, suite), &mut tables).at(format!(
-                "hypothesis `{}`, suite `{}`",
-                prepared.hypothesis.name,
-                suite.name()
-            ))?;
-        }
-        in_base(&selection, prepared, &mut tables)?;
+        measure(&mut selection, prepared, &mut tables)
+            .at(format!("hypothesis `{}`", prepared.hypothesis.name))?;
     }
     if settings.exploratory {
         for receiver in 0..readout.variants().len() {
             explore(&selection, &prepared, receiver, &mut tables)?;
         }
     }
+    if let (Some(Protocol::Shi2026), Some(_)) = (settings.protocol, &inputs.dictionary) {
+        tables.published = shi2026(&selection)?;
+    }
     Ok(tables)
-}
-
-/// Whether a suite shows one of the two axes of the picture: the hypothesis's own, or the primary transfer
-/// or safety suite. Only these get controls.
-fn is_plane(selection: &Selection<'_>, prepared: &Prepared, suite: &Suite) -> bool {
-    let primary = |axis| selection.inputs.primary(axis).is_some_and(|primary| primary.name() == suite.name());
-    let other = match prepared.axis {
-        Axis::Safety => primary(Axis::Transfer),
-        Axis::Transfer | Axis::InDomain => primary(Axis::Safety),
-        Axis::Collateral => false,
-    };
-    suite.name() == prepared.suite.name() || other
-}
-
-/// One hypothesis on one suite: the set, its doses, both ceilings and, on the two axes, its controls.
-fn measure(
-    selection: &mut Selection<'_>,
-    prepared: &Prepared,
-    (axis, suite): (Axis, &Suite),
-    tables: &mut ExperimentTables,
-) -> Result<()> {
-    let hypothesis = &prepared.hypothesis;
-    let mut conditions = vec![
-        Condition::baseline(),
-        Condition::edited(&hypothesis.name, prepared.writer(selection, &prepared.features, hypothesis.dose)?),
-    ];
-    let mut extra: Vec<(Edit, f32, &str)> = Vec::new();
-    let donor = selection.readout.variants().get(prepared.other).cloned().unwrap_or_default();
-    if prepared.other != prepared.receiver {
-        extra.push((Edit::WholeDifference(donor.clone()), 1.0, "ceiling"));
-        extra.push((Edit::ErrorOnly(donor), 1.0, "ceiling"));
-    }
-    extra.extend(selection.settings.doses.iter().map(|dose| (hypothesis.edit.clone(), *dose, "exploratory")));
-    for (edit, dose, kind) in &extra {
-        let name = match *kind {
-            "ceiling" => format!("{} | {}", hypothesis.name, edit.name()),
-            _ => format!("{} | dose {dose}", hypothesis.name),
-        };
-        conditions
-            .push(Condition::edited(name, prepared.edit_writer(selection, edit, &prepared.features, *dose)?));
-    }
-    let first = conditions.len();
-    let own = suite.name() == prepared.suite.name();
-    let plane = is_plane(selection, prepared, suite);
-    let drawn = if plane { prepared.controls.as_slice() } else { &[] };
-    let drawn =
-        drawn.iter().map(|control| prepared.control(selection, control)).collect::<Result<Vec<_>>>()?;
-    let label = format!("{} on {}", hypothesis.name, suite.name());
-    let limit = selection.settings.problems;
-    let (measured, controls) = if own {
-        conditions.extend(drawn);
-        let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
-        let gaps: Vec<f64> = prepared.controls.iter().map(|control| control.balance.worst).collect();
-        let tolerance = selection.settings.balance_tolerance;
-        let controls = control_rows(prepared, suite, &measured, first, &gaps, tolerance);
-        (measured, controls)
-    } else {
-        let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
-        let beside = beside(selection, prepared, suite, drawn, tables)?;
-        tables.controls.extend(beside);
-        (measured, Vec::new())
-    };
-    let ceiling = (prepared.other != prepared.receiver).then_some(2);
-    let mut about = about(selection, prepared, suite, &hypothesis.receiver);
-    for (index, condition) in conditions.iter().enumerate().take(first).skip(1) {
-        let extra = index.checked_sub(2).and_then(|index| extra.get(index));
-        about.condition.clone_from(&condition.name);
-        let beside = match extra {
-            None => &controls[..],
-            Some((edit, dose, kind)) => {
-                (about.edit, about.dose, about.kind, about.declared) = (edit, *dose, *kind, None);
-                &[]
-            }
-        };
-        let (effects, differences) = rows(&about, (axis, suite), &measured, index, ceiling, beside);
-        tables.effects.extend(effects);
-        tables.differences.extend(differences);
-    }
-    tables.controls.extend(controls);
-    Ok(())
-}
-
-/// The controls on the other axis, where nothing is claimed: on fewer prompts, with their balance there.
-fn beside(
-    selection: &mut Selection<'_>,
-    prepared: &Prepared,
-    suite: &Suite,
-    drawn: Vec<Condition>,
-    tables: &mut ExperimentTables,
-) -> Result<Vec<ControlRow>> {
-    if drawn.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut conditions = vec![Condition::baseline()];
-    conditions.extend(drawn);
-    let label = format!("controls of {} on {}", prepared.hypothesis.name, suite.name());
-    let limit = selection.settings.control_problems.min(selection.settings.problems);
-    let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
-    let stock = prepared.stock(selection, suite)?;
-    let of = |features: &[u32]| balance(&stock, &prepared.deltas, &prepared.features, features).worst;
-    let gaps: Vec<f64> = prepared.controls.iter().map(|control| of(&control.features)).collect();
-    Ok(control_rows(prepared, suite, &measured, 1, &gaps, selection.settings.balance_tolerance))
-}
-
-fn sample(
-    selection: &Selection<'_>,
-    (suite, limit): (&Suite, usize),
-    receiver: usize,
-    conditions: &[Condition],
-    label: &str,
-    tables: &mut ExperimentTables,
-) -> Result<Measured> {
-    let trial = Trial { limit, ..selection.trial(suite, Half::Measure) };
-    let measured = trial.measure(receiver, conditions, label, selection.observer)?;
-    tables.conditioned_tokens += measured.tokens;
-    Ok(measured)
-}
-
-/// What the declared condition's rows say.
-fn about<'a>(
-    selection: &Selection<'a>,
-    prepared: &'a Prepared,
-    suite: &Suite,
-    receiver: &'a str,
-) -> About<'a> {
-    let hypothesis = &prepared.hypothesis;
-    let primary = suite.endpoints().first().map(|endpoint| endpoint.name.to_owned());
-    let own = suite.name() == prepared.suite.name() && receiver == hypothesis.receiver;
-    About {
-        hypothesis: &hypothesis.name,
-        condition: hypothesis.name.clone(),
-        set: hypothesis.set.name(),
-        set_size: Some(prepared.features.len() as u64),
-        receiver,
-        edit: &hypothesis.edit,
-        dose: hypothesis.dose,
-        readout: selection.settings.readout.name(),
-        kind: if hypothesis.receiver == selection.inputs.base { "sufficient" } else { "necessary" },
-        direction: selection.inputs.suite(suite.name()).map_or(Direction::Either, |(axis, _)| {
-            match (&hypothesis.direction, own) {
-                (Some(declared), true) => *declared,
-                _ => hypothesis.direction(axis, &selection.inputs.base),
-            }
-        }),
-        declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),
-        samples: selection.settings.samples,
-        seed: selection.seed,
-    }
-}
-
-/// The same edit of the same features in base: what post-training caused is the difference (PROTOCOL 3).
-fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
-    let base = &selection.inputs.base;
-    let hypothesis = &prepared.hypothesis;
-    if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
-        return Ok(());
-    }
-    let receiver = selection.readout.variant(base)?;
-    let writer = writer_in(selection, prepared, &hypothesis.edit, hypothesis.dose, base)?;
-    let name = format!("{} | in {base}", hypothesis.name);
-    let conditions = [Condition::baseline(), Condition::edited(&name, writer)];
-    for (axis, suite) in &selection.inputs.suites {
-        if !is_plane(selection, prepared, suite) {
-            continue;
-        }
-        let measured =
-            sample(selection, (suite, selection.settings.problems), receiver, &conditions, &name, tables)?;
-        let about =
-            About { condition: name.clone(), kind: "exploratory", ..about(selection, prepared, suite, base) };
-        let (effects, differences) = rows(&about, (*axis, suite), &measured, 1, None, &[]);
-        tables.effects.extend(effects);
-        tables.differences.extend(differences);
-    }
-    Ok(())
-}
-
-fn writer_in(
-    selection: &Selection<'_>,
-    prepared: &Prepared,
-    edit: &Edit,
-    dose: f32,
-    receiver: &str,
-) -> Result<Writer> {
-    let dictionary = selection.readout.dictionary();
-    Writer::new(edit, dose, &prepared.features, receiver, dictionary, &prepared.reference, &prepared.bank)
-}
-
-/// Every chosen set zeroed in a receiver that no hypothesis names for it, on the primary suites of both axes.
-fn explore(
-    selection: &Selection<'_>,
-    prepared: &[Prepared],
-    receiver: usize,
-    tables: &mut ExperimentTables,
-) -> Result<()> {
-    let Some(name) = selection.readout.variants().get(receiver) else { return Ok(()) };
-    let mut conditions = vec![Condition::baseline()];
-    let mut sources: Vec<&Prepared> = Vec::new();
-    for prepared in prepared {
-        let seen = sources.iter().any(|other| other.features == prepared.features);
-        if prepared.receiver == receiver || prepared.features.is_empty() || seen {
-            continue;
-        }
-        let writer = writer_in(selection, prepared, &Edit::Zero, 1.0, name)?;
-        let set = prepared.hypothesis.set.name();
-        conditions.push(Condition::edited(
-            format!("{set} of {} zeroed in {name}", prepared.hypothesis.name),
-            writer,
-        ));
-        sources.push(prepared);
-    }
-    if sources.is_empty() {
-        return Ok(());
-    }
-    for axis in [Axis::Transfer, Axis::Safety] {
-        let Some(suite) = selection.inputs.primary(axis) else { continue };
-        let measured = sample(
-            selection,
-            (suite, selection.settings.problems),
-            receiver,
-            &conditions,
-            &format!("sets in {name}"),
-            tables,
-        )?;
-        for (index, prepared) in sources.iter().enumerate() {
-            let about = About {
-                hypothesis: "exploratory",
-                condition: conditions[index + 1].name.clone(),
-                edit: &Edit::Zero,
-                dose: 1.0,
-                kind: "exploratory",
-                direction: Direction::Either,
-                declared: None,
-                ..about(selection, prepared, suite, name)
-            };
-            let (effects, differences) = rows(&about, (axis, suite), &measured, index + 1, None, &[]);
-            tables.effects.extend(effects);
-            tables.differences.extend(differences);
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::hypothesis::SetRule;
+    use super::super::hypothesis::Axis;
+    use super::super::set_rule::SetRule;
     use super::super::small;
     use super::*;
+    use super::super::settings::ReadoutKind;
+    use crate::interventions::{Edit, Head, Positions};
+    use crate::tasks::{Half, Suite};
     use std::collections::BTreeSet;
 
     fn hypotheses() -> Vec<Hypothesis> {
@@ -324,6 +111,9 @@ mod tests {
             receiver: "rl".to_owned(),
             edit: Edit::Zero,
             dose: 1.0,
+            positions: Positions::All,
+            readout: None,
+            hook: None,
             suite: "general_points:faces=11-13".to_owned(),
             endpoint: None,
             direction: None,
@@ -363,6 +153,7 @@ mod tests {
         let exact = |mut tables: ExperimentTables| {
             // A sum over all rows, in the order of the batches: the last bit of it may differ.
             tables.effects.iter_mut().for_each(|row| row.delta_norm = None);
+            tables.outcomes.sort_by_key(|row| (row.condition.clone(), row.suite.clone(), row.problem.clone(), row.sample));
             tables
         };
         let small_batches = tables(&ExperimentSettings { batch_rows: 23, ..settings() });
@@ -406,6 +197,77 @@ mod tests {
         assert!(safety.iter().all(|row| row.score.is_some_and(|score| score > 0.0)), "{safety:?}");
         assert!(found.effects.iter().any(|row| row.condition == "transfer | in base"));
         assert!(found.effects.iter().any(|row| row.condition == "transfer | dose 0.5"));
+        let neutral: Vec<&EffectRow> = found.effects.iter().filter(|row| row.endpoint == "cross_entropy").collect();
+        let names: BTreeSet<&str> = neutral.iter().map(|row| row.condition.as_str()).collect();
+        assert_eq!(names.len(), 8, "two hypotheses, each with two ceilings and a dose: {names:?}");
+        assert!(neutral.iter().all(|row| row.problems == 6 && row.baseline > 0.0));
+        let trend = found.trends.iter().find(|row| row.hypothesis == "transfer" && row.endpoint == "pass").unwrap();
+        assert_eq!(trend.doses, "[0, 0.5, 1]");
+        let said = |condition: &str, suite: &str| {
+            let rows = found.outcomes.iter().filter(|row| row.condition == condition && row.suite == suite);
+            rows.filter(|row| row.variant == "rl").count()
+        };
+        for suite in ["general_points:faces=11-13", "refusal", "skills"] {
+            assert_eq!(said("transfer", suite), 24, "one row a problem and sample on {suite}");
+            assert_eq!(said("baseline", suite), 24, "the unedited receiver stands there once");
+        }
+        let of_controls = |condition: &str| condition.starts_with("transfer:") || condition.starts_with("safety:");
+        assert!(found.outcomes.iter().all(|row| !of_controls(&row.condition)), "controls are left out");
+    }
+
+    #[test]
+    fn directions_heads_and_single_readouts_can_be_declared() {
+        let declared = |name: &str, set: SetRule, edit: Edit, readout| Hypothesis {
+            name: name.to_owned(),
+            set,
+            edit,
+            readout,
+            suite: "refusal".to_owned(),
+            endpoint: Some("refusal_log_odds".to_owned()),
+            ..hypotheses()[0].clone()
+        };
+        let means = SetRule::Means { toward: "refusal".into(), away: "skills".into(), of: Some("base".into()) };
+        let heads = SetRule::Heads(vec![Head { layer: 1, head: 0 }]);
+        let features = SetRule::Features((0..6).collect());
+        let donor = || "base".to_owned();
+        let all = [
+            declared("out", means.clone(), Edit::ProjectOut, None),
+            declared("in", means, Edit::AddDirection, None),
+            declared("patched", heads.clone(), Edit::Transplant(donor()), None),
+            declared("scaled", heads, Edit::Scale, None),
+            declared("whole", SetRule::All, Edit::WholeDifference(donor()), None),
+            declared("own", features.clone(), Edit::Zero, Some(ReadoutKind::Own)),
+            declared("two", features, Edit::TwoSource(donor()), Some(ReadoutKind::Swap)),
+        ];
+        let all = all.map(|one| match one.name.as_str() {
+            "scaled" => Hypothesis { dose: 0.5, ..one },
+            "in" => Hypothesis { hook: Some("blocks.0.hook_resid_post".parse().unwrap()), ..one },
+            _ => one,
+        });
+        let settings = ExperimentSettings { exploratory: false, doses: Vec::new(), ..settings() };
+        let found = run(&small::inputs(1), &all, &settings, 5, &Observer::silent()).unwrap();
+        let declared: Vec<&EffectRow> = found.effects.iter().filter(|row| row.declared).collect();
+        assert_eq!(declared.len(), all.len());
+        for row in &declared {
+            assert!(!row.untestable && row.effect != 0.0, "{row:?}");
+            let read = matches!(row.hypothesis.as_str(), "own" | "two");
+            assert_eq!(row.readout_f1.is_some(), read, "{row:?}");
+            assert_eq!(row.readout, match row.hypothesis.as_str() { "own" => "own", "two" => "swap", _ => "joint" });
+            let clouds: BTreeSet<&str> = found
+                .controls
+                .iter()
+                .filter(|control| control.hypothesis == row.hypothesis)
+                .map(|control| control.cloud.as_str())
+                .collect();
+            let expected = match row.hypothesis.as_str() {
+                "patched" | "scaled" => Some("any_head"),
+                "out" | "in" | "whole" => Some("random_direction"),
+                _ => None,
+            };
+            assert!(expected.is_none_or(|cloud| clouds == BTreeSet::from([cloud])), "{} {clouds:?}", row.hypothesis);
+        }
+        assert_eq!(declared[1].hook.as_deref(), Some("blocks.0.hook_resid_post"));
+        assert_eq!(declared[4].ceiling, Some(declared[4].edited), "the whole difference is its own ceiling");
     }
 
     #[test]
@@ -442,6 +304,8 @@ mod tests {
         assert!(error(|h| h.suite = "refusals".to_owned()).contains("did you mean `refusal`?"));
         assert!(error(|h| h.endpoint = Some("refuse".to_owned())).contains("its endpoints are pass"));
         assert!(error(|h| h.edit = Edit::ProjectOut).contains("expected an edit of features"));
+        assert!(error(|h| h.hook = Some("blocks.0.hook_resid_post".parse().unwrap())).contains("only a direction"));
+        assert!(error(|h| h.edit = Edit::TwoSource("base".into())).contains("readout = \"swap\""));
         assert!(error(|h| h.name = "safety".to_owned()).contains("found it twice"));
     }
 }

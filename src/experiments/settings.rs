@@ -1,6 +1,8 @@
 //! The section `[interventions]` of a study: how sets are chosen, edited, controlled and measured.
 
+use super::published::Protocol;
 use crate::error::{Error, Result};
+use crate::interventions::{Edit, TargetKind};
 use serde::{Deserialize, Serialize};
 
 /// Whose activations make the code (PROTOCOL 2).
@@ -10,6 +12,10 @@ pub enum ReadoutKind {
     /// All variants of the dictionary run on the receiver's own tokens.
     #[default]
     Joint,
+    /// An encoder of the receiver alone, fitted to the joint code on the selection half.
+    Own,
+    /// The joint encoder with the receiver in the place of the donor (or base) too.
+    Swap,
 }
 
 impl ReadoutKind {
@@ -17,6 +23,8 @@ impl ReadoutKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Joint => "joint",
+            Self::Own => "own",
+            Self::Swap => "swap",
         }
     }
 }
@@ -52,8 +60,16 @@ pub struct ExperimentSettings {
     pub batch_rows: usize,
     /// Also measures, without claims: every set on every suite and receiver, and both ceilings.
     pub exploratory: bool,
-    /// Further doses at which every hypothesis is measured, without claims.
+    /// Edits of the exploratory grid.
+    pub edits: Vec<Edit>,
+    /// Further doses at which every hypothesis is measured, without claims; a trend over all doses is tested.
     pub doses: Vec<f32>,
+    /// A published protocol to run beside this one, on the same data.
+    pub protocol: Option<Protocol>,
+    /// What the published protocol multiplies codes by in base.
+    pub amplify: f32,
+    /// Texts of the neutral kind on which the cross-entropy under every edit is measured; 0 leaves it out.
+    pub neutral_texts: usize,
 }
 
 impl Default for ExperimentSettings {
@@ -72,7 +88,11 @@ impl Default for ExperimentSettings {
             max_new_tokens: 64,
             batch_rows: 2048,
             exploratory: true,
+            edits: vec![Edit::Zero],
             doses: Vec::new(),
+            protocol: None,
+            amplify: 2.0,
+            neutral_texts: 64,
         }
     }
 }
@@ -111,6 +131,12 @@ impl ExperimentSettings {
         }
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             return wrong("temperature", "a number from 0 (greedy) upwards", self.temperature.to_string());
+        }
+        if !self.amplify.is_finite() {
+            return wrong("amplify", "a finite number", self.amplify.to_string());
+        }
+        if let Some(edit) = self.edits.iter().find(|edit| !edit.acts_on(TargetKind::Features)) {
+            return wrong("edits", &format!("edits of features ({})", TargetKind::Features.edits()), format!("`{edit}`"));
         }
         match self.doses.iter().find(|dose| !dose.is_finite()) {
             Some(dose) => wrong("doses", "finite numbers", dose.to_string()),

@@ -2,6 +2,7 @@
 
 use super::hypothesis::Axis;
 use super::inputs::ExperimentInputs;
+use super::lockstep::GivenText;
 use super::readout::Readout;
 use crate::dictionaries::{Activation, Dictionary, Kind, Site, Spec, TokenScale, Weights};
 use crate::model::{Config, HookPoint, LlamaShape, Model, Tokenizer};
@@ -67,7 +68,7 @@ pub(super) fn inputs(layer: usize) -> ExperimentInputs {
     let suite = |axis, name: &str| (axis, Suite::parse(name).unwrap());
     ExperimentInputs {
         models: VARIANTS.iter().zip(1..).map(|(name, seed)| ((*name).to_owned(), model(seed))).collect(),
-        dictionary: dictionary(hook),
+        dictionary: Some(dictionary(hook)),
         hook,
         classes: (0..FEATURES)
             .map(|feature| if feature % 4 == 0 { "specific" } else { "shared" }.to_owned())
@@ -78,7 +79,20 @@ pub(super) fn inputs(layer: usize) -> ExperimentInputs {
             suite(Axis::Collateral, "skills"),
         ],
         base: "base".to_owned(),
+        neutral: neutral(),
     }
+}
+
+fn neutral() -> Vec<GivenText> {
+    let tokenizer = model(1).tokenizer().unwrap().clone();
+    let texts = crate::tasks::curriculum(9, 0, 6).into_iter().enumerate();
+    texts
+        .map(|(index, document)| GivenText {
+            id: format!("neutral {index}"),
+            prompt: 1,
+            tokens: tokenizer.encode(&format!("{} {}", document.prompt, document.response)).unwrap(),
+        })
+        .collect()
 }
 
 pub(super) fn readout(layer: usize) -> Readout {

@@ -3,14 +3,17 @@
 //! Everything that is chosen (feature sets, their sizes, controls, reference codes) is chosen on these.
 
 use super::controls::{Cell, FeatureTraits, Stock};
-use super::lockstep::Condition;
+use super::conditions::Condition;
 use super::measure::{Measured, Trial};
+use super::readout::Readout;
 use crate::dictionaries::Codes;
+use crate::diff::Reading;
 use crate::error::Result;
 use crate::interventions::{CodeBank, Part, Reference};
 use crate::progress::Observer;
 
-/// Prompts with a variant's own completions, the joint activations and codes on them, and who scored what.
+/// Prompts with a variant's own completions, the codes on them, and who scored what.
+#[derive(Clone)]
 pub(super) struct Texts {
     /// Prompt and completion of each text.
     pub(super) tokens: Vec<Vec<u32>>,
@@ -20,7 +23,7 @@ pub(super) struct Texts {
     pub(super) units: Vec<usize>,
     /// The primary endpoint of each text.
     pub(super) scores: Vec<f64>,
-    /// Joint codes of all tokens, text after text.
+    /// Codes of all tokens, text after text; the joint ones unless they were read otherwise.
     pub(super) codes: Codes,
     /// Begin-of-sequence token.
     beginning: Option<u32>,
@@ -54,8 +57,36 @@ impl Texts {
             units.push(measured.units.iter().position(|unit| *unit == problem.id).unwrap_or(0));
             scores.push(sampled.scores.first().copied().unwrap_or(0.0));
         }
-        let codes = trial.readout.codes(&tokens)?;
+        let codes = trial.readout.codes(&tokens, &Reading::Joint)?;
         Ok(Self { tokens, prompts, units, scores, codes, beginning: tokenizer.bos() })
+    }
+
+    /// Texts that stand by themselves, each its own unit, without scores.
+    ///
+    /// # Errors
+    /// If a forward pass fails.
+    pub(super) fn given(
+        readout: &Readout,
+        tokens: Vec<Vec<u32>>,
+        prompts: Vec<usize>,
+        beginning: Option<u32>,
+    ) -> Result<Self> {
+        let codes = readout.codes(&tokens, &Reading::Joint)?;
+        Ok(Self { units: (0..tokens.len()).collect(), scores: vec![0.0; tokens.len()], codes, tokens, prompts, beginning })
+    }
+
+    /// The same texts with the codes of another reading.
+    ///
+    /// # Errors
+    /// If a forward pass fails.
+    pub(super) fn reread(&self, readout: &Readout, reading: &Reading) -> Result<Self> {
+        Ok(Self { codes: readout.codes(&self.tokens, reading)?, ..self.clone() })
+    }
+
+    /// The tokens of the texts whose unit is on one side: a further split of the selection half, for what is
+    /// fitted there and must be judged on other problems.
+    pub(super) fn side(&self, even: bool) -> impl Iterator<Item = &Vec<u32>> {
+        self.tokens.iter().zip(&self.units).filter(move |(_, unit)| (*unit % 2 == 0) == even).map(|(text, _)| text)
     }
 
     /// Every token with its packed index, its text and its part, without begin-of-sequence tokens.

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What is done with a feature set (or a direction) inside a receiver.
+/// What is done with features, a direction or heads inside a receiver.
 ///
-/// In a study file: `edit = "zero"`, or with a donor `edit = { transplant = "base" }`.
+/// In a study file: `edit = "zero"`, or with a donor `edit = { transplant = "base" }`. Which edit goes with
+/// which target says [`Edit::acts_on`].
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Edit {
@@ -14,15 +15,20 @@ pub enum Edit {
     Mean,
     /// Sets the features to their codes at a random token of the selection half.
     Resample,
+    /// Multiplies the code of every feature, or the output of every head, by the dose.
+    Scale,
     /// Sets every feature to dose times its 95th percentile when active.
     Clamp,
     /// Adds dose times the 95th percentile of every feature, whether it fires or not.
     Steer,
     /// Replaces the receiver's decoders by the donor's, at the joint code.
     Transplant(String),
+    /// Replaces the receiver's code by the donor's, each read from its own activations, at the receiver's
+    /// decoders. Needs the readout `own` or `swap`: a joint code is one code.
+    TwoSource(String),
     /// Removes the component along the set's direction.
     ProjectOut,
-    /// Adds dose times the set's unit direction.
+    /// Adds dose times the direction.
     AddDirection,
     /// Replaces the receiver's activation by the donor's: a ceiling for every transplant.
     WholeDifference(String),
@@ -37,9 +43,11 @@ impl Edit {
             Self::Zero => "zero",
             Self::Mean => "mean",
             Self::Resample => "resample",
+            Self::Scale => "scale",
             Self::Clamp => "clamp",
             Self::Steer => "steer",
             Self::Transplant(_) => "transplant",
+            Self::TwoSource(_) => "two_source",
             Self::ProjectOut => "project_out",
             Self::AddDirection => "add_direction",
             Self::WholeDifference(_) => "whole_difference",
@@ -50,19 +58,67 @@ impl Edit {
     /// The variant whose decoders, code or activation are written in, for the edits that have one.
     pub fn donor(&self) -> Option<&str> {
         match self {
-            Self::Transplant(donor) | Self::WholeDifference(donor) | Self::ErrorOnly(donor) => Some(donor),
+            Self::Transplant(donor)
+            | Self::TwoSource(donor)
+            | Self::WholeDifference(donor)
+            | Self::ErrorOnly(donor) => Some(donor),
             _ => None,
         }
     }
 
-    /// Whether the edit needs the dictionary's code at each token.
-    pub fn needs_codes(&self) -> bool {
-        !matches!(self, Self::ProjectOut | Self::AddDirection | Self::WholeDifference(_))
+    /// The same edit with another donor; an edit without one is unchanged.
+    #[must_use]
+    pub fn with_donor(mut self, other: &str) -> Self {
+        if let Self::Transplant(donor)
+        | Self::TwoSource(donor)
+        | Self::WholeDifference(donor)
+        | Self::ErrorOnly(donor) = &mut self
+        {
+            other.clone_into(donor);
+        }
+        self
     }
 
-    /// Whether the edit is about a feature set (and not a direction or the whole activation).
-    pub fn acts_on_features(&self) -> bool {
-        !matches!(self, Self::ProjectOut | Self::AddDirection | Self::WholeDifference(_) | Self::ErrorOnly(_))
+    /// Whether the edit can be made of such a target.
+    pub fn acts_on(&self, kind: TargetKind) -> bool {
+        match kind {
+            TargetKind::Features => {
+                !matches!(
+                    self,
+                    Self::ProjectOut | Self::AddDirection | Self::WholeDifference(_) | Self::ErrorOnly(_)
+                )
+            }
+            TargetKind::Direction => matches!(self, Self::ProjectOut | Self::AddDirection),
+            TargetKind::Heads => matches!(self, Self::Zero | Self::Mean | Self::Scale | Self::Transplant(_)),
+            TargetKind::Whole => matches!(self, Self::WholeDifference(_) | Self::ErrorOnly(_)),
+        }
+    }
+}
+
+/// What kinds of thing an edit can be made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TargetKind {
+    /// Features of a dictionary.
+    Features,
+    /// A direction in the activations.
+    Direction,
+    /// Attention heads.
+    Heads,
+    /// The whole activation, or all of it that no feature explains.
+    Whole,
+}
+
+impl TargetKind {
+    /// The edits that can be made of it, for messages.
+    pub fn edits(self) -> &'static str {
+        match self {
+            Self::Features => {
+                "zero, mean, resample, scale, clamp, steer, { transplant = \"base\" } and { two_source = \"base\" }"
+            }
+            Self::Direction => "project_out and add_direction",
+            Self::Heads => "zero, mean, scale and { transplant = \"base\" }",
+            Self::Whole => "{ whole_difference = \"base\" } and { error_only = \"base\" }",
+        }
     }
 }
 
@@ -76,7 +132,7 @@ impl std::fmt::Display for Edit {
 }
 
 /// The part of a text on which an edit acts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Positions {
     /// Prompt and response.
@@ -86,6 +142,26 @@ pub enum Positions {
     Prompt,
     /// The response only.
     Response,
+}
+
+impl Positions {
+    /// Whether an edit acts on this part.
+    pub fn contain(self, part: super::Part) -> bool {
+        match self {
+            Self::All => true,
+            Self::Prompt => part == super::Part::Prompt,
+            Self::Response => part == super::Part::Response,
+        }
+    }
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Prompt => "prompt",
+            Self::Response => "response",
+        }
+    }
 }
 
 #[cfg(test)]
@@ -104,6 +180,7 @@ mod tests {
         assert_eq!(edit(r#"edit = { transplant = "base" }"#).unwrap(), Edit::Transplant("base".into()));
         assert!(edit(r#"edit = "erase""#).unwrap_err().to_string().contains("unknown variant"));
         assert!(edit(r#"edit = "transplant""#).is_err(), "a transplant needs a donor");
+        assert_eq!(edit(r#"edit = { two_source = "rl" }"#).unwrap().with_donor("rl@120").donor(), Some("rl@120"));
     }
 
     #[test]

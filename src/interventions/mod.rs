@@ -9,24 +9,30 @@
 //! | zero | `- sum_S f_j d_j^v` |
 //! | mean | `sum_S (m_j - f_j) d_j^v`, with `m` the mean code on the selection half |
 //! | resample | `sum_S (f'_j - f_j) d_j^v`, with `f'` the code at a random token of the selection half |
+//! | scale | `sum_S (c - 1) f_j d_j^v`, `c` the dose |
 //! | clamp, steer | `sum_S (c p_j - f_j) d_j^v`; `sum_S c p_j d_j^v`; `p` the 95th percentile when active, `c` the dose |
 //! | transplant | `sum_S f_j (d_j^A - d_j^v)` |
+//! | two_source | `sum_S (f_j^A - f_j^v) d_j^v`, each code read from its own variant |
 //! | project_out, add_direction | `- r r^T h`; `c r` |
 //! | whole_difference, error_only | `h_A - h_v`; the part of it that no feature explains |
 //!
-//! [`Edit`] is the choice as it stands in a study file, [`Writer`] the choice made ready for one
-//! receiver, and [`Tally`] the count of what was really written: an edit that never acts, or whose
+//! Heads have a table of their own ([`HeadWriter`]). [`Edit`] is the choice as it stands in a study file,
+//! [`Writer`] the choice made ready for one receiver, and [`Tally`] the count of what was really written: an edit that never acts, or whose
 //! delta vanishes, is reported as untestable by construction and not as "no effect".
 //!
 //! Edits act at every position except those that hold the begin-of-sequence token, on prompt and
 //! response alike unless [`Positions`] says otherwise.
 
 mod edit;
+mod feature_delta;
+mod heads;
 mod reference;
 mod tally;
 mod writer;
 
-pub use edit::{Edit, Positions};
+pub use edit::{Edit, Positions, TargetKind};
+pub use feature_delta::{Decoders, FeatureDelta};
+pub use heads::{Head, HeadWriter};
 pub use reference::{CodeBank, Reference};
 pub use tally::{Part, Tallies, Tally};
-pub use writer::{Decoders, FeatureDelta, Position, Writer};
+pub use writer::{Position, Writer};

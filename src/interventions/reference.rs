@@ -46,7 +46,7 @@ fn percentile_95(codes: &[(u32, f32)]) -> f32 {
 ///
 /// Cheap to clone. A draw is keyed by (seed, problem, sample, position): equal keys give equal draws
 /// under every condition, so control sets see the same tokens as the tested set.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CodeBank {
     seed: u64,
     tokens: Arc<Vec<Vec<(u32, f32)>>>,

@@ -1,33 +1,10 @@
 //! An edit made ready for one receiver: from the activations and the code at a token to the delta.
 
-use super::edit::Edit;
+use super::edit::{Edit, TargetKind};
+use super::feature_delta::{Decoders, FeatureDelta};
 use super::reference::{CodeBank, Reference};
-use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result};
 use std::sync::Arc;
-
-/// What the deltas need of a dictionary. Decoder vectors have `d_model` numbers.
-pub trait Decoders {
-    /// The number of features.
-    fn features(&self) -> usize;
-    /// The width of the activations.
-    fn d_model(&self) -> usize;
-    /// The variants, in the order in which the joint activation holds them.
-    fn variants(&self) -> &[String];
-    /// The decoder vector of a feature for a variant (by index).
-    fn decoder(&self, feature: u32, variant: usize) -> &[f32];
-
-    /// The index of a variant by name.
-    ///
-    /// # Errors
-    /// If the dictionary was not fitted over such a variant.
-    fn variant(&self, name: &str) -> Result<usize> {
-        self.variants().iter().position(|variant| variant == name).ok_or_else(|| {
-            Error::request(format!("expected a variant of the dictionary, found `{name}`"))
-                .hint(format!("the dictionary was fitted over {}", self.variants().join(", ")))
-        })
-    }
-}
 
 /// What is known at one token.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +13,7 @@ pub struct Position<'a> {
     pub joint: &'a [f32],
     /// Firing features, at least those of the writer's set, in increasing order.
     pub features: &'a [u32],
-    /// Their joint codes.
+    /// Their codes, as the readout makes them; for `two_source` the donor's less the receiver's.
     pub values: &'a [f32],
     /// (problem, sample, position): what draws of `resample` are keyed by.
     pub key: [u64; 3],
@@ -45,52 +22,6 @@ pub struct Position<'a> {
 impl<'a> Position<'a> {
     fn codes(&self) -> impl Iterator<Item = (u32, f32)> + 'a {
         self.features.iter().copied().zip(self.values.iter().copied())
-    }
-}
-
-/// How one feature's code becomes its share of a delta: `constant + code * slope`. Either may be empty,
-/// which is zero.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct FeatureDelta {
-    /// Written wherever the edit may act.
-    pub constant: Vec<f32>,
-    /// Written in proportion to the code.
-    pub slope: Vec<f32>,
-}
-
-impl FeatureDelta {
-    /// Of one feature under an edit of features; empty for the others. For `resample` it is what the edit
-    /// takes away, not what it puts in its place. `variants` are the indices of receiver and donor.
-    ///
-    /// # Panics
-    /// If the feature or a variant is not in the dictionary.
-    pub fn of(
-        edit: &Edit,
-        dose: f32,
-        feature: u32,
-        (receiver, donor): (usize, Option<usize>),
-        dictionary: &dyn Decoders,
-        reference: &Reference,
-    ) -> Self {
-        let scaled = |scale: f32| dictionary.decoder(feature, receiver).iter().map(|x| scale * x).collect();
-        match (edit, donor) {
-            (Edit::Zero | Edit::Resample, _) => Self { constant: Vec::new(), slope: scaled(-dose) },
-            (Edit::Mean, _) => {
-                Self { constant: scaled(dose * reference.mean(feature)), slope: scaled(-dose) }
-            }
-            (Edit::Clamp, _) => {
-                Self { constant: scaled(dose * reference.percentile(feature)), slope: scaled(-1.0) }
-            }
-            (Edit::Steer, _) => {
-                Self { constant: scaled(dose * reference.percentile(feature)), slope: Vec::new() }
-            }
-            (Edit::Transplant(_), Some(donor)) => {
-                let own = dictionary.decoder(feature, receiver);
-                let pairs = dictionary.decoder(feature, donor).iter().zip(own);
-                Self { constant: Vec::new(), slope: pairs.map(|(donor, own)| dose * (donor - own)).collect() }
-            }
-            _ => Self::default(),
-        }
     }
 }
 
@@ -150,7 +81,7 @@ impl Writer {
         let (features, dose, rule) = match (edit, donor) {
             (Edit::ProjectOut | Edit::AddDirection, _) => {
                 return Err(Error::request(format!("expected an edit of features, found `{edit}`"))
-                    .hint("project_out and add_direction take a direction"));
+                    .hint(format!("features take {}", TargetKind::Features.edits())));
             }
             (Edit::Resample, _) => {
                 let slopes = slopes(&Edit::Zero, -1.0, &features);
@@ -174,7 +105,8 @@ impl Writer {
         Ok(Self { receiver, d_model: dictionary.d_model(), dose, features, rule })
     }
 
-    /// The writer of `project_out` or `add_direction` along `direction` (any length; it is normalised).
+    /// The writer of `project_out` along `direction` (whatever its length) or of `add_direction`, which adds
+    /// dose times the direction as it is given.
     ///
     /// `receiver` is the receiver's index in the joint activation.
     ///
@@ -187,13 +119,18 @@ impl Writer {
                 "expected a direction of positive length, found length {norm}"
             )));
         }
-        let direction: Arc<[f32]> = direction.iter().map(|x| (f64::from(*x) / norm) as f32).collect();
         let d_model = direction.len();
         let nothing = Arc::<[f32]>::from(Vec::new());
         let rule = match edit {
-            Edit::ProjectOut => Rule::ProjectOut { direction },
-            Edit::AddDirection => Rule::Affine { constant: direction, weights: nothing },
-            _ => return Err(Error::request(format!("expected an edit of a direction, found `{edit}`"))),
+            Edit::ProjectOut => {
+                let unit = direction.iter().map(|x| (f64::from(*x) / norm) as f32).collect();
+                Rule::ProjectOut { direction: unit }
+            }
+            Edit::AddDirection => Rule::Affine { constant: direction.into(), weights: nothing },
+            _ => {
+                return Err(Error::request(format!("expected an edit of a direction, found `{edit}`"))
+                    .hint(format!("a direction takes {}", TargetKind::Direction.edits())));
+            }
         };
         Ok(Self { receiver, d_model, dose, features: Arc::from(Vec::new()), rule })
     }
@@ -215,13 +152,22 @@ impl Writer {
         self.receiver
     }
 
-    /// Whether the delta depends on the activations of variants other than the receiver, or on a code.
-    pub fn needs_donors(&self) -> bool {
+    /// Whether the delta depends on codes.
+    pub fn needs_codes(&self) -> bool {
         match &self.rule {
             Rule::Affine { weights, .. } => !weights.is_empty(),
-            Rule::Resample { .. } | Rule::Whole { .. } | Rule::Missed { .. } => true,
-            Rule::ProjectOut { .. } => false,
-            Rule::Borrowed { lender, .. } => lender.needs_donors(),
+            Rule::Resample { .. } | Rule::Missed { .. } => true,
+            Rule::Whole { .. } | Rule::ProjectOut { .. } => false,
+            Rule::Borrowed { lender, .. } => lender.needs_codes(),
+        }
+    }
+
+    /// The index of the variant whose activation is written in, if one is.
+    pub fn donor(&self) -> Option<usize> {
+        match &self.rule {
+            Rule::Whole { donor } | Rule::Missed { donor, .. } => Some(*donor),
+            Rule::Borrowed { lender, .. } => lender.donor(),
+            _ => None,
         }
     }
 
@@ -306,24 +252,6 @@ fn sorted(set: &[u32], count: usize) -> Result<Arc<[u32]>> {
     }
 }
 
-impl Decoders for Dictionary {
-    fn features(&self) -> usize {
-        self.features()
-    }
-
-    fn d_model(&self) -> usize {
-        self.d_model()
-    }
-
-    fn variants(&self) -> &[String] {
-        self.variants()
-    }
-
-    fn decoder(&self, feature: u32, variant: usize) -> &[f32] {
-        self.decoder(feature as usize, variant)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +304,8 @@ mod tests {
         assert_eq!(delta(Edit::Zero, 1.0, &[0, 1], "rl"), (vec![-6.0, 0.0], true));
         assert_eq!(delta(Edit::Zero, 1.0, &[1], "rl"), (vec![0.0, 0.0], false));
         assert_eq!(delta(Edit::Zero, 0.5, &[2, 0], "rl"), (vec![-3.5, -0.5], true));
+        assert_eq!(delta(Edit::Scale, 3.0, &[0, 1], "rl"), (vec![12.0, 0.0], true));
+        assert_eq!(delta(Edit::TwoSource("base".into()), 1.0, &[0], "rl"), (vec![6.0, 0.0], true));
         assert_eq!(delta(Edit::Mean, 1.0, &[0, 1], "rl"), (vec![1.0 - 6.0, 0.5], true));
         assert_eq!(delta(Edit::Clamp, 0.5, &[1], "rl"), (vec![0.0, 1.0], true));
         assert_eq!(delta(Edit::Steer, 2.0, &[0], "rl"), (vec![8.0, 0.0], true));
@@ -416,13 +346,13 @@ mod tests {
     }
 
     #[test]
-    fn directions_are_normalised_and_a_projection_leaves_nothing_along_them() {
+    fn a_projection_leaves_nothing_along_its_direction_and_an_added_one_keeps_its_length() {
         let at = Position { joint: &[3.0, 4.0], features: &[], values: &[], key: [0; 3] };
         let mut delta = vec![0.0; 2];
         Writer::along(&Edit::ProjectOut, 1.0, &[0.0, 5.0], 0).unwrap().delta(at, &mut delta);
         assert_eq!(delta, [0.0, -4.0]);
         Writer::along(&Edit::AddDirection, 2.0, &[0.0, 5.0], 0).unwrap().delta(at, &mut delta);
-        assert_eq!(delta, [0.0, 2.0]);
+        assert_eq!(delta, [0.0, 10.0]);
         assert!(Writer::along(&Edit::ProjectOut, 1.0, &[0.0, 0.0], 0).is_err());
     }
 

@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! base -> evaluation base (gate) -> variant v -> evaluation v -> trajectories, select -> capture -> dictionary -> diff
-//!      -> experiments -> claims -> report
+//!      -> comparison -> experiments -> claims -> report
 //! ```
 //!
 //! This is the only floor that knows every stage.

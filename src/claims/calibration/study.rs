@@ -2,12 +2,14 @@
 //! controls, measure on the other half with the same random numbers, decide.
 
 use super::super::{ClaimRow, ClaimSettings, Power, decide};
-use super::world::{CANDIDATES, FEATURES, Planting, SAMPLES, SET_SIZE, Suite, TOKENS, World};
+use super::world::{CANDIDATES, FEATURES, Planting, Problem, SAMPLES, SET_SIZE, Suite, TOKENS, World};
 use crate::error::{Error, Result};
-use crate::experiments::controls::{Cell, ControlSet, FeatureTraits, Stock, draw};
+use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Reference, Writer};
+use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
+use serde::Serialize;
 
 /// Problems in each half of each suite.
 const PROBLEMS: usize = 40;
@@ -16,20 +18,32 @@ const POPULATION: usize = 1500;
 /// Relative gap that a matched control may have.
 const TOLERANCE: f64 = 0.2;
 
-/// How the study is run. Anything but the default breaks it in a way that the calibration must notice.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Method {
-    /// The dose of the edit: 0 disables it.
-    pub(super) dose: f32,
-    /// Measure on the problems on which the set was selected.
-    pub(super) one_half: bool,
-    /// Draw controls that match the tested set.
-    pub(super) matched: bool,
+/// How the study is run: as it should be, or broken in a way that the calibration must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By the protocol.
+    Sound,
+    /// The edit writes nothing.
+    EditDisabled,
+    /// What selects also measures.
+    HalvesMadeOne,
+    /// Controls are any sets of the tested set's size.
+    ControlsUnmatched,
 }
 
-impl Default for Method {
-    fn default() -> Self {
-        Self { dose: 1.0, one_half: false, matched: true }
+impl Method {
+    /// The broken ones.
+    pub const BROKEN: [Self; 3] = [Self::EditDisabled, Self::HalvesMadeOne, Self::ControlsUnmatched];
+
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "by the protocol",
+            Self::EditDisabled => "the edit disabled",
+            Self::HalvesMadeOne => "the halves made one",
+            Self::ControlsUnmatched => "the controls unmatched",
+        }
     }
 }
 
@@ -38,7 +52,7 @@ pub(super) struct Finding {
     pub(super) claim: ClaimRow,
     /// Whether selection chose the first candidate, the planted one.
     pub(super) chose_planted: bool,
-    /// The true effects of the chosen set on transfer and on safety.
+    /// The true effects of the chosen set on transfer and on safety; 0 in a null world, where nobody asks.
     pub(super) truth: [f64; 2],
 }
 
@@ -50,58 +64,79 @@ pub(super) fn study(
     settings: &ClaimSettings,
 ) -> Result<Finding> {
     let world = World::new(seed, planting);
+    let halves: [[Vec<Problem>; 2]; 2] = [Suite::Transfer, Suite::Safety].map(|suite| {
+        let of = |half: std::ops::Range<usize>| half.map(|index| world.problem(suite, index)).collect();
+        [of(0..PROBLEMS), of(PROBLEMS..2 * PROBLEMS)]
+    });
+    let dose = if method == Method::EditDisabled { 0.0 } else { 1.0 };
     let zero = |set: &[u32]| {
         let bank = CodeBank::new(seed, Vec::new());
-        Writer::new(&Edit::Zero, method.dose, set, "tuned", &world, &Reference::default(), &bank)
+        Writer::new(&Edit::Zero, dose, set, "tuned", &world, &Reference::default(), &bank)
     };
-    let measured = if method.one_half { 0..PROBLEMS } else { PROBLEMS..2 * PROBLEMS };
-
+    let [[selection, _], _] = &halves;
     let mut best = (f64::INFINITY, 0);
     for candidate in 0..CANDIDATES {
         let writer = zero(&World::candidate(candidate))?;
-        let effect = mean(&differences(&world, Suite::Transfer, &writer, 0..PROBLEMS));
+        let effect = mean(&differences(&world, Suite::Transfer, &writer, selection));
         if effect < best.0 {
             best = (effect, candidate);
         }
     }
     let set = World::candidate(best.1);
     let count = Power::of(1, settings).needed_controls;
-    let (stock, deltas) = stock(&world);
-    let tolerance = if method.matched { TOLERANCE } else { f64::INFINITY };
-    let controls = draw(&stock, &deltas, &set, count, tolerance, seed, 0)?;
+    let (stock, deltas) = stock(&world, &halves);
+    let controls = match method {
+        Method::ControlsUnmatched => blind(&stock, &deltas, &set, count, seed),
+        _ => draw(&stock, &deltas, &set, count, TOLERANCE, seed, 0)?,
+    };
 
     let writer = zero(&set)?;
     let mut tables = Tables::default();
-    for suite in [Suite::Transfer, Suite::Safety] {
-        let rows = differences(&world, suite, &writer, measured.clone());
+    for (suite, [selection, measuring]) in [Suite::Transfer, Suite::Safety].into_iter().zip(&halves) {
+        let measured = if method == Method::HalvesMadeOne { selection } else { measuring };
+        let rows = differences(&world, suite, &writer, measured);
         tables.add_effect(suite, &rows, seed);
         for control in &controls {
             let writer = match &control.direction {
                 Some(direction) => writer.borrowed_by(direction),
                 None => zero(&control.features)?,
             };
-            let effect = mean(&differences(&world, suite, &writer, measured.clone()));
+            let effect = mean(&differences(&world, suite, &writer, measured));
             tables.add_control(suite, control, effect);
         }
     }
     let claims = decide(&tables.effects, &tables.controls, &tables.differences, &[], settings, seed)?;
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
-    let truth = [Suite::Transfer, Suite::Safety].map(|suite| truth(&world, suite, &writer));
+    let truth = match planting {
+        Planting::Nothing => [0.0; 2],
+        Planting::Transfer => [Suite::Transfer, Suite::Safety].map(|suite| truth(&world, suite, &writer)),
+    };
     Ok(Finding { claim, chose_planted: best.1 == 0, truth })
 }
 
-/// (baseline, edited) of every problem of `range`.
-fn differences(
-    world: &World,
-    suite: Suite,
-    writer: &Writer,
-    range: std::ops::Range<usize>,
-) -> Vec<(f64, f64)> {
-    range
-        .map(|index| {
-            let problem = world.problem(suite, index);
-            let change = world.change(suite, &problem, writer);
-            (world.sampled(&problem, 0.0), world.sampled(&problem, change))
+/// Sets of the tested set's size drawn from all other features, whatever these write: what controls must
+/// not be. That they pass for matched is the mutation.
+fn blind(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], count: usize, seed: u64) -> Vec<ControlSet> {
+    let others: Vec<u32> = (0..FEATURES as u32).filter(|feature| !set.contains(feature)).collect();
+    (0..count as u64)
+        .map(|draw| {
+            let mut features = others.clone();
+            Stream::new(seed, "blind control", &[draw]).shuffle(&mut features);
+            features.truncate(SET_SIZE);
+            features.sort_unstable();
+            let balance = balance(stock, deltas, set, &features);
+            ControlSet { cloud: Cloud::Any, draw, features, direction: None, balance, matched: true }
+        })
+        .collect()
+}
+
+/// (baseline, edited) of every problem.
+fn differences(world: &World, suite: Suite, writer: &Writer, problems: &[Problem]) -> Vec<(f64, f64)> {
+    problems
+        .iter()
+        .map(|problem| {
+            let change = world.change(suite, problem, writer);
+            (world.sampled(problem, 0.0), world.sampled(problem, change))
         })
         .collect()
 }
@@ -119,16 +154,15 @@ fn truth(world: &World, suite: Suite, writer: &Writer) -> f64 {
     (0..POPULATION).map(effect).sum::<f64>() / POPULATION as f64
 }
 
-/// Where every feature fires on the selection half.
-fn stock(world: &World) -> (Stock, Vec<FeatureDelta>) {
-    let cells = [(Suite::Transfer, "transfer"), (Suite::Safety, "safety")];
+/// Where every feature fires on the selection half of both suites.
+fn stock(world: &World, halves: &[[Vec<Problem>; 2]; 2]) -> (Stock, Vec<FeatureDelta>) {
     let mut stock = Stock { firing: vec![Vec::new(); FEATURES], ..Stock::default() };
-    for (suite, name) in cells {
+    for ([selection, _], name) in halves.iter().zip(["transfer", "safety"]) {
         let first = stock.cells.len();
         stock.cells.push(Cell { suite: name.into(), part: Part::Prompt });
         stock.cells.push(Cell { suite: name.into(), part: Part::Response });
-        for index in 0..PROBLEMS {
-            for (position, token) in world.problem(suite, index).codes.iter().enumerate() {
+        for problem in selection {
+            for (position, token) in problem.codes.iter().enumerate() {
                 let place = stock.cell_of_token.len() as u32;
                 stock.cell_of_token.push(first + usize::from(position >= TOKENS / 2));
                 for (feature, code) in token.features.iter().zip(&token.values) {
@@ -187,6 +221,10 @@ impl Tables {
             edit: "zero".into(),
             dose: None,
             readout: "joint".into(),
+            readout_f1: None,
+            readout_r2: None,
+            positions: "all".into(),
+            hook: None,
             suite: name.into(),
             axis: axis.into(),
             endpoint: endpoint.into(),

@@ -14,14 +14,21 @@
 use crate::interventions::{Decoders, Position, Writer};
 use crate::rng::Stream;
 
-pub(super) const FEATURES: usize = 80;
+pub(super) const FEATURES: usize = 360;
 pub(super) const D_MODEL: usize = 24;
 /// Tokens a problem; the first half is its prompt.
 pub(super) const TOKENS: usize = 12;
-/// Disjoint sets among which selection chooses; the first is the planted one.
-pub(super) const CANDIDATES: usize = 6;
+/// Disjoint sets among which selection chooses; the first is the planted one. So many that the best of them
+/// on some problems looks like something on these problems, even if none is.
+pub(super) const CANDIDATES: usize = 24;
 pub(super) const SET_SIZE: usize = 3;
 pub(super) const SAMPLES: usize = 4;
+/// Features from the first on that write much: the candidates and their peers, of which controls are made.
+/// All others write little, so that a set drawn blindly does less damage than any candidate.
+const STRONG: usize = 130;
+/// c of null worlds, in logits per squared norm: a set that writes much stands out from zero, and only a
+/// control that writes as much does so too.
+const DAMAGE: f64 = 0.8;
 
 /// What is planted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +50,7 @@ pub(super) struct World {
     variants: Vec<String>,
     decoders: Vec<f32>,
     rates: Vec<f64>,
+    strengths: Vec<f32>,
     dependence: Vec<f32>,
     damage: f64,
 }
@@ -86,19 +94,22 @@ impl World {
         let mut stream = Stream::new(seed, "micro-world", &[]);
         let scale = 1.0 / (D_MODEL as f32).sqrt();
         let decoders: Vec<f32> = (0..FEATURES * D_MODEL).map(|_| scale * stream.normal()).collect();
-        // Candidates fire often, as features that were selected for what they do will.
-        let rate = |feature: usize, uniform: f64| {
-            if feature < CANDIDATES * SET_SIZE { 0.25 + 0.1 * uniform } else { 0.02 + 0.33 * uniform }
-        };
-        let rates = (0..FEATURES).map(|feature| rate(feature, stream.uniform_f64())).collect();
+        // Candidates fire often and write much, as features that were selected for what they do will.
+        let rates = (0..FEATURES)
+            .map(|feature| if feature < STRONG { 0.20 } else { 0.05 } + 0.1 * stream.uniform_f64())
+            .collect();
+        let strengths = (0..FEATURES)
+            .map(|feature| if feature < STRONG { 0.9 } else { 0.15 } + 0.2 * stream.uniform())
+            .collect();
         let mut dependence = vec![0.0; D_MODEL];
         if planting == Planting::Transfer {
             for row in decoders.chunks_exact(D_MODEL).take(SET_SIZE) {
                 dependence.iter_mut().zip(row).for_each(|(u, d)| *u += 2.5 * d);
             }
         }
-        let damage = if planting == Planting::Nothing { 0.8 } else { 0.0 };
-        Self { seed, variants: vec!["base".into(), "tuned".into()], decoders, rates, dependence, damage }
+        let damage = if planting == Planting::Nothing { DAMAGE } else { 0.0 };
+        let variants = vec!["base".into(), "tuned".into()];
+        Self { seed, variants, decoders, rates, strengths, dependence, damage }
     }
 
     /// The features of a candidate set.
@@ -112,10 +123,10 @@ impl World {
         let codes = (0..TOKENS)
             .map(|_| {
                 let mut token = Token::default();
-                for (feature, rate) in self.rates.iter().enumerate() {
+                for (feature, (rate, strength)) in self.rates.iter().zip(&self.strengths).enumerate() {
                     if stream.uniform_f64() < *rate {
                         token.features.push(feature as u32);
-                        token.values.push(0.5 + stream.uniform());
+                        token.values.push(strength * (0.5 + stream.uniform()));
                     }
                 }
                 token

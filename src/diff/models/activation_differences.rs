@@ -1,8 +1,12 @@
 //! Activation difference lens (arXiv 2510.13900): the mean difference on the first tokens of texts that
-//! have nothing to do with the training, read through the logit lens.
+//! have nothing to do with the training.
+//!
+//! It is read through the logit lens, added to base with the norm of base's activation (which tokens become
+//! likelier?), and projected out of the variant (how much nearer does that bring it to base?).
 
 use super::prompts::LabelledPrompt;
-use super::reading::{batches, captured, mean};
+use super::directions::{add, project_out};
+use super::reading::{batches, captured, kl, mean, predictions};
 use super::rows::ActivationDifferenceRow;
 use crate::diff::decoders::dot;
 use crate::diff::lens::{lens_tokens, token_names};
@@ -27,9 +31,12 @@ pub fn activation_differences(
         return Err(Error::request("expected a base and its variants, found no model"));
     };
     let bases = first_activations(base, hook, texts)?;
+    let few = &texts[..texts.len().min(TEXTS)];
+    let plain = predictions(base, few, &|hooks| hooks)?.next;
     let mut rows = Vec::new();
     for (variant, model) in others {
         let ours = first_activations(model, hook, texts)?;
+        let divergence = divergence(&predictions(model, few, &|hooks| hooks)?.next, &plain);
         let tokenizer = model.tokenizer()?;
         for (position, (ours, bases)) in
             ours.iter().zip(&bases).enumerate().filter(|(_, (o, _))| !o.is_empty())
@@ -47,6 +54,10 @@ pub fn activation_differences(
                 if scale > 0.0 { dot(x, &average) / scale } else { 0.0 }
             };
             let found = lens_tokens(model, &average, count)?;
+            let length = norm(&average);
+            let unit: Vec<f32> = average.iter().map(|x| if length > 0.0 { (f64::from(*x) / length) as f32 } else { 0.0 }).collect();
+            let steered = predictions(base, few, &|hooks| add(hooks, hook, &unit, base_norm as f32))?.next;
+            let without = predictions(model, few, &|hooks| project_out(hooks, hook, &unit))?.next;
             rows.push(ActivationDifferenceRow {
                 variant: variant.clone(),
                 hook: hook.to_string(),
@@ -62,10 +73,34 @@ pub fn activation_differences(
                     .first()
                     .map(|tokens| token_names(tokenizer, &tokens.suppressed))
                     .unwrap_or_default(),
+                steered: token_names(tokenizer, &risen(&plain, &steered, count)),
+                kl: divergence,
+                kl_projected_out: self::divergence(&without, &plain),
             });
         }
     }
     Ok(rows)
+}
+
+/// Texts on which the mean difference is steered with and projected out.
+const TEXTS: usize = 64;
+
+/// Mean KL(p | q) over texts.
+fn divergence(p: &[Vec<f32>], q: &[Vec<f32>]) -> f64 {
+    p.iter().zip(q).map(|(p, q)| kl(p, q)).sum::<f64>() / p.len().max(1) as f64
+}
+
+/// The `count` tokens whose log-probability rises most from `before` to `after`, with the rise summed over texts.
+fn risen(before: &[Vec<f32>], after: &[Vec<f32>], count: usize) -> Vec<(u32, f32)> {
+    let mut sums: Vec<f64> = Vec::new();
+    for (before, after) in before.iter().zip(after) {
+        sums.resize(before.len(), 0.0);
+        let rises = before.iter().zip(after).map(|(before, after)| f64::from(after - before));
+        sums.iter_mut().zip(rises).for_each(|(sum, rise)| *sum += rise);
+    }
+    let mut order: Vec<u32> = (0..sums.len() as u32).collect();
+    order.sort_by(|a, b| sums[*b as usize].total_cmp(&sums[*a as usize]).then(a.cmp(b)));
+    order.into_iter().take(count).map(|token| (token, sums[token as usize] as f32)).collect()
 }
 
 /// `[position][text][d_model]`, of the texts that reach the position.

@@ -1,6 +1,7 @@
 //! Difference-of-means directions of labelled prompts (Arditi et al. 2024), in every variant.
 //!
-//! 1. Half of the prompts give the direction at the end of every block, at the last token of the prompt:
+//! 1. Half of the prompts give the direction at the end of every block, at the last token of the prompt, or as
+//!    the mean over the response where prompts have one (as persona vectors are, arXiv 2507.21509):
 //!    r = mean over the label - mean over all others. The other half judges it.
 //! 2. Separation: the share of held-out prompts on their side of the middle between the two means.
 //! 3. Against base: the cosine with base's r, and where the variant's prompts lie on base's r.
@@ -12,7 +13,7 @@
 //!    best separation, the earliest of equals.
 
 use super::prompts::{LabelledPrompt, labels};
-use super::reading::{kl, last_activations, log_odds, mean, predictions};
+use super::reading::{kl, span_activations, log_odds, mean, predictions};
 use super::rows::DirectionRow;
 use crate::diff::decoders::dot;
 use crate::error::{Error, Result};
@@ -37,6 +38,31 @@ impl Default for DirectionSettings {
     fn default() -> Self {
         Self { watched: Vec::new(), kl: 0.1, depth: 0.8, seed: 0 }
     }
+}
+
+/// Mean activation at the last token of `toward` less that of `away`, `[d_model]`, at its own length.
+///
+/// # Errors
+/// If a set of prompts is empty, or the model lacks the hook.
+pub fn mean_difference(
+    model: &Model,
+    hook: HookPoint,
+    toward: &[Vec<u32>],
+    away: &[Vec<u32>],
+) -> Result<Vec<f32>> {
+    let means = [toward, away].map(|prompts| {
+        let prompts: Vec<LabelledPrompt> = prompts
+            .iter()
+            .map(|tokens| LabelledPrompt { tokens: tokens.clone(), ..LabelledPrompt::default() })
+            .collect();
+        let found = span_activations(model, &[hook], &prompts)?;
+        match found.into_iter().next().map(|values| mean(&values)).filter(|mean| !mean.is_empty()) {
+            Some(mean) => Ok(mean),
+            None => Err(Error::request("expected prompts on both sides of a direction, found none on one")),
+        }
+    });
+    let [toward, away] = means;
+    Ok(toward?.iter().zip(&away?).map(|(a, b)| a - b).collect())
 }
 
 /// A direction with the means it comes from.
@@ -70,7 +96,7 @@ pub fn directions(
         for (variant, model) in models {
             let layers = model.config().layers();
             let points: Vec<HookPoint> = (0..layers).map(HookPoint::resid_post).collect();
-            let activations = last_activations(model, &points, prompts)?;
+            let activations = span_activations(model, &points, prompts)?;
             let found: Vec<Direction> = activations.iter().map(|values| split.direction(values)).collect();
             let first = rows.len();
             for (layer, (direction, values)) in found.iter().zip(&activations).enumerate() {
@@ -165,6 +191,10 @@ impl<'a> Split<'a> {
             variant: variant.to_owned(),
             hook: point.to_string(),
             label: label.to_owned(),
+            read_at: match self.prompts.iter().all(|prompt| prompt.response.is_some()) {
+                true => "response".to_owned(),
+                false => "last prompt token".to_owned(),
+            },
             relative_norm: direction.norm * self.prompts.len() as f64 / norms.max(f64::MIN_POSITIVE),
             separation: right as f64 / (labelled.len() + other.len()).max(1) as f64,
             cosine_to_base: base.map(|base| dot(&base.unit, &direction.unit)),
@@ -212,20 +242,24 @@ fn take_out(hooks: Hooks, model: &Model, unit: &[f32]) -> Hooks {
     let places = [BlockPoint::ResidPre, BlockPoint::AttentionOut, BlockPoint::MlpOut];
     let points =
         (0..model.config().layers()).flat_map(|layer| places.map(|place| HookPoint::Block(layer, place)));
-    points.fold(hooks, |hooks, point| {
-        let unit = unit.to_vec();
-        hooks.edit(
-            point,
-            Box::new(move |_, value| {
-                let unit = Tensor::from_slice(&unit, unit.len(), value.device())?;
-                let along = value.broadcast_mul(&unit)?.sum_keepdim(candle_core::D::Minus1)?;
-                Ok((value - along.broadcast_mul(&unit)?)?)
-            }),
-        )
-    })
+    points.fold(hooks, |hooks, point| project_out(hooks, point, unit))
 }
 
-fn add(hooks: Hooks, point: HookPoint, unit: &[f32], norm: f32) -> Hooks {
+/// h <- h - r r^T h at one point.
+pub(super) fn project_out(hooks: Hooks, point: HookPoint, unit: &[f32]) -> Hooks {
+    let unit = unit.to_vec();
+    hooks.edit(
+        point,
+        Box::new(move |_, value| {
+            let unit = Tensor::from_slice(&unit, unit.len(), value.device())?;
+            let along = value.broadcast_mul(&unit)?.sum_keepdim(candle_core::D::Minus1)?;
+            Ok((value - along.broadcast_mul(&unit)?)?)
+        }),
+    )
+}
+
+/// h <- h + norm r at one point.
+pub(super) fn add(hooks: Hooks, point: HookPoint, unit: &[f32], norm: f32) -> Hooks {
     let added: Vec<f32> = unit.iter().map(|x| norm * x).collect();
     hooks.edit(
         point,

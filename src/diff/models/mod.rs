@@ -23,7 +23,7 @@ mod tests;
 mod weights;
 
 pub use activation_differences::activation_differences;
-pub use directions::{DirectionSettings, directions};
+pub use directions::{DirectionSettings, directions, mean_difference};
 pub use divergence::divergence;
 pub use heads::heads;
 pub use probes::{ProbeSettings, probes};

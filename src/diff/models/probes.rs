@@ -6,7 +6,7 @@
 //! Hewitt and Liang (2019). Base's probe, read on a variant, says whether the label still lies where it did.
 
 use super::prompts::{LabelledPrompt, labels};
-use super::reading::last_activations;
+use super::reading::span_activations;
 use super::rows::ProbeRow;
 use crate::error::{Error, Result};
 use crate::model::{HookPoint, Model};
@@ -85,7 +85,7 @@ pub fn probes(
     let mut of_base: Vec<Option<Probe>> = Vec::new();
     let mut rows = Vec::new();
     for (number, (variant, model)) in models.iter().enumerate() {
-        let activations = last_activations(model, points, prompts)?;
+        let activations = span_activations(model, points, prompts)?;
         let mut place = 0;
         for (point, values) in points.iter().zip(&activations) {
             let (fit_on, judge_on) = (array(values, &fitted), array(values, &held_out));

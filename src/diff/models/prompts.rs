@@ -5,13 +5,23 @@ use crate::model::Tokenizer;
 use serde::Deserialize;
 use std::path::Path;
 
-/// A prompt and the group it belongs to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A prompt, perhaps with a response, and the group it belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelledPrompt {
-    /// Its tokens, the one that begins a text included.
+    /// Its tokens, the one that begins a text included; then those of the response.
     pub tokens: Vec<u32>,
     /// Its group.
     pub label: String,
+    /// Where the response begins, if there is one.
+    pub response: Option<usize>,
+}
+
+impl LabelledPrompt {
+    /// The tokens whose mean activation stands for it: the response, or the prompt's last token.
+    pub(super) fn span(&self) -> std::ops::Range<usize> {
+        let last = self.tokens.len().saturating_sub(1);
+        self.response.filter(|start| *start <= last).unwrap_or(last)..last + 1
+    }
 }
 
 #[derive(Deserialize)]
@@ -19,9 +29,11 @@ struct Line {
     prompt: String,
     #[serde(default)]
     label: String,
+    response: Option<String>,
 }
 
-/// Reads a `.jsonl` file with a `prompt` and a `label` in each line. A prompt is tokenized as it stands; if
+/// Reads a `.jsonl` file with a `prompt`, a `label` and perhaps a `response` in each line: with a response, what
+/// is read is the mean over its tokens, else the last token of the prompt. Text is tokenized as it stands; if
 /// its first token is not the tokenizer's beginning of a text, that is put before it.
 ///
 /// # Errors
@@ -41,7 +53,11 @@ pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPr
         if tokens.is_empty() {
             return Err(Error::request("expected a prompt with a token, found none").at(place()));
         }
-        prompts.push(LabelledPrompt { tokens, label: line.label });
+        let response = line.response.as_ref().map(|_| tokens.len());
+        if let Some(text) = &line.response {
+            tokens.extend(tokenizer.encode(text).at(place())?);
+        }
+        prompts.push(LabelledPrompt { tokens, label: line.label, response });
     }
     if prompts.is_empty() {
         return Err(Error::request("expected at least one prompt, found none").at(path.display()));

@@ -21,21 +21,24 @@ pub(super) fn batches(
     Ok(())
 }
 
-/// Activations at the last token of every prompt, one `[d_model]` vector a prompt for each of `points`.
-pub(super) fn last_activations(
+/// Activations of every prompt, one `[d_model]` vector a prompt for each of `points`: at its last token, or the mean
+/// over its response.
+pub(super) fn span_activations(
     model: &Model,
     points: &[HookPoint],
     prompts: &[LabelledPrompt],
 ) -> Result<Vec<Vec<Vec<f32>>>> {
     let mut found = vec![Vec::with_capacity(prompts.len()); points.len()];
-    batches(prompts, |_, tokens| {
+    batches(prompts, |range, tokens| {
         let mut hooks = points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
         model.forward(tokens, None, &mut hooks, Gradients::Off)?;
         hooks.finish()?;
         for (point, found) in points.iter().zip(&mut found) {
             let value = captured(&mut hooks, *point)?;
-            for (row, length) in tokens.lengths().iter().enumerate() {
-                found.push(value.get(row)?.get(length.saturating_sub(1))?.to_vec1::<f32>()?);
+            for (row, prompt) in prompts[range.clone()].iter().enumerate() {
+                let span = prompt.span();
+                let rows = value.get(row)?.narrow(0, span.start, span.len())?.to_vec2::<f32>()?;
+                found.push(mean(&rows));
             }
         }
         Ok(())

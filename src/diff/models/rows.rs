@@ -43,6 +43,14 @@ pub struct ActivationDifferenceRow {
     pub promoted: String,
     /// Tokens that it suppresses most.
     pub suppressed: String,
+    /// Tokens whose probability rises most, at the end of the texts, when the mean difference is added to base
+    /// with the norm of base's own activation.
+    pub steered: String,
+    /// Mean KL(variant | base) of the token after the texts, nats.
+    pub kl: f64,
+    /// The same with the mean difference projected out of the variant: what the difference accounts for is the
+    /// fall.
+    pub kl_projected_out: f64,
 }
 
 /// One row of the table `directions`: a difference-of-means direction of labelled prompts.
@@ -50,10 +58,12 @@ pub struct ActivationDifferenceRow {
 pub struct DirectionRow {
     /// The variant in which it was found.
     pub variant: String,
-    /// The hook point, read at the last token of the prompt.
+    /// The hook point.
     pub hook: String,
     /// The label of the prompts that it points to; it points away from all others.
     pub label: String,
+    /// Where it was read: `last prompt token`, or the mean over the `response`.
+    pub read_at: String,
     /// Norm of the difference of means over the mean norm of the activations.
     pub relative_norm: f64,
     /// Share of held-out prompts on the right side of the middle.

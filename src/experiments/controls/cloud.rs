@@ -22,10 +22,12 @@ pub enum Cloud {
     SharedShift,
     /// A random direction with the set's own gate and norm at every token.
     RandomDirection,
+    /// As many other attention heads, for a set of heads.
+    AnyHead,
 }
 
 impl Cloud {
-    /// All clouds, in the order in which draws are dealt.
+    /// The clouds of a set of features, in the order in which draws are dealt.
     pub const ALL: [Self; 4] = [Self::Any, Self::SameClass, Self::SharedShift, Self::RandomDirection];
 
     /// The name in the table `controls`.
@@ -35,6 +37,7 @@ impl Cloud {
             Self::SameClass => "same_class",
             Self::SharedShift => "shared_shift",
             Self::RandomDirection => "random_direction",
+            Self::AnyHead => "any_head",
         }
     }
 }
@@ -100,8 +103,15 @@ pub fn draw(
     });
     controls.extend(spare.into_iter().take(wanted.saturating_sub(controls.len())));
     controls.sort_by_key(|control| (control.cloud, control.draw));
-    controls
-        .extend((0..directions as u64).map(|draw| random_direction(&target, set, width, draw, seed, key)));
+    let directions = random_directions(directions, width, seed, key).into_iter().zip(0..);
+    controls.extend(directions.map(|(direction, draw)| ControlSet {
+        cloud: Cloud::RandomDirection,
+        draw,
+        features: set.to_vec(),
+        direction: Some(direction),
+        balance: target.balance_with_itself(),
+        matched: true,
+    }));
     Ok(controls)
 }
 
@@ -138,25 +148,15 @@ fn draw_features(target: &Target<'_>, cloud: Cloud, count: usize, seed: u64, key
     distinct
 }
 
-fn random_direction(
-    target: &Target<'_>,
-    set: &[u32],
-    width: usize,
-    draw: u64,
-    seed: u64,
-    key: u64,
-) -> ControlSet {
-    let mut stream = Stream::new(seed, "control", &[key, Cloud::RandomDirection as u64, draw]);
-    let direction: Vec<f32> = (0..width).map(|_| stream.normal()).collect();
-    let norm = direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
-    ControlSet {
-        cloud: Cloud::RandomDirection,
-        draw,
-        features: set.to_vec(),
-        direction: Some(direction.into_iter().map(|x| (f64::from(x) / norm) as f32).collect()),
-        balance: target.balance_with_itself(),
-        matched: true,
-    }
+/// Unit directions of `width`, uniform over the sphere.
+pub fn random_directions(count: usize, width: usize, seed: u64, key: u64) -> Vec<Vec<f32>> {
+    let unit = |draw: u64| {
+        let mut stream = Stream::new(seed, "control", &[key, Cloud::RandomDirection as u64, draw]);
+        let direction: Vec<f32> = (0..width).map(|_| stream.normal()).collect();
+        let norm = direction.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
+        direction.into_iter().map(|x| (f64::from(x) / norm) as f32).collect()
+    };
+    (0..count as u64).map(unit).collect()
 }
 
 #[cfg(test)]

@@ -19,5 +19,5 @@ mod search;
 mod stock;
 
 pub use balance::{Balance, CellBalance};
-pub use cloud::{Cloud, ControlSet, balance, draw};
+pub use cloud::{Cloud, ControlSet, balance, draw, random_directions};
 pub use stock::{Cell, FeatureTraits, Stock};

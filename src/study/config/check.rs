@@ -3,6 +3,8 @@
 use super::{Base, Checkpoint, Hypothesis, Reference, Study, Variant};
 use crate::claims::Power;
 use crate::error::{At, Error, Result};
+use crate::experiments::SetRule;
+use crate::interventions::Edit;
 use crate::study::parse;
 use crate::tasks::Half;
 use std::collections::BTreeSet;
@@ -21,6 +23,7 @@ impl Study {
         self.check_dictionary().at("[dictionary]")?;
         self.diff.check().at("[diff]")?;
         self.interventions.check().at("[interventions]")?;
+        self.check_grid().at("[interventions]")?;
         self.claims.check().at("[claims]")?;
         self.check_hypotheses()?;
         self.check_power()
@@ -127,6 +130,21 @@ impl Study {
         Ok(())
     }
 
+    /// The donors of the exploratory grid must be spanned by the dictionary.
+    fn check_grid(&self) -> Result<()> {
+        for donor in self.interventions.edits.iter().filter_map(Edit::donor) {
+            let reference = Reference::try_from(donor.to_owned()).at("field `edits`")?;
+            self.check_reference(&reference).at("field `edits`")?;
+            let over = self.dictionary.as_ref().map(|dictionary| dictionary.over.as_slice()).unwrap_or_default();
+            if !over.contains(&reference) {
+                return Err(Error::request(format!("`{reference}` is not spanned by the dictionary"))
+                    .hint(format!("use one of {}, written as there", list(over)))
+                    .at("field `edits`"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_hypotheses(&self) -> Result<()> {
         let mut seen = BTreeSet::new();
         for hypothesis in &self.hypotheses {
@@ -158,6 +176,17 @@ impl Study {
                         list(&dictionary.over)
                     ))
                     .at(format!("field `{field}`")));
+            }
+        }
+        if let SetRule::Means { toward, away, of } = &hypothesis.declared.set {
+            let names: Vec<String> = self.suites.all().iter().map(|suite| suite.name().to_owned()).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            if let Some(other) = [toward, away].into_iter().find(|suite| !names.contains(&suite.as_str())) {
+                return Err(parse::unknown("suite", other, &names).at("field `set`"));
+            }
+            let of = of.as_ref().map(|of| Reference::try_from(of.clone())).transpose().at("field `set`")?;
+            if let Some(reference) = of {
+                self.check_reference(&reference).at("field `set`")?;
             }
         }
         if !self.suites.all().contains(&hypothesis.suite) {

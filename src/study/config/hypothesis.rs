@@ -4,7 +4,6 @@ use super::reference::Reference;
 use crate::error::{At, Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::experiments;
-use crate::interventions::Edit;
 use crate::study::parse;
 use crate::tasks::Suite;
 use toml::{Table, Value};
@@ -23,15 +22,21 @@ pub struct Hypothesis {
 }
 
 impl Hypothesis {
-    pub(super) fn read(mut table: Table) -> Result<Self> {
+    /// Reads one section; `set = { each = [3, 14] }` stands for one hypothesis a feature.
+    pub(super) fn read(mut table: Table) -> Result<Vec<Self>> {
         if !table.contains_key("name") {
             let part = |key: &str| table.get(key).and_then(Value::as_str).unwrap_or("?");
             let name = format!("{} in {}", part("set"), part("receiver"));
             table.insert("name".to_owned(), Value::String(name));
         }
-        let declared: experiments::Hypothesis = parse::section(Value::Table(table), "[[hypothesis]]")?;
-        let place = place(&declared.name);
-        Self::understand(declared).at(place)
+        each(table)?
+            .into_iter()
+            .map(|table| {
+                let declared: experiments::Hypothesis = parse::section(Value::Table(table), "[[hypothesis]]")?;
+                let place = place(&declared.name);
+                Self::understand(declared).at(place)
+            })
+            .collect()
     }
 
     fn understand(declared: experiments::Hypothesis) -> Result<Self> {
@@ -39,6 +44,7 @@ impl Hypothesis {
         let donor = declared.edit.donor().map(|donor| Reference::try_from(donor.to_owned())).transpose();
         let donor = donor.at("field `edit`")?;
         let suite = Suite::parse(&declared.suite).at("field `suite`")?;
+        declared.set.check(&declared.edit).at("field `set`")?;
         check_endpoint(&suite, declared.endpoint.as_deref()).at("field `endpoint`")?;
         if !declared.dose.is_finite() {
             return Err(Error::request(format!("field `dose`: expected a number, found {}", declared.dose)));
@@ -64,13 +70,34 @@ impl Hypothesis {
     ) -> experiments::Hypothesis {
         let mut named = self.declared.clone();
         named.receiver = receiver;
-        if let (Edit::Transplant(name) | Edit::WholeDifference(name) | Edit::ErrorOnly(name), Some(donor)) =
-            (&mut named.edit, donor)
-        {
-            *name = donor;
+        if let Some(donor) = donor {
+            named.edit = named.edit.with_donor(&donor);
         }
         named
     }
+}
+
+/// A screen as its hypotheses, one a feature; anything else as it is.
+fn each(mut table: Table) -> Result<Vec<Table>> {
+    let screened = table.get_mut("set").and_then(Value::as_table_mut).and_then(|set| set.remove("each"));
+    let Some(screened) = screened else { return Ok(vec![table]) };
+    let features: Vec<u32> = parse::section(screened, "[[hypothesis]]: field `set.each`")?;
+    if features.is_empty() {
+        return Err(Error::request("[[hypothesis]]: field `set.each`: expected at least one feature, found none"));
+    }
+    let name = table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let name = if name.starts_with('?') { name.replacen('?', "screen", 1) } else { name };
+    Ok(features
+        .into_iter()
+        .map(|feature| {
+            let mut one = table.clone();
+            if let Some(set) = one.get_mut("set").and_then(Value::as_table_mut) {
+                set.insert("features".to_owned(), Value::Array(vec![Value::Integer(i64::from(feature))]));
+            }
+            one.insert("name".to_owned(), Value::String(format!("{name}: feature {feature}")));
+            one
+        })
+        .collect())
 }
 
 fn place(name: &str) -> String {

@@ -10,6 +10,7 @@ mod base;
 mod capture;
 mod check;
 mod dictionary;
+mod experiment;
 mod gate;
 mod hypothesis;
 pub(crate) mod post_training;
@@ -21,6 +22,7 @@ mod variant;
 pub use base::{Base, Preset};
 pub use capture::Capture;
 pub use dictionary::DictionaryRequest;
+pub use experiment::Experiment;
 pub use gate::Gate;
 pub use hypothesis::Hypothesis;
 pub use reference::{BASE, Checkpoint, Reference};
@@ -73,6 +75,26 @@ pub struct Study {
     pub text: String,
 }
 
+/// The sections of a study that only a study has.
+const SECTIONS: [&str; 12] = [
+    "name", "question", "seed", "base", "gate", "evaluation", "variant", "matched_to", "capture", "dictionary",
+    "diff", "claims",
+];
+
+/// The table that a file's text is.
+fn table(text: &str) -> Result<toml::Table> {
+    text.parse().map_err(|error: toml::de::Error| {
+        Error::request(format!("the file is not valid TOML\n{}", error.to_string().trim_end()))
+            .hint("see https://toml.io for the syntax")
+    })
+}
+
+/// The hypotheses of a file.
+fn hypotheses(sections: &mut Sections) -> Result<Vec<Hypothesis>> {
+    let found = sections.tables("hypothesis")?.into_iter().map(Hypothesis::read).collect::<Result<Vec<_>>>()?;
+    Ok(found.into_iter().flatten().collect())
+}
+
 impl Study {
     /// Reads and checks the study in `path`, with `key=value` overrides.
     ///
@@ -88,10 +110,7 @@ impl Study {
     /// # Errors
     /// As [`Study::load`].
     pub fn parse(text: &str, sets: &[String]) -> Result<Self> {
-        let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| {
-            Error::request(format!("the file is not valid TOML\n{}", error.to_string().trim_end()))
-                .hint("see https://toml.io for the syntax")
-        })?;
+        let mut table = table(text)?;
         overrides::apply_to_study(&mut table, sets)?;
         let mut sections = Sections::new(table);
         let mut study = Self {
@@ -108,11 +127,7 @@ impl Study {
             dictionary: sections.optional_table("dictionary")?.map(DictionaryRequest::read).transpose()?,
             diff: sections.or_default("diff")?,
             interventions: sections.or_default("interventions")?,
-            hypotheses: sections
-                .tables("hypothesis")?
-                .into_iter()
-                .map(Hypothesis::read)
-                .collect::<Result<_>>()?,
+            hypotheses: hypotheses(&mut sections)?,
             claims: sections.or_default("claims")?,
             text: text.to_owned(),
         };

@@ -80,6 +80,13 @@ impl Sections {
         }
     }
 
+    /// Sections that may be there though nobody takes them.
+    pub(super) fn ignore(&mut self, names: &[&'static str]) {
+        for name in names {
+            self.take(name);
+        }
+    }
+
     /// Refuses what nobody took.
     pub(super) fn finish(self) -> Result<()> {
         match self.table.keys().next() {

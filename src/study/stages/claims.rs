@@ -1,7 +1,8 @@
 //! Stage `claims`: effects and controls become verdicts.
 
-use super::{evaluation, experiments};
+use super::{dictionary, evaluation, experiments};
 use crate::claims::{self, ClaimSettings, Fitness};
+use crate::dictionaries::DictionaryRow;
 use crate::error::Result;
 use crate::evaluation::EvaluationRow;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
@@ -17,17 +18,20 @@ pub(super) struct Claims {
     seed: u64,
     settings: ClaimSettings,
     receivers: Vec<String>,
+    /// The stages that decide the same hypotheses with other seeds.
+    repetitions: Vec<String>,
 }
 
 impl Claims {
     /// `None` without hypotheses to decide.
-    pub(super) fn new(study: &Study) -> Option<Self> {
+    pub(super) fn new(study: &Study, repetitions: Vec<String>) -> Option<Self> {
         let variants: BTreeSet<String> =
             study.hypotheses.iter().map(|hypothesis| hypothesis.receiver.variant.clone()).collect();
         (!variants.is_empty()).then(|| Self {
             seed: study.seed,
             settings: study.claims.clone(),
             receivers: variants.into_iter().filter(|variant| variant != BASE).collect(),
+            repetitions,
         })
     }
 }
@@ -38,7 +42,7 @@ impl Stage for Claims {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
@@ -47,7 +51,8 @@ impl Stage for Claims {
 
     fn inputs(&self) -> Vec<String> {
         let evaluations = self.receivers.iter().map(String::as_str).chain([BASE]).map(evaluation::name);
-        [experiments::NAME.to_owned()].into_iter().chain(evaluations).collect()
+        let before = [experiments::NAME, dictionary::NAME].map(str::to_owned).into_iter();
+        before.chain(evaluations).chain(self.repetitions.iter().cloned()).collect()
     }
 
     fn estimate(&self) -> Estimate {
@@ -65,8 +70,12 @@ impl Stage for Claims {
                 &scene.input(&evaluation::name(variant))?.join("evaluations.parquet"),
             )?);
         }
-        let fitness = Fitness::of_receivers(&effects, &evaluations, BASE);
-        let rows = claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
+        let dictionaries: Vec<DictionaryRow> =
+            tables::read(&scene.input(dictionary::NAME)?.join("dictionaries.parquet"))?;
+        let fitness = Fitness::of_receivers(&effects, &evaluations, &dictionaries, BASE);
+        let mut rows = claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
+        let repetitions = self.repetitions.iter().map(|name| tables::read(&scene.input(name)?.join("claims.parquet")));
+        claims::count_agreement(&mut rows, &repetitions.collect::<Result<Vec<_>>>()?);
         tables::write(&scene.folder.join("claims.parquet"), &catalogue::CLAIMS, &rows)
     }
 }

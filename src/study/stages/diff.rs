@@ -63,12 +63,14 @@ impl Stage for Diff {
         let text =
             |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());
         let range = store.held_out();
+        let readouts = diff::readouts(&dictionary, &store, range.clone())?;
         let mut found = diff::features(&dictionary, &store, range, &self.settings, &text, &scene.observer)?;
         let repetitions = dictionary::repetitions(scene.input(dictionary::NAME)?);
         let others = repetitions.iter().map(|folder| Dictionary::load(folder)).collect::<Result<Vec<_>>>()?;
         diff::add_stability(&mut found.features, &dictionary, &others)?;
         diff::add_lens(&mut found.features, &dictionary, &models, self.settings.lens_tokens)?;
         tables::write(&scene.folder.join("features.parquet"), &catalogue::FEATURES, &found.features)?;
+        tables::write(&scene.folder.join("readouts.parquet"), &catalogue::READOUTS, &readouts)?;
         tables::write(&scene.folder.join("contexts.parquet"), &catalogue::CONTEXTS, &found.contexts)
     }
 }

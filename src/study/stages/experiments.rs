@@ -2,17 +2,21 @@
 
 use super::models::{self, ModelSource};
 use super::{dictionary, diff};
-use crate::dictionaries::Dictionary;
+use super::repeated::ORIGINAL;
+use crate::dictionaries::{self, Dictionary};
 use crate::diff::FeatureRow;
-use crate::error::Result;
-use crate::experiments::{self, Axis, ExperimentInputs, ExperimentSettings};
+use crate::error::{At, Result};
+use crate::experiments::{self, Axis, ExperimentInputs, ExperimentSettings, SetRule, neutral_texts};
+use crate::interventions::Edit;
 use crate::model::HookPoint;
+use crate::store::hash_file;
 use crate::study::config::{BASE, Hypothesis, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
-use crate::tables::{self, catalogue};
+use crate::tables;
 use crate::tasks::Suite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 pub(super) const NAME: &str = "experiments";
 
@@ -22,7 +26,11 @@ pub(super) struct Experiments {
     hook: HookPoint,
     suites: Vec<(Axis, Suite)>,
     models: Vec<ModelSource>,
+    /// The models as the study writes them.
+    written: Vec<String>,
     hypotheses: Vec<Declared>,
+    /// Whether listed features are numbered as in the study's own dictionary, of which this repeats the fit.
+    repeats: bool,
 }
 
 /// A hypothesis with the models that it is about.
@@ -42,11 +50,17 @@ impl Declared {
         })
     }
 
-    /// The hypothesis, now that every checkpoint is chosen.
-    fn named(&self, scene: &Scene) -> Result<experiments::Hypothesis> {
+    /// The hypothesis, now that every checkpoint is chosen. `names` are the chosen names of the variants.
+    fn named(&self, scene: &Scene, names: &BTreeMap<String, String>) -> Result<experiments::Hypothesis> {
         let name = |model: &ModelSource| model.chosen(scene).map(|chosen| chosen.to_string());
         let donor = self.donor.as_ref().map(name).transpose()?;
-        Ok(self.hypothesis.with_names(name(&self.receiver)?, donor))
+        let mut named = self.hypothesis.with_names(name(&self.receiver)?, donor);
+        if let SetRule::Means { of: Some(of), .. } = &mut named.set
+            && let Some(chosen) = names.get(of.as_str())
+        {
+            of.clone_from(chosen);
+        }
+        Ok(named)
     }
 }
 
@@ -66,8 +80,46 @@ impl Experiments {
             hook: capture.hook()?,
             suites: study.suites.by_axis().map(|(axis, suite)| (axis, suite.clone())).collect(),
             models: models.collect::<Result<_>>()?,
+            written: dictionary.over.iter().map(ToString::to_string).collect(),
             hypotheses: hypotheses.collect::<Result<_>>()?,
+            repeats: false,
         }))
+    }
+
+    /// The same with another dictionary: features that hypotheses list are matched one to one.
+    pub(super) fn repeated(study: &Study) -> Result<Option<Self>> {
+        Ok(Self::new(study)?.map(|experiments| Self { repeats: true, ..experiments }))
+    }
+
+    /// Hypotheses whose listed features are those of `dictionary` that match the ones of the original.
+    fn translate(
+        &self,
+        hypotheses: &mut [experiments::Hypothesis],
+        dictionary: &Dictionary,
+        scene: &Scene,
+    ) -> Result<()> {
+        let listed = |hypothesis: &experiments::Hypothesis| matches!(hypothesis.set, SetRule::Features(_));
+        if !self.repeats || !hypotheses.iter().any(listed) {
+            return Ok(());
+        }
+        let original = scene.input(&format!("{ORIGINAL}{}", dictionary::NAME))?;
+        let matches = dictionaries::matches(&Dictionary::load(&dictionary::folder(original))?, dictionary)?;
+        for hypothesis in hypotheses {
+            if let SetRule::Features(features) = &mut hypothesis.set {
+                let matched = features.iter().filter_map(|feature| *matches.get(*feature as usize)?);
+                *features = matched.collect();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Experiments {
+    /// The names that tables give to the variants of the dictionary, by how the study names them.
+    fn names(&self, scene: &Scene) -> Result<BTreeMap<String, String>> {
+        let resolved = models::names(&self.models);
+        let written = resolved.iter().chain(&self.written).zip(self.models.iter().cycle());
+        written.map(|(written, model)| Ok((written.clone(), model.chosen(scene)?.to_string()))).collect()
     }
 }
 
@@ -77,7 +129,7 @@ impl Stage for Experiments {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
@@ -93,11 +145,19 @@ impl Stage for Experiments {
     fn inputs(&self) -> Vec<String> {
         let mut inputs = models::inputs(&self.models);
         inputs.extend([dictionary::NAME, diff::NAME].map(str::to_owned));
+        inputs.extend(self.repeats.then(|| format!("{ORIGINAL}{}", dictionary::NAME)));
         inputs
     }
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
-        models::outside(&self.models, self.suites.iter().map(|(_, suite)| suite))
+        let mut outside = models::outside(&self.models, self.suites.iter().map(|(_, suite)| suite))?;
+        for declared in &self.hypotheses {
+            if let SetRule::File(file) = &declared.hypothesis.declared.set {
+                let place = || format!("hypothesis `{}`", declared.hypothesis.name());
+                outside.insert(format!("direction {file}"), hash_file(Path::new(file)).at(place())?);
+            }
+        }
+        Ok(outside)
     }
 
     fn estimate(&self) -> Estimate {
@@ -109,21 +169,35 @@ impl Stage for Experiments {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let features: Vec<FeatureRow> = tables::read(&scene.input(diff::NAME)?.join("features.parquet"))?;
+        let models = models::load(&self.models, scene)?;
+        let neutral = match models.first() {
+            Some((_, base)) => neutral_texts(base, self.seed, self.settings.neutral_texts)?,
+            None => Vec::new(),
+        };
         let inputs = ExperimentInputs {
-            models: models::load(&self.models, scene)?,
-            dictionary: Dictionary::load(&dictionary::folder(scene.input(dictionary::NAME)?))?,
+            models,
+            dictionary: Some(Dictionary::load(&dictionary::folder(scene.input(dictionary::NAME)?))?),
             hook: self.hook,
             classes: features.iter().map(|row| row.class.name().to_owned()).collect(),
             suites: self.suites.clone(),
             base: BASE.to_owned(),
+            neutral,
         };
-        let hypotheses =
-            self.hypotheses.iter().map(|declared| declared.named(scene)).collect::<Result<Vec<_>>>()?;
-        let found = experiments::run(&inputs, &hypotheses, &self.settings, self.seed, &scene.observer)?;
-        let file = |name: &str| scene.folder.join(format!("{name}.parquet"));
-        tables::write(&file("effects"), &catalogue::EFFECTS, &found.effects)?;
-        tables::write(&file("controls"), &catalogue::CONTROLS, &found.controls)?;
-        tables::write(&file("differences"), &catalogue::DIFFERENCES, &found.differences)?;
-        tables::write(&file("sets"), &catalogue::SETS, &found.sets)
+        let names = self.names(scene)?;
+        let hypotheses = self.hypotheses.iter().map(|declared| declared.named(scene, &names));
+        let mut hypotheses = hypotheses.collect::<Result<Vec<_>>>()?;
+        if let Some(dictionary) = &inputs.dictionary {
+            self.translate(&mut hypotheses, dictionary, scene)?;
+        }
+        let donor = |edit: &Edit| match edit.donor().and_then(|donor| names.get(donor)) {
+            Some(chosen) => edit.clone().with_donor(chosen),
+            None => edit.clone(),
+        };
+        let settings = ExperimentSettings {
+            edits: self.settings.edits.iter().map(donor).collect(),
+            ..self.settings.clone()
+        };
+        let found = experiments::run(&inputs, &hypotheses, &settings, self.seed, &scene.observer)?;
+        found.write(&scene.folder)
     }
 }

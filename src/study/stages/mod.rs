@@ -3,11 +3,13 @@
 mod base;
 mod capture;
 mod claims;
+mod comparison;
 mod dictionary;
 mod diff;
 mod evaluation;
 mod experiments;
 mod models;
+mod repeated;
 mod report;
 mod seeds;
 mod select;
@@ -34,10 +36,17 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
     stages.extend(capture::Capture::new(study)?.map(boxed));
     stages.extend(dictionary::Dictionary::new(study)?.map(boxed));
     stages.extend(diff::Diff::new(study)?.map(boxed));
+    stages.extend(comparison::Comparison::new(study)?.map(boxed));
     stages.extend(experiments::Experiments::new(study)?.map(boxed));
-    stages.extend(claims::Claims::new(study).map(boxed));
-    let before = stages.iter().map(|stage| stage.name()).collect();
-    stages.push(boxed(report::Report::new(study, before)));
+    // What the report shows are the study's own stages; of repetitions, only how many agree.
+    let mut shown: Vec<String> = stages.iter().map(|stage| stage.name()).collect();
+    let (repetitions, repeated_claims) = repeated::all(study)?;
+    stages.extend(repetitions);
+    if let Some(claims) = claims::Claims::new(study, repeated_claims) {
+        shown.push(claims.name());
+        stages.push(boxed(claims));
+    }
+    stages.push(boxed(report::Report::new(study, shown)));
     Ok(stages)
 }
 

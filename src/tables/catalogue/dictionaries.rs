@@ -67,6 +67,7 @@ pub const FEATURES: TableSpec = TableSpec {
         ),
         fixed("share_template", ColumnType::Float, "share of its summed activation on template tokens"),
         fixed("share_response", ColumnType::Float, "share of its summed activation on the response"),
+        fixed("share_first", ColumnType::Float, "share of its summed activation on the first 5 response tokens"),
         fixed(
             "stability",
             ColumnType::Float,
@@ -91,6 +92,7 @@ pub const FEATURES: TableSpec = TableSpec {
             "of a pair a, b: |d_b|_1 / (|d_a|_1 + |d_b|_1); 1 = only in b",
         ),
         per_variant("cosine_", ColumnType::Float, "decoder cosine of a pair"),
+        per_variant("encoder_cosine_", ColumnType::Float, "encoder cosine of a pair"),
         per_variant("beta_error_", ColumnType::Float, "latent scaling of w's error target along v's decoder"),
         per_variant("beta_reconstruction_", ColumnType::Float, "the same of w's reconstruction"),
         per_variant("nu_error_", ColumnType::Float, "beta_error of w over that of v, along v's decoder"),
@@ -161,5 +163,57 @@ pub const PLANTED: TableSpec = TableSpec {
         ),
         fixed("mixtures", ColumnType::Integer, "of these, all others"),
         fixed("undecided", ColumnType::Integer, "live features left undecided"),
+    ],
+};
+
+/// What a variant's own activations say of the joint code.
+pub const READOUTS: TableSpec = TableSpec {
+    name: "readouts",
+    about: "One row per feature, variant and readout: how well it stands for the joint code on held-out tokens.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("variant", ColumnType::Text, "the variant that is read"),
+        fixed(
+            "readout",
+            ColumnType::Text,
+            "own (an encoder of the variant alone, fitted to the joint code), swap (the joint encoder with the variant in base's place too; base in every other's) or alone (in every place)",
+        ),
+        fixed("f1", ColumnType::Float, "F1 of firing against the joint code"),
+        fixed("r2", ColumnType::Float, "share of the joint code's variance that it explains"),
+        fixed("rate", ColumnType::Float, "share of tokens at which it fires"),
+        fixed("joint_rate", ColumnType::Float, "share of tokens at which the joint code fires"),
+        fixed("sufficient", ColumnType::Boolean, "F1 of at least .9 for a feature that fires: it may support a claim"),
+    ],
+};
+
+/// How much more a variant uses each feature.
+pub const SHIFTS: TableSpec = TableSpec {
+    name: "shifts",
+    about: "One row per feature that moves, variant and suite: mean joint code on its own answers, against base's.",
+    columns: &[
+        fixed("feature", ColumnType::Integer, "the feature"),
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("suite", ColumnType::Text, "the suite whose selection half it answers"),
+        fixed("mean", ColumnType::Float, "mean code over the tokens of its own answers, prompts included"),
+        fixed("mean_base", ColumnType::Float, "the same of base's answers to the same prompts"),
+        fixed("shift", ColumnType::Float, "mean less mean_base"),
+    ],
+};
+
+/// How the features of a variant come about while it is trained.
+pub const DYNAMICS: TableSpec = TableSpec {
+    name: "dynamics",
+    about: "One row per variant and checkpoint: which of its specific features are there already (Shi et al.).",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "the checkpoint's step"),
+        fixed("top", ColumnType::Integer, "features compared: those that rise most over base, at most 50"),
+        fixed("overlap", ColumnType::Float, "share of them that are also the variant's final ones"),
+        fixed(
+            "rise",
+            ColumnType::Float,
+            "mean rise of the final ones at this checkpoint over their final rise: 1 = fully there",
+        ),
+        fixed("tokens", ColumnType::Integer, "tokens read"),
     ],
 };

@@ -20,6 +20,14 @@ pub const EFFECTS: TableSpec = TableSpec {
         fixed("edit", ColumnType::Text, "the kind of edit"),
         fixed("dose", ColumnType::Float, "the dose, in units of the edit; null where it has none"),
         fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
+        fixed(
+            "readout_f1",
+            ColumnType::Float,
+            "least F1 of the readout against the joint code over the set's features, held out; null for joint",
+        ),
+        fixed("readout_r2", ColumnType::Float, "least share of the joint code's variance that it explains"),
+        fixed("positions", ColumnType::Text, "where the edit may act: all, prompt or response"),
+        fixed("hook", ColumnType::Text, "the hook at which a direction is edited; null for features and heads"),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("kind", ColumnType::Text, "necessary, sufficient, ceiling or exploratory"),
         fixed(
@@ -73,7 +81,7 @@ pub const CONTROLS: TableSpec = TableSpec {
     columns: &[
         fixed("hypothesis", ColumnType::Text, "the hypothesis that it is a control of"),
         fixed("condition", ColumnType::Text, "the condition whose set it replaces"),
-        fixed("cloud", ColumnType::Text, "any, same_class, shared_shift or random_direction"),
+        fixed("cloud", ColumnType::Text, "any, same_class, shared_shift, random_direction or any_head"),
         fixed("draw", ColumnType::Integer, "which draw of the cloud"),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("endpoint", ColumnType::Text, "the endpoint"),
@@ -138,9 +146,14 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed(
             "ci_low",
             ColumnType::Float,
-            "lower end of the simultaneous interval over all hypotheses and axes",
+            "lower end of its interval",
         ),
-        fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
+        fixed("ci_high", ColumnType::Float, "upper end of its interval"),
+        fixed(
+            "interval",
+            ColumnType::Text,
+            "simultaneous (over all hypotheses and axes) or false coverage (of the selected ones, with bh and by)",
+        ),
         fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
         fixed("p_zero", ColumnType::Float, "sign flip over problems"),
         fixed("p_controls", ColumnType::Float, "against matched controls"),
@@ -175,6 +188,13 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("beyond_base", ColumnType::Float, "the effect less that of the same edit in base"),
         fixed("beyond_base_low", ColumnType::Float, "lower end of its interval"),
         fixed("beyond_base_high", ColumnType::Float, "upper end of its interval"),
+        fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
+        fixed("readout_f1", ColumnType::Float, "the readout's least F1 over the set; null for joint"),
+        fixed(
+            "difference_fve",
+            ColumnType::Float,
+            "share of the variance of the receiver's difference from base that the dictionary explains",
+        ),
         fixed("stability", ColumnType::Text, "how many repetitions over seeds reach the same verdict"),
     ],
 };
@@ -196,5 +216,44 @@ pub const CALIBRATION: TableSpec = TableSpec {
         fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
         fixed("covered", ColumnType::Boolean, "whether the intervals cover the true effects on both suites"),
         fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
+    ],
+};
+
+/// A published protocol on the same data.
+pub const PUBLISHED: TableSpec = TableSpec {
+    name: "published",
+    about: "One row per variant, task and intervention of a published protocol, run on the same data.",
+    columns: &[
+        fixed("protocol", ColumnType::Text, "shi2026"),
+        fixed("suite", ColumnType::Text, "the task"),
+        fixed("variant", ColumnType::Text, "the trained variant"),
+        fixed("receiver", ColumnType::Text, "the edited variant"),
+        fixed("edit", ColumnType::Text, "zero (in the variant) or scale (in base)"),
+        fixed("features", ColumnType::Integer, "features kept on every task"),
+        fixed("items", ColumnType::Integer, "items that base fails and the variant solves"),
+        fixed("problems", ColumnType::Integer, "items looked at"),
+        fixed("effect", ColumnType::Float, "pass rate under the edit less before, on the items that selected"),
+        fixed("effect_of_nothing", ColumnType::Float, "the same without an edit, under fresh random numbers"),
+        fixed("effect_of_random", ColumnType::Float, "the same under the edit of as many random live features"),
+        fixed("effect_unfiltered", ColumnType::Float, "the edit's effect on unfiltered measuring problems"),
+        fixed("p_unfiltered", ColumnType::Float, "its sign-flip p-value over problems"),
+    ],
+};
+
+/// Dose series.
+pub const TRENDS: TableSpec = TableSpec {
+    name: "trends",
+    about: "One row per hypothesis with a dose series, suite and endpoint: does more of the edit do more?",
+    columns: &[
+        fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("doses", ColumnType::Text, "JSON list of doses; 0 is the unedited receiver"),
+        fixed("values", ColumnType::Text, "JSON list of the endpoint's means at these doses"),
+        fixed("slope", ColumnType::Float, "change per unit of dose: mean over problems of their slopes"),
+        fixed("ci_low", ColumnType::Float, "lower end of its pointwise 95 % interval, clustered by problem"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("p", ColumnType::Float, "two-sided sign flip of the problems' slopes"),
+        fixed("monotone", ColumnType::Boolean, "whether the means rise or fall all the way"),
     ],
 };

@@ -9,9 +9,9 @@ mod models;
 mod spec;
 mod training;
 
-pub use dictionaries::{CONTEXTS, DICTIONARIES, FEATURES, PLANTED};
+pub use dictionaries::{CONTEXTS, DICTIONARIES, DYNAMICS, FEATURES, PLANTED, READOUTS, SHIFTS};
 pub use evaluation::{COMPARISONS, EVALUATIONS, OUTCOMES, PATTERNS, SEEDS, TRAJECTORIES};
-pub use experiments::{CALIBRATION, CLAIMS, CONTROLS, DIFFERENCES, EFFECTS, SETS};
+pub use experiments::{CALIBRATION, CLAIMS, CONTROLS, DIFFERENCES, EFFECTS, PUBLISHED, SETS, TRENDS};
 pub use models::{ACTIVATION_DIFFERENCES, DIRECTIONS, DIVERGENCES, HEADS, PROBES, WEIGHTS};
 pub use spec::{ColumnSpec, ColumnType, TableSpec, fixed, per_variant};
 pub use training::{TIMINGS, TRAINING};
@@ -29,8 +29,13 @@ pub const ALL: &[&TableSpec] = &[
     &CONTROLS,
     &DIFFERENCES,
     &SETS,
+    &TRENDS,
+    &PUBLISHED,
     &FEATURES,
+    &READOUTS,
     &CONTEXTS,
+    &SHIFTS,
+    &DYNAMICS,
     &CLAIMS,
     &TRAINING,
     &TIMINGS,

@@ -35,6 +35,13 @@ pub const ACTIVATION_DIFFERENCES: TableSpec = TableSpec {
         fixed("prompts", ColumnType::Integer, "texts that reach the position"),
         fixed("promoted", ColumnType::Text, "tokens that the mean difference promotes most in the variant"),
         fixed("suppressed", ColumnType::Text, "tokens that it suppresses most"),
+        fixed(
+            "steered",
+            ColumnType::Text,
+            "tokens that become likelier when it is added to base with the norm of base's activation",
+        ),
+        fixed("kl", ColumnType::Float, "KL(variant | base) of the token after the texts, nats"),
+        fixed("kl_projected_out", ColumnType::Float, "the same with the mean difference projected out of the variant"),
     ],
 };
 
@@ -44,8 +51,9 @@ pub const DIRECTIONS: TableSpec = TableSpec {
     about: "One row per variant, hook and label: the difference-of-means direction of labelled prompts.",
     columns: &[
         fixed("variant", ColumnType::Text, "the variant in which it was found"),
-        fixed("hook", ColumnType::Text, "the hook point, read at the last token of the prompt"),
+        fixed("hook", ColumnType::Text, "the hook point"),
         fixed("label", ColumnType::Text, "the label that it points to"),
+        fixed("read_at", ColumnType::Text, "last prompt token, or the mean over the response"),
         fixed("relative_norm", ColumnType::Float, "norm of the difference of means over the mean norm"),
         fixed("separation", ColumnType::Float, "share of held-out prompts on the right side of the middle"),
         fixed("cosine_to_base", ColumnType::Float, "cosine with base's direction of the same hook and label"),

@@ -273,7 +273,7 @@ fn features() -> Vec<Value> {
             let mut row = json!({
                 "feature": feature, "present": present, "change": if class == "dead" { Value::Null } else { json!("same") },
                 "class": class, "rate": 0.002 + stream.uniform_f64() * 0.05, "firings": 800, "mean_active": 1.2, "max_active": 4.0, "histogram": "[]",
-                "share_template": 0.1, "share_response": 0.7, "stability": 0.4 + 0.6 * stream.uniform_f64(),
+                "share_template": 0.1, "share_response": 0.7, "share_first": 0.2, "stability": 0.4 + 0.6 * stream.uniform_f64(),
                 "nearest": "[7, 12]", "nearest_cosines": "[0.61, 0.48]",
             });
             for (variant, norm) in VARIANTS.iter().zip(norms) {
@@ -343,7 +343,7 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
                     "hypothesis": if explored { "exploratory" } else { hypothesis }, "condition": format!("{hypothesis}{explored}"),
                     "set": set, "set_size": 12, "receiver": receiver,
                     "donor": if *edit == "transplant" { json!("base") } else { Value::Null },
-                    "edit": edit, "dose": if *edit == "steer" { json!(1.0) } else { Value::Null }, "readout": "joint",
+                    "edit": edit, "dose": if *edit == "steer" { json!(1.0) } else { Value::Null }, "readout": "joint", "positions": "all",
                     "suite": suite, "axis": axis, "endpoint": endpoint, "declared": declared && !explored, "direction": "either",
                     "baseline": baseline, "edited": baseline + effect,
                     "ceiling": if *receiver == "base" { Value::Null } else { json!(baseline + 1.3 * effect) },
@@ -379,7 +379,7 @@ fn claims() -> Vec<Value> {
             "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.05,
             "interaction": Value::Null, "interaction_low": Value::Null, "interaction_high": Value::Null, "selective": false,
             "beyond_base": effect * 0.9, "beyond_base_low": effect - 0.07, "beyond_base_high": effect + 0.07,
-            "stability": "not repeated",
+            "stability": "not repeated", "interval": "simultaneous", "readout": "joint", "difference_fve": 0.7,
         })
     };
     vec![

@@ -1,0 +1,260 @@
+//! One declared hypothesis on every suite: its target, its doses, both ceilings, its controls.
+
+use super::conditions::Condition;
+use super::effects::{About, Place, control_rows, rows};
+use super::hypothesis::{Axis, Direction};
+use super::inputs::Selection;
+use super::measure::{Measured, Trial};
+use super::neutral::{self, NEUTRAL};
+use super::outcomes::outcomes;
+use super::prepared::{Prepared, Target};
+use super::rows::ControlRow;
+use super::run::ExperimentTables;
+use super::trend::{Series, trends};
+use crate::error::{At, Result};
+use crate::interventions::Edit;
+use crate::tasks::{Half, Suite};
+
+/// A condition beside the declared one: a ceiling, or another dose.
+struct Extra {
+    edit: Edit,
+    dose: f32,
+    kind: &'static str,
+}
+
+/// Everything that is measured under one hypothesis: the baseline, the declared condition, the extras.
+struct Conditions {
+    all: Vec<Condition>,
+    extra: Vec<Extra>,
+    /// The index of the whole difference.
+    ceiling: Option<usize>,
+}
+
+impl Conditions {
+    fn new(selection: &Selection<'_>, prepared: &Prepared) -> Result<Self> {
+        let hypothesis = &prepared.hypothesis;
+        let declared = prepared.condition(selection, &hypothesis.name, &prepared.target, hypothesis.dose)?;
+        let mut conditions =
+            Self { all: vec![Condition::baseline(), declared], extra: Vec::new(), ceiling: None };
+        if prepared.other != prepared.receiver && selection.readout.features() > 0 {
+            let donor = selection.readout.variants().get(prepared.other).cloned().unwrap_or_default();
+            conditions.ceiling = Some(conditions.all.len());
+            for edit in [Edit::WholeDifference(donor.clone()), Edit::ErrorOnly(donor)] {
+                let name = format!("{} | {}", hypothesis.name, edit.name());
+                let tools = &prepared.tools;
+                let change = tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
+                conditions.all.push(Condition::edited(name, change, Default::default()));
+                conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling" });
+            }
+        }
+        for dose in &selection.settings.doses {
+            let name = format!("{} | dose {dose}", hypothesis.name);
+            conditions.all.push(prepared.condition(selection, name, &prepared.target, *dose)?);
+            conditions.extra.push(Extra { edit: hypothesis.edit.clone(), dose: *dose, kind: "exploratory" });
+        }
+        Ok(conditions)
+    }
+
+    /// Rows of every condition but the baseline. `controls` stand beside the declared one.
+    fn write(&self, about: About<'_>, place: Place<'_>, found: (&Measured, &[ControlRow]), tables: &mut ExperimentTables) {
+        let (measured, controls) = found;
+        let mut series =
+            Series { hypothesis: about.hypothesis, edit: about.edit, doses: vec![(about.dose, 1)], seed: about.seed };
+        let mut about = about;
+        for (index, condition) in self.all.iter().enumerate().skip(1) {
+            let extra = index.checked_sub(2).and_then(|index| self.extra.get(index));
+            about.condition.clone_from(&condition.name);
+            let mut beside = controls;
+            if let Some(extra) = extra {
+                (about.edit, about.dose, about.kind, about.declared) = (&extra.edit, extra.dose, extra.kind, None);
+                if extra.kind == "exploratory" {
+                    series.doses.push((extra.dose, index));
+                }
+                beside = &[];
+            }
+            let (effects, differences) = rows(&about, place, measured, index, self.ceiling, beside);
+            tables.effects.extend(effects);
+            tables.differences.extend(differences);
+        }
+        tables.trends.extend(trends(&series, place.suite, measured));
+    }
+}
+
+/// One hypothesis on every suite, on neutral text, and in base.
+///
+/// # Errors
+/// If a forward pass fails, or the observer asks to stop.
+pub(super) fn measure(
+    selection: &mut Selection<'_>,
+    prepared: &Prepared,
+    tables: &mut ExperimentTables,
+) -> Result<()> {
+    let conditions = Conditions::new(selection, prepared)?;
+    let controls =
+        prepared.controls.iter().map(|control| prepared.control(selection, control)).collect::<Result<Vec<_>>>()?;
+    let inputs = selection.inputs;
+    for (axis, suite) in &inputs.suites {
+        on_suite(selection, prepared, (*axis, suite), (&conditions, &controls), tables)
+            .at(format!("suite `{}`", suite.name()))?;
+    }
+    if let Some(measured) = neutral::measure(selection, prepared.receiver, &conditions.all)? {
+        let place = Place { axis: Axis::Collateral, suite: NEUTRAL, endpoints: &[] };
+        let about = about(selection, prepared, NEUTRAL, &prepared.hypothesis.receiver);
+        conditions.write(about, place, (&measured, &[]), tables);
+    }
+    in_base(selection, prepared, tables)
+}
+
+/// Whether a suite shows one of the two axes of the picture: the hypothesis's own, or the primary transfer
+/// or safety suite. Only these get controls.
+fn is_plane(selection: &Selection<'_>, prepared: &Prepared, suite: &Suite) -> bool {
+    let primary = |axis| selection.inputs.primary(axis).is_some_and(|primary| primary.name() == suite.name());
+    let other = match prepared.axis {
+        Axis::Safety => primary(Axis::Transfer),
+        Axis::Transfer | Axis::InDomain => primary(Axis::Safety),
+        Axis::Collateral => false,
+    };
+    suite.name() == prepared.suite.name() || other
+}
+
+fn on_suite(
+    selection: &mut Selection<'_>,
+    prepared: &Prepared,
+    (axis, suite): (Axis, &Suite),
+    (conditions, controls): (&Conditions, &[Condition]),
+    tables: &mut ExperimentTables,
+) -> Result<()> {
+    let hypothesis = &prepared.hypothesis;
+    let (first, own) = (conditions.all.len(), suite.name() == prepared.suite.name());
+    let drawn = if is_plane(selection, prepared, suite) { controls } else { &[] };
+    let label = format!("{} on {}", hypothesis.name, suite.name());
+    let limit = selection.settings.problems;
+    let mut all = conditions.all.clone();
+    all.extend(drawn.iter().filter(|_| own).cloned());
+    let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
+    let trial = selection.trial(suite, Half::Measure);
+    let said = outcomes(&trial, &hypothesis.receiver, &conditions.all, &measured)?;
+    tables.add_outcomes(said);
+    let beside = match own {
+        true => {
+            let gaps: Vec<f64> = prepared.controls.iter().map(|control| control.gap).collect();
+            let tolerance = selection.settings.balance_tolerance;
+            control_rows(prepared, suite, &measured, first, &gaps, tolerance)
+        }
+        false => Vec::new(),
+    };
+    let about = about(selection, prepared, suite.name(), &hypothesis.receiver);
+    conditions.write(about, Place::of(axis, suite), (&measured, &beside), tables);
+    tables.controls.extend(beside);
+    if !own && !drawn.is_empty() {
+        let rows = other_axis(selection, prepared, suite, drawn, tables)?;
+        tables.controls.extend(rows);
+    }
+    Ok(())
+}
+
+/// The controls on the other axis, where nothing is claimed: on fewer prompts, with their balance there.
+fn other_axis(
+    selection: &mut Selection<'_>,
+    prepared: &Prepared,
+    suite: &Suite,
+    drawn: &[Condition],
+    tables: &mut ExperimentTables,
+) -> Result<Vec<ControlRow>> {
+    let mut conditions = vec![Condition::baseline()];
+    conditions.extend(drawn.iter().cloned());
+    let label = format!("controls of {} on {}", prepared.hypothesis.name, suite.name());
+    let limit = selection.settings.control_problems.min(selection.settings.problems);
+    let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
+    let gaps = prepared.gaps_on(selection, suite)?;
+    Ok(control_rows(prepared, suite, &measured, 1, &gaps, selection.settings.balance_tolerance))
+}
+
+/// Conditions of one receiver on the measuring half of a suite, on at most `limit` prompts.
+///
+/// # Errors
+/// If a forward pass fails, or the observer asks to stop.
+pub(super) fn sample(
+    selection: &Selection<'_>,
+    (suite, limit): (&Suite, usize),
+    receiver: usize,
+    conditions: &[Condition],
+    label: &str,
+    tables: &mut ExperimentTables,
+) -> Result<Measured> {
+    let trial = Trial { limit, ..selection.trial(suite, Half::Measure) };
+    let measured = trial.measure(receiver, conditions, label, selection.observer)?;
+    tables.conditioned_tokens += measured.tokens;
+    Ok(measured)
+}
+
+/// What the declared condition's rows say.
+pub(super) fn about<'a>(
+    selection: &Selection<'a>,
+    prepared: &'a Prepared,
+    suite: &str,
+    receiver: &'a str,
+) -> About<'a> {
+    let hypothesis = &prepared.hypothesis;
+    let own = suite == prepared.suite.name() && receiver == hypothesis.receiver;
+    let primary = prepared.suite.endpoints().first().map(|endpoint| endpoint.name.to_owned());
+    let read = receiver == hypothesis.receiver;
+    About {
+        hypothesis: &hypothesis.name,
+        condition: hypothesis.name.clone(),
+        set: hypothesis.set.name(),
+        set_size: match &prepared.target {
+            Target::Features(features) => Some(features.len() as u64),
+            _ => None,
+        },
+        receiver,
+        edit: &hypothesis.edit,
+        dose: hypothesis.dose,
+        readout: if read { prepared.tools.reading.name() } else { "joint" },
+        fidelity: prepared.fidelity.filter(|_| read),
+        positions: hypothesis.positions,
+        hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
+        kind: if hypothesis.receiver == selection.inputs.base { "sufficient" } else { "necessary" },
+        direction: selection.inputs.suite(suite).map_or(Direction::Either, |(axis, _)| {
+            match (&hypothesis.direction, own) {
+                (Some(declared), true) => *declared,
+                _ => hypothesis.direction(axis, &selection.inputs.base),
+            }
+        }),
+        declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),
+        samples: selection.settings.samples,
+        seed: selection.seed,
+    }
+}
+
+/// The same edit of the same target in base: what post-training caused is the difference (PROTOCOL 3).
+fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
+    let base = &selection.inputs.base;
+    let hypothesis = &prepared.hypothesis;
+    if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
+        return Ok(());
+    }
+    let receiver = selection.readout.variant(base)?;
+    let change =
+        prepared.tools.change(selection.readout, &hypothesis.edit, &prepared.target, hypothesis.dose, base)?;
+    let name = format!("{} | in {base}", hypothesis.name);
+    let conditions = [Condition::baseline(), Condition::edited(&name, change, hypothesis.positions)];
+    for (axis, suite) in &selection.inputs.suites {
+        if !is_plane(selection, prepared, suite) {
+            continue;
+        }
+        let limit = selection.settings.problems;
+        let measured = sample(selection, (suite, limit), receiver, &conditions, &name, tables)?;
+        let said = outcomes(&selection.trial(suite, Half::Measure), base, &conditions, &measured)?;
+        tables.add_outcomes(said);
+        let about = About {
+            condition: name.clone(),
+            kind: "exploratory",
+            ..about(selection, prepared, suite.name(), base)
+        };
+        let (effects, differences) = rows(&about, Place::of(*axis, suite), &measured, 1, None, &[]);
+        tables.effects.extend(effects);
+        tables.differences.extend(differences);
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Collateral on neutral text: the cross-entropy under an edit, teacher-forced (PROTOCOL 6).
+
+use super::conditions::Condition;
+use super::inputs::Selection;
+use super::lockstep::{GivenText, forced};
+use super::measure::Measured;
+use crate::error::Result;
+use crate::model::Model;
+use crate::rng::stable_hash;
+use crate::tasks::{curriculum, vocabulary};
+
+/// The suite's name in tables.
+pub(super) const NEUTRAL: &str = "neutral text";
+/// Its endpoint, in nats per token.
+pub(super) const CROSS_ENTROPY: &str = "cross_entropy";
+
+/// Neutral texts in the words of the microcosm, documents of the base's curriculum that it has not been trained
+/// on; empty where `model` has other words.
+///
+/// # Errors
+/// If the model has no tokenizer.
+pub fn neutral_texts(model: &Model, seed: u64, count: usize) -> Result<Vec<GivenText>> {
+    let tokenizer = model.tokenizer()?;
+    if !vocabulary::words().iter().all(|word| tokenizer.id(word).is_some()) {
+        return Ok(Vec::new());
+    }
+    let documents = curriculum(seed ^ stable_hash(NEUTRAL), 0, count).into_iter().enumerate();
+    let given = documents.map(|(index, document)| {
+        let tokens = tokenizer.encode(&format!("{} {}", document.prompt, document.response))?;
+        let prompt = tokenizer.encode(&document.prompt)?.len();
+        Ok(GivenText { id: format!("{NEUTRAL} {index}"), tokens, prompt })
+    });
+    given.collect()
+}
+
+/// The cross-entropy of every neutral text under every condition, as endpoint values whose units are the
+/// texts; `None` where there are no neutral texts, or none are wanted.
+///
+/// # Errors
+/// If a forward pass fails.
+pub(super) fn measure(
+    selection: &Selection<'_>,
+    receiver: usize,
+    conditions: &[Condition],
+) -> Result<Option<Measured>> {
+    let texts = &selection.inputs.neutral;
+    let texts = &texts[..texts.len().min(selection.settings.neutral_texts)];
+    if texts.is_empty() {
+        return Ok(None);
+    }
+    let rows = (selection.settings.batch_rows / 4).max(1);
+    let found = forced(selection.readout, receiver, conditions, texts, rows)?;
+    Ok(Some(Measured {
+        endpoints: vec![CROSS_ENTROPY.to_owned()],
+        units: texts.iter().map(|text| text.id.clone()).collect(),
+        values: found.cross_entropy.into_iter().map(|values| vec![values]).collect(),
+        tallies: found.tallies,
+        ..Measured::default()
+    }))
+}

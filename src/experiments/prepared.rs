@@ -1,0 +1,218 @@
+//! A hypothesis with all that was chosen for it on the selection half.
+
+use super::conditions::{Change, Condition};
+use super::controls::{Cloud, ControlSet, Stock, balance};
+use super::hypothesis::{Axis, Hypothesis};
+use super::inputs::Selection;
+use super::readout::Readout;
+use super::rows::SetRow;
+use super::texts::stock;
+use crate::diff::Reading;
+use crate::error::{Error, Result};
+use crate::interventions::{CodeBank, Edit, FeatureDelta, Head, HeadWriter, Reference, Writer};
+use crate::model::HookPoint;
+use crate::tasks::Suite;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What is edited, now that it is chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Target {
+    /// Features.
+    Features(Vec<u32>),
+    /// A direction, at its own length.
+    Direction(Arc<[f32]>),
+    /// Heads.
+    Heads(Vec<Head>),
+    /// The whole activation.
+    Whole,
+}
+
+impl Target {
+    /// The features, where it is features.
+    pub(super) fn features(&self) -> &[u32] {
+        match self {
+            Self::Features(features) => features,
+            _ => &[],
+        }
+    }
+
+    /// Whether there is nothing to edit.
+    pub(super) fn is_empty(&self) -> bool {
+        matches!(self, Self::Features(features) if features.is_empty())
+    }
+}
+
+/// A control: what is edited in the target's place.
+#[derive(Clone, Debug)]
+pub(super) struct Control {
+    pub(super) cloud: Cloud,
+    pub(super) draw: u64,
+    /// Another target, or the direction that borrows the target's gate and norm.
+    pub(super) instead: Instead,
+    /// The worst relative gap to the target, on the declared suite.
+    pub(super) gap: f64,
+    pub(super) matched: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Instead {
+    Target(Target),
+    Borrows(Vec<f32>),
+}
+
+impl From<ControlSet> for Control {
+    fn from(set: ControlSet) -> Self {
+        Self {
+            cloud: set.cloud,
+            draw: set.draw,
+            gap: set.balance.worst,
+            matched: set.matched,
+            instead: match set.direction {
+                Some(direction) => Instead::Borrows(direction),
+                None => Instead::Target(Target::Features(set.features)),
+            },
+        }
+    }
+}
+
+/// A hypothesis with its target, its controls, and what their writers need.
+pub(super) struct Prepared {
+    pub(super) hypothesis: Hypothesis,
+    pub(super) axis: Axis,
+    pub(super) suite: Suite,
+    pub(super) receiver: usize,
+    /// The variant that a post-trained receiver is compared with: the donor, else base.
+    pub(super) other: usize,
+    pub(super) tools: Tools,
+    /// The least F1 and R² of the reading over the set's features; `None` for the joint code.
+    pub(super) fidelity: Option<(f64, f64)>,
+    pub(super) target: Target,
+    pub(super) rows: Vec<SetRow>,
+    pub(super) controls: Vec<Control>,
+    pub(super) deltas: Vec<FeatureDelta>,
+}
+
+/// What writers are made with, beside the edit and its target.
+#[derive(Clone, Debug)]
+pub(super) struct Tools {
+    /// The receiver that the reading was made for.
+    pub(super) receiver: usize,
+    /// Where a direction is edited.
+    pub(super) hook: HookPoint,
+    pub(super) reading: Reading,
+    pub(super) reference: Reference,
+    pub(super) bank: CodeBank,
+    pub(super) head_means: BTreeMap<Head, Vec<f32>>,
+}
+
+impl Tools {
+    /// For a receiver, with nothing known of its codes yet.
+    pub(super) fn new(receiver: usize, hook: HookPoint) -> Self {
+        Self {
+            receiver,
+            hook,
+            reading: Reading::Joint,
+            reference: Reference::default(),
+            bank: CodeBank::default(),
+            head_means: BTreeMap::new(),
+        }
+    }
+
+    /// What an edit of a target does in a receiver. In another receiver than the reading was made for, codes
+    /// are read jointly.
+    ///
+    /// # Errors
+    /// If a feature, head or variant is not there, or the edit is none of such a target.
+    pub(super) fn change(
+        &self,
+        readout: &Readout,
+        edit: &Edit,
+        target: &Target,
+        dose: f32,
+        receiver: &str,
+    ) -> Result<Change> {
+        let index = readout.variant(receiver)?;
+        let of_features = |features: &[u32]| {
+            let dictionary = readout.dictionary()?;
+            Writer::new(edit, dose, features, receiver, dictionary, &self.reference, &self.bank)
+        };
+        let at = |hook, reading, writer| Change::Write { hook, reading, writer };
+        let own = if index == self.receiver { self.reading.clone() } else { Reading::Joint };
+        Ok(match target {
+            Target::Features(features) => at(readout.hook(), own, of_features(features)?),
+            Target::Whole => at(readout.hook(), Reading::Joint, of_features(&[])?),
+            Target::Direction(direction) => {
+                at(self.hook, Reading::Joint, Writer::along(edit, dose, direction, index)?)
+            }
+            Target::Heads(heads) => {
+                let donor = edit.donor().map(|donor| readout.variant(donor)).transpose()?;
+                Change::Heads(HeadWriter::new(edit, dose, heads, (index, donor), &self.head_means)?)
+            }
+        })
+    }
+}
+
+impl Prepared {
+    /// The declared edit of another target at a dose, as a condition.
+    ///
+    /// # Errors
+    /// As [`Tools::change`].
+    pub(super) fn condition(
+        &self,
+        selection: &Selection<'_>,
+        name: impl Into<String>,
+        target: &Target,
+        dose: f32,
+    ) -> Result<Condition> {
+        let Hypothesis { edit, receiver, positions, .. } = &self.hypothesis;
+        let change = self.tools.change(selection.readout, edit, target, dose, receiver)?;
+        Ok(Condition::edited(name, change, *positions))
+    }
+
+    /// The condition of one control.
+    ///
+    /// # Errors
+    /// As [`Tools::change`].
+    pub(super) fn control(&self, selection: &Selection<'_>, control: &Control) -> Result<Condition> {
+        let name = format!("{}:{}:{}", self.hypothesis.name, control.cloud.name(), control.draw);
+        let dose = self.hypothesis.dose;
+        match &control.instead {
+            Instead::Target(target) => self.condition(selection, name, target, dose),
+            Instead::Borrows(direction) => {
+                let mut condition = self.condition(selection, name, &self.target, dose)?;
+                match &mut condition.change {
+                    Change::Write { writer, .. } => *writer = writer.borrowed_by(direction),
+                    _ => return Err(Error::work("only what is written at a hook can lend its norm")),
+                }
+                Ok(condition)
+            }
+        }
+    }
+
+    /// The gaps of the controls on another suite than the declared one.
+    ///
+    /// # Errors
+    /// If a forward pass fails.
+    pub(super) fn gaps_on(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Vec<f64>> {
+        let needed = self.controls.iter().any(|control| matches!(&control.instead, Instead::Target(Target::Features(_))));
+        let stock = if needed { Some(self.stock(selection, suite)?) } else { None };
+        let gap = |control: &Control| match (&control.instead, &stock) {
+            (Instead::Target(Target::Features(features)), Some(stock)) => {
+                balance(stock, &self.deltas, self.target.features(), features).worst
+            }
+            _ => control.gap,
+        };
+        Ok(self.controls.iter().map(gap).collect())
+    }
+
+    /// The receiver's firing on the selection half of a suite, to judge balance there.
+    fn stock(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Stock> {
+        let traits = selection.traits(self.receiver, self.other, suite)?;
+        let texts = selection.texts(self.receiver, suite)?;
+        Ok(match self.tools.reading {
+            Reading::Joint => stock(&[(suite.name(), &texts)], traits),
+            _ => stock(&[(suite.name(), &texts.reread(selection.readout, &self.tools.reading)?)], traits),
+        })
+    }
+}
