@@ -5,9 +5,9 @@ use super::fitness::Fitness;
 use super::power::Power;
 use super::rows::{ClaimRow, Verdict};
 use super::settings::{ClaimSettings, Correction};
+use crate::diff::LEAST_F1;
 use crate::error::Result;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::diff::LEAST_F1;
 use crate::stats::{
     Estimand, Interval, benjamini_hochberg, benjamini_yekutieli, equivalence, false_coverage_level, holm,
     simultaneous_intervals,
@@ -141,7 +141,9 @@ fn verdict(case: &Case<'_>, findings: &Findings, controls: usize, needed: usize)
         return (Verdict::NotTestableInThisVariant, objection.clone());
     }
     // A class says in which variants a feature is absent.
-    if let Some(objection) = findings.misses_the_change.as_ref().filter(|_| declared.set.starts_with("class:")) {
+    if let Some(objection) =
+        findings.misses_the_change.as_ref().filter(|_| declared.set.starts_with("class:"))
+    {
         return (Verdict::Undecided, objection.clone());
     }
     if let Some(f1) = declared.readout_f1.filter(|f1| !(*f1 >= LEAST_F1)) {

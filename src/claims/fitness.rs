@@ -134,7 +134,8 @@ mod tests {
             row("sft", 640, "refusal", "comply", 0.2),
         ];
         let effect = |receiver: &str| crate::claims::tests::effect(receiver);
-        let fitness = Fitness::of_receivers(&[effect("sft@640"), effect("sft@40")], &evaluations, &[], "base");
+        let fitness =
+            Fitness::of_receivers(&[effect("sft@640"), effect("sft@40")], &evaluations, &[], "base");
         let settings = ClaimSettings::default();
         assert_eq!(fitness[0].variant, "sft@40");
         assert_eq!(fitness[0].objection(&settings), None);

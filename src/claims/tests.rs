@@ -125,7 +125,8 @@ fn unmeasured() -> Fitness {
 
 #[test]
 fn a_dictionary_that_misses_the_change_supports_no_claim_about_absence() {
-    let mut world = World::default().hypothesis("nothing", 0.001, 0.0, true).hypothesis("specific", -0.2, 0.0, true);
+    let mut world =
+        World::default().hypothesis("nothing", 0.001, 0.0, true).hypothesis("specific", -0.2, 0.0, true);
     for row in world.effects.iter_mut().filter(|row| row.hypothesis == "specific") {
         row.set = "class:specific".into();
     }
@@ -144,7 +145,9 @@ fn a_dictionary_that_misses_the_change_supports_no_claim_about_absence() {
 #[test]
 fn a_readout_that_misses_the_joint_code_supports_no_claim() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
-    for (f1, verdict) in [(0.95, Verdict::CarriesTransfer), (0.89, Verdict::Undecided), (f64::NAN, Verdict::Undecided)] {
+    for (f1, verdict) in
+        [(0.95, Verdict::CarriesTransfer), (0.89, Verdict::Undecided), (f64::NAN, Verdict::Undecided)]
+    {
         world.effects.iter_mut().for_each(|row| (row.readout, row.readout_f1) = ("own".into(), Some(f1)));
         assert_eq!(world.decide(&[])[0].verdict, verdict, "{f1}");
     }
@@ -155,7 +158,12 @@ fn a_screen_reports_intervals_that_few_selected_effects_miss() {
     let screen = |correction| {
         let mut world = World::default();
         for feature in 0..20 {
-            world = world.hypothesis(&format!("feature {feature}"), if feature < 3 { -0.2 } else { 0.0 }, 0.0, true);
+            world = world.hypothesis(
+                &format!("feature {feature}"),
+                if feature < 3 { -0.2 } else { 0.0 },
+                0.0,
+                true,
+            );
         }
         // Twenty hypotheses ask for more controls than a world has.
         let settings = ClaimSettings { draws: 400, correction, alpha: 0.4, ..ClaimSettings::default() };

@@ -44,7 +44,8 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
         });
         let broken = broken.into_iter().collect::<Result<Vec<_>>>()?;
         let path = out.join("README.md");
-        std::fs::write(&path, report(&arguments, &found, &broken)).map_err(|error| io("write", &path, error))?;
+        std::fs::write(&path, report(&arguments, &found, &broken))
+            .map_err(|error| io("write", &path, error))?;
     }
     context.printer.answer(&found, || text(&found))?;
     match found.failures() {
@@ -57,7 +58,11 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
 const SHORT: u64 = 20;
 
 /// The page beside the table.
-fn report(arguments: &CheckCalibrationArguments, found: &Calibration, broken: &[(Method, Calibration)]) -> String {
+fn report(
+    arguments: &CheckCalibrationArguments,
+    found: &Calibration,
+    broken: &[(Method, Calibration)],
+) -> String {
     let set: String = arguments.set.set.iter().map(|set| format!(" --set {set}")).collect();
     let out = arguments.out.as_deref().unwrap_or(std::path::Path::new("")).display();
     let line = |name: &str, found: &Calibration| {

@@ -54,7 +54,9 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
     let hook = match (&arguments.hook, &dictionary) {
         (Some(hook), _) => *hook,
         (None, Some(dictionary)) => dictionary.hook().parse().at("the dictionary")?,
-        (None, None) => HookPoint::resid_post(models.first().map_or(0, |(_, model)| model.config().layers() / 2)),
+        (None, None) => {
+            HookPoint::resid_post(models.first().map_or(0, |(_, model)| model.config().layers() / 2))
+        }
     };
     let Some((_, base)) = models.iter().find(|(name, _)| *name == arguments.base) else {
         let names: Vec<&str> = models.iter().map(|(name, _)| name.as_str()).collect();
@@ -66,7 +68,8 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
         Some(file) => given_texts(file, base)?,
         None => neutral_texts(base, seed, experiment.settings.neutral_texts)?,
     };
-    let features: Vec<FeatureRow> = arguments.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
+    let features: Vec<FeatureRow> =
+        arguments.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
     let inputs = ExperimentInputs {
         classes: features.iter().map(|row| row.class.name().to_owned()).collect(),
         suites: experiment.suites.by_axis().map(|(axis, suite)| (axis, suite.clone())).collect(),
@@ -76,8 +79,9 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
         hook,
         neutral,
     };
-    let found = experiments::run(&inputs, &experiment.hypotheses, &experiment.settings, seed, &context.observer)
-        .at(arguments.file.display())?;
+    let found =
+        experiments::run(&inputs, &experiment.hypotheses, &experiment.settings, seed, &context.observer)
+            .at(arguments.file.display())?;
     std::fs::create_dir_all(&arguments.out).map_err(|error| io("create", &arguments.out, error))?;
     found.write(&arguments.out)?;
     let declared: Vec<&EffectRow> = found.effects.iter().filter(|row| row.declared).collect();
@@ -96,8 +100,9 @@ fn given_texts(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
     lines
         .map(|(number, line)| {
             let place = || format!("{}: line {}", path.display(), number + 1);
-            let line: Line = serde_json::from_str(line)
-                .map_err(|error| Error::request(format!("expected an object with `text`: {error}")).at(place()))?;
+            let line: Line = serde_json::from_str(line).map_err(|error| {
+                Error::request(format!("expected an object with `text`: {error}")).at(place())
+            })?;
             let tokens = model.tokenizer()?.encode_with_specials(&line.text).at(place())?;
             Ok(GivenText { id: format!("line {}", number + 1), tokens, prompt: 1 })
         })

@@ -6,9 +6,7 @@ use crate::dictionaries::Dictionary;
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
 use crate::experiments::{self, BASELINE, EditFile, Readout, Said};
-use crate::model::{
-    Completion, Finish, HookPoint, Model, Prompt, SampleSettings, Tokenizer, sample_model,
-};
+use crate::model::{Completion, Finish, HookPoint, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::rng::stable_hash;
 use crate::tables;
 use serde::{Deserialize, Serialize};
@@ -163,7 +161,8 @@ pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()
         stop: crate::model::stop_tokens(&folder, model.tokenizer().ok())?,
         batch_rows: arguments.batch,
     };
-    let mut answer = Answer { conditions: Vec::new(), prompts: prompts.len(), completions: 0, stopped: 0, tokens: 0 };
+    let mut answer =
+        Answer { conditions: Vec::new(), prompts: prompts.len(), completions: 0, stopped: 0, tokens: 0 };
     let mut out = Vec::new();
     match &arguments.under.intervene {
         None => {
@@ -274,8 +273,10 @@ impl UnderEdits {
             (Some(name), _) => name.clone(),
             (None, [only]) => only.clone(),
             (None, _) => {
-                return Err(Error::request("`--name`: the file names several receivers; which is `--model`?")
-                    .hint(format!("one of {}", receivers.join(", "))));
+                return Err(Error::request(
+                    "`--name`: the file names several receivers; which is `--model`?",
+                )
+                .hint(format!("one of {}", receivers.join(", "))));
             }
         };
         let mut models = named_models(&self.variant, "--variant", context)?;
@@ -285,7 +286,8 @@ impl UnderEdits {
             Some(dictionary) => dictionary.hook().parse().at("the dictionary")?,
             None => HookPoint::resid_post(model.config().layers() / 2),
         };
-        let features: Vec<FeatureRow> = self.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
+        let features: Vec<FeatureRow> =
+            self.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
         let classes: Vec<String> = features.iter().map(|row| row.class.name().to_owned()).collect();
         let readout = Readout::new(&models, dictionary, hook)?;
         experiments::say(&readout, &edits, &classes, prompts, settings, &context.observer).at(file.display())

@@ -30,7 +30,11 @@ const BLOCK: usize = 256;
 /// fewer than two tokens.
 pub fn own_encoder(dictionary: &Dictionary, joint: &[f32], variant: usize) -> Result<Dictionary> {
     let (spec, weights) = (dictionary.spec(), dictionary.weights());
-    let Some(site) = spec.inputs.get(variant).filter(|_| spec.inputs == spec.outputs && spec.token_scale == TokenScale::None) else {
+    let Some(site) = spec
+        .inputs
+        .get(variant)
+        .filter(|_| spec.inputs == spec.outputs && spec.token_scale == TokenScale::None)
+    else {
         return Err(Error::request(format!(
             "an encoder of one variant can be fitted to a dictionary that reads and writes the same variants, \
              found {} -> {}",
@@ -92,11 +96,15 @@ pub(crate) fn slot(rows: &[f32], width: usize, start: usize, count: usize) -> Ve
 
 /// W B: the rows of `encoder` `[features, width]` as the best linear readers of `alone` `[tokens, d]`, which
 /// are the columns of `joint` from `start` on.
-fn regressed(encoder: &[f32], joint: &[f32], alone: &[f32], (width, start, d): (usize, usize, usize)) -> Vec<f32> {
+fn regressed(
+    encoder: &[f32],
+    joint: &[f32],
+    alone: &[f32],
+    (width, start, d): (usize, usize, usize),
+) -> Vec<f32> {
     let tokens = alone.len() / d;
     let covariance = outer_products(&centred(joint, width), &centred(alone, d), tokens);
-    let mut own: Vec<f64> =
-        covariance[start * d..(start + d) * d].iter().map(|x| f64::from(*x)).collect();
+    let mut own: Vec<f64> = covariance[start * d..(start + d) * d].iter().map(|x| f64::from(*x)).collect();
     let trace: f64 = (0..d).map(|at| own[at * d + at]).sum();
     (0..d).for_each(|at| own[at * d + at] += (RIDGE * trace / d as f64).max(f64::MIN_POSITIVE));
     // Cov(x, h_v) with the solved system applied to each row; transposed, it meets rows of the encoder.
@@ -111,7 +119,8 @@ fn regressed(encoder: &[f32], joint: &[f32], alone: &[f32], (width, start, d): (
 fn centred(rows: &[f32], width: usize) -> Vec<f32> {
     let count = (rows.len() / width) as f64;
     let mut means = vec![0.0f64; width];
-    rows.chunks_exact(width).for_each(|row| means.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+    rows.chunks_exact(width)
+        .for_each(|row| means.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
     let means: Vec<f32> = means.into_iter().map(|sum| (sum / count) as f32).collect();
     rows.chunks_exact(width).flat_map(|row| row.iter().zip(&means).map(|(x, mean)| x - mean)).collect()
 }
@@ -120,7 +129,8 @@ fn centred(rows: &[f32], width: usize) -> Vec<f32> {
 fn cholesky(mut matrix: Vec<f64>, size: usize) -> Vec<f64> {
     for row in 0..size {
         for column in 0..=row {
-            let (a, b) = (&matrix[row * size..row * size + column], &matrix[column * size..column * size + column]);
+            let (a, b) =
+                (&matrix[row * size..row * size + column], &matrix[column * size..column * size + column]);
             let rest = matrix[row * size + column] - a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
             let pivot = matrix[column * size + column];
             matrix[row * size + column] =
@@ -179,9 +189,11 @@ impl Gate {
             }
         }
         let last = guesses[order[best.1 - 1]];
-        let cut = order.get(best.1).map_or(last - 1e-6 * last.abs().max(1.0), |next| 0.5 * (last + guesses[*next]));
+        let cut =
+            order.get(best.1).map_or(last - 1e-6 * last.abs().max(1.0), |next| 0.5 * (last + guesses[*next]));
         let pairs = order[..best.1].iter().filter(|token| strength[**token] > 0.0);
-        let (slope, constant) = line(pairs.map(|token| (f64::from(guesses[*token]), f64::from(strength[*token]))));
+        let (slope, constant) =
+            line(pairs.map(|token| (f64::from(guesses[*token]), f64::from(strength[*token]))));
         Self { cut, slope, constant }
     }
 }
@@ -190,7 +202,8 @@ impl Gate {
 fn line(points: impl Iterator<Item = (f64, f64)>) -> (f32, f32) {
     let points: Vec<(f64, f64)> = points.collect();
     let count = points.len().max(1) as f64;
-    let (x, y) = points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
+    let (x, y) =
+        points.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
     let spread: f64 = points.iter().map(|point| (point.0 - x).powi(2)).sum();
     let together: f64 = points.iter().map(|point| (point.0 - x) * (point.1 - y)).sum();
     let slope = if points.len() > 2 && spread > 0.0 { together / spread } else { 0.0 };
@@ -234,7 +247,8 @@ pub fn fidelity(joint: &Codes, found: &Codes, features: usize) -> Vec<Fidelity> 
         let mut firing = joint.token(token).peekable();
         for (feature, value) in found.token(token) {
             while firing.next_if(|(other, _)| *other < feature).is_some() {}
-            let truth = firing.next_if(|(other, _)| *other == feature).map_or(0.0, |(_, value)| f64::from(value));
+            let truth =
+                firing.next_if(|(other, _)| *other == feature).map_or(0.0, |(_, value)| f64::from(value));
             let sum = &mut sums[feature];
             sum.found += 1.0;
             sum.both += f64::from(u8::from(truth > 0.0));

@@ -51,9 +51,11 @@ pub fn dynamics(
     hook: HookPoint,
     checkpoints: &[(u64, Model)],
 ) -> Result<Vec<DynamicsRow>> {
-    let place = dictionary.variants().iter().position(|name| name == spanned).filter(|_| {
-        dictionary.spec().inputs == dictionary.spec().outputs
-    });
+    let place = dictionary
+        .variants()
+        .iter()
+        .position(|name| name == spanned)
+        .filter(|_| dictionary.spec().inputs == dictionary.spec().outputs);
     let Some(place) = place else {
         return Err(Error::request(format!("the dictionary does not read the variant `{spanned}`"))
             .hint(format!("it reads {}", dictionary.variants().join(", "))));
@@ -63,7 +65,10 @@ pub fn dynamics(
     let width = dictionary.variants().len() * d;
     let means = |slot: &dyn Fn(usize, &mut [f32])| -> Result<Vec<f64>> {
         let mut input = joint.clone();
-        input.chunks_exact_mut(width).enumerate().for_each(|(token, row)| slot(token, &mut row[place * d..(place + 1) * d]));
+        input
+            .chunks_exact_mut(width)
+            .enumerate()
+            .for_each(|(token, row)| slot(token, &mut row[place * d..(place + 1) * d]));
         let codes = dictionary.encode(&input)?;
         let mut sums = vec![0.0; dictionary.features()];
         for token in 0..codes.tokens() {
@@ -92,7 +97,8 @@ pub fn dynamics(
                 checkpoint: *step,
                 top: here.len() as u64,
                 overlap: both / here.len().max(1) as f64,
-                rise: (total > 0.0).then(|| final_set.iter().map(|feature| rise[*feature]).sum::<f64>() / total),
+                rise: (total > 0.0)
+                    .then(|| final_set.iter().map(|feature| rise[*feature]).sum::<f64>() / total),
                 tokens,
             }
         })
@@ -118,7 +124,10 @@ fn examples(
     let width = store.variants().len() * store.d_model();
     let (mut start, mut count) = (0, 0);
     for example in metas.chunk_by(|a, b| a.example == b.example) {
-        let whole = store.examples().get(example[0].example as usize).is_some_and(|meta| meta.tokens == example.len());
+        let whole = store
+            .examples()
+            .get(example[0].example as usize)
+            .is_some_and(|meta| meta.tokens == example.len());
         if whole && count + example.len() <= TOKENS {
             let first = range.start + start;
             let values = store.read(first..first + example.len())?;
@@ -142,7 +151,9 @@ fn read(model: &Model, hook: HookPoint, texts: &[Vec<u32>]) -> Result<Vec<f32>> 
         hooks.finish()?;
         let value = hooks.take(hook).ok_or_else(|| Error::work(format!("`{hook}` did not fire")))?;
         for (row, length) in batch.lengths().iter().enumerate() {
-            found.extend(value.get(row)?.narrow(0, 1, length.saturating_sub(1))?.flatten_all()?.to_vec1::<f32>()?);
+            found.extend(
+                value.get(row)?.narrow(0, 1, length.saturating_sub(1))?.flatten_all()?.to_vec1::<f32>()?,
+            );
         }
     }
     Ok(found)

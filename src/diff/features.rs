@@ -158,7 +158,8 @@ impl Census {
         for (token, index) in kept.iter().enumerate() {
             let example = store.examples().get(metas[*index].example as usize);
             let prompt = example.map_or(0, |example| example.prompt_length);
-            let early = metas[*index].part == Part::Response && (metas[*index].position as usize) < prompt + FIRST;
+            let early =
+                metas[*index].part == Part::Response && (metas[*index].position as usize) < prompt + FIRST;
             for (feature, value) in codes.token(token) {
                 let mass = &mut self.mass[feature];
                 mass[0] += f64::from(value);
@@ -262,7 +263,10 @@ impl Census {
             for (b, b_name) in names.iter().enumerate().skip(a + 1) {
                 put(format!("nrn_{a_name}_{b_name}"), self.decoders.relative_norm(feature, a, b));
                 put(format!("cosine_{a_name}_{b_name}"), Some(self.decoders.cosine(feature, a, b)));
-                put(format!("encoder_cosine_{a_name}_{b_name}"), self.encoder_cosine(dictionary, feature, a, b));
+                put(
+                    format!("encoder_cosine_{a_name}_{b_name}"),
+                    self.encoder_cosine(dictionary, feature, a, b),
+                );
             }
         }
         for (w, w_name) in names.iter().enumerate() {

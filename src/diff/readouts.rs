@@ -171,8 +171,11 @@ impl ReaderPart {
             _ => dictionary,
         };
         let few = 2 * features.len() < encoder.features();
-        let encoder =
-            if few { Encoder::Some(encoder.feature_reader(features)?) } else { Encoder::All(encoder.clone()) };
+        let encoder = if few {
+            Encoder::Some(encoder.feature_reader(features)?)
+        } else {
+            Encoder::All(encoder.clone())
+        };
         Ok(Self { view, variants: dictionary.variants().len(), d_model: dictionary.d_model(), encoder })
     }
 
@@ -249,7 +252,11 @@ const TOKENS: usize = 8192;
 ///
 /// # Errors
 /// If the store is not of the dictionary's variants, or the disk fails.
-pub fn readouts(dictionary: &Dictionary, store: &ActivationStore, range: Range<usize>) -> Result<Vec<ReadoutRow>> {
+pub fn readouts(
+    dictionary: &Dictionary,
+    store: &ActivationStore,
+    range: Range<usize>,
+) -> Result<Vec<ReadoutRow>> {
     let spec = dictionary.spec();
     let count = dictionary.variants().len();
     if spec.inputs != spec.outputs || spec.token_scale != TokenScale::None || count < 2 || range.len() < 4 {

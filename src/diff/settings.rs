@@ -23,7 +23,13 @@ pub struct DiffSettings {
 
 impl Default for DiffSettings {
     fn default() -> Self {
-        Self { tokens: 100_000, cuts: Cuts::default(), contexts: ContextSettings::default(), lens_tokens: 8, models: false }
+        Self {
+            tokens: 100_000,
+            cuts: Cuts::default(),
+            contexts: ContextSettings::default(),
+            lens_tokens: 8,
+            models: false,
+        }
     }
 }
 

@@ -96,7 +96,8 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     prepared.tools.bank = bank(&[(suite.name(), &own)], selection.seed);
     let (edit, dose, dictionary) = (&hypothesis.edit, hypothesis.dose, readout.dictionary()?);
     let variants = (receiver, edit.donor().map(|_| other));
-    let delta = |feature: u32| FeatureDelta::of(edit, dose, feature, variants, dictionary, &prepared.tools.reference);
+    let delta =
+        |feature: u32| FeatureDelta::of(edit, dose, feature, variants, dictionary, &prepared.tools.reference);
     prepared.deltas = (0..count as u32).map(delta).collect();
     let all = 0..count as u32;
     let chosen = match &hypothesis.set {
@@ -113,9 +114,11 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     };
     if let Some(fidelities) = fidelities {
         let of = |feature: &u32| fidelities.get(*feature as usize).copied().unwrap_or_default();
-        prepared.fidelity = chosen.iter().map(of).map(|found| (found.f1, found.r2.unwrap_or(1.0))).reduce(
-            |least, next| (least.0.min(next.0), least.1.min(next.1)),
-        );
+        prepared.fidelity = chosen
+            .iter()
+            .map(of)
+            .map(|found| (found.f1, found.r2.unwrap_or(1.0)))
+            .reduce(|least, next| (least.0.min(next.0), least.1.min(next.1)));
     }
     if prepared.controls.is_empty() {
         prepared.controls = controls(prepared, selection, &matching, &chosen)?;
@@ -139,7 +142,8 @@ fn reading(
     if kind == ReadoutKind::Joint {
         return if two_sources { Err(two_codes()) } else { Ok((Reading::Joint, None)) };
     }
-    let side = |even: bool| -> Vec<Vec<u32>> { texts.iter().flat_map(|texts| texts.side(even)).cloned().collect() };
+    let side =
+        |even: bool| -> Vec<Vec<u32>> { texts.iter().flat_map(|texts| texts.side(even)).cloned().collect() };
     let (fitting, pair) = (side(true), (prepared.receiver, prepared.other));
     let view = |variant: usize| view_of(readout, kind, variant, pair, &fitting);
     let receiver = view(prepared.receiver)?;
@@ -251,7 +255,12 @@ fn carriers(
     for size in &sizes {
         let set = ranked.get(..*size).unwrap_or(&ranked);
         let target = Target::Features(set.to_vec());
-        conditions.push(prepared.condition(selection, format!("size {size}"), &target, prepared.hypothesis.dose)?);
+        conditions.push(prepared.condition(
+            selection,
+            format!("size {size}"),
+            &target,
+            prepared.hypothesis.dose,
+        )?);
     }
     let measured = trial.measure(prepared.receiver, &conditions, "sizes of the set", selection.observer)?;
     let column = measured.endpoint(REFUSAL_LOG_ODDS).unwrap_or(0);

@@ -42,7 +42,8 @@ impl Conditions {
             for edit in [Edit::WholeDifference(donor.clone()), Edit::ErrorOnly(donor)] {
                 let name = format!("{} | {}", hypothesis.name, edit.name());
                 let tools = &prepared.tools;
-                let change = tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
+                let change =
+                    tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
                 conditions.all.push(Condition::edited(name, change, Default::default()));
                 conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling" });
             }
@@ -56,17 +57,28 @@ impl Conditions {
     }
 
     /// Rows of every condition but the baseline. `controls` stand beside the declared one.
-    fn write(&self, about: About<'_>, place: Place<'_>, found: (&Measured, &[ControlRow]), tables: &mut ExperimentTables) {
+    fn write(
+        &self,
+        about: About<'_>,
+        place: Place<'_>,
+        found: (&Measured, &[ControlRow]),
+        tables: &mut ExperimentTables,
+    ) {
         let (measured, controls) = found;
-        let mut series =
-            Series { hypothesis: about.hypothesis, edit: about.edit, doses: vec![(about.dose, 1)], seed: about.seed };
+        let mut series = Series {
+            hypothesis: about.hypothesis,
+            edit: about.edit,
+            doses: vec![(about.dose, 1)],
+            seed: about.seed,
+        };
         let mut about = about;
         for (index, condition) in self.all.iter().enumerate().skip(1) {
             let extra = index.checked_sub(2).and_then(|index| self.extra.get(index));
             about.condition.clone_from(&condition.name);
             let mut beside = controls;
             if let Some(extra) = extra {
-                (about.edit, about.dose, about.kind, about.declared) = (&extra.edit, extra.dose, extra.kind, None);
+                (about.edit, about.dose, about.kind, about.declared) =
+                    (&extra.edit, extra.dose, extra.kind, None);
                 if extra.kind == "exploratory" {
                     series.doses.push((extra.dose, index));
                 }
@@ -90,8 +102,11 @@ pub(super) fn measure(
     tables: &mut ExperimentTables,
 ) -> Result<()> {
     let conditions = Conditions::new(selection, prepared)?;
-    let controls =
-        prepared.controls.iter().map(|control| prepared.control(selection, control)).collect::<Result<Vec<_>>>()?;
+    let controls = prepared
+        .controls
+        .iter()
+        .map(|control| prepared.control(selection, control))
+        .collect::<Result<Vec<_>>>()?;
     let inputs = selection.inputs;
     for (axis, suite) in &inputs.suites {
         on_suite(selection, prepared, (*axis, suite), (&conditions, &controls), tables)
@@ -235,8 +250,13 @@ fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut Experime
         return Ok(());
     }
     let receiver = selection.readout.variant(base)?;
-    let change =
-        prepared.tools.change(selection.readout, &hypothesis.edit, &prepared.target, hypothesis.dose, base)?;
+    let change = prepared.tools.change(
+        selection.readout,
+        &hypothesis.edit,
+        &prepared.target,
+        hypothesis.dose,
+        base,
+    )?;
     let name = format!("{} | in {base}", hypothesis.name);
     let conditions = [Condition::baseline(), Condition::edited(&name, change, hypothesis.positions)];
     for (axis, suite) in &selection.inputs.suites {

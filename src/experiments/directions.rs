@@ -29,9 +29,9 @@ pub(super) fn find(prepared: &Prepared, selection: &Selection<'_>) -> Result<Arc
             };
             Ok(mean_difference(model, prepared.tools.hook, &prompts(toward)?, &prompts(away)?)?.into())
         }
-        SetRule::File(file) => {
-            load(Path::new(file), readout.d_model()).at(format!("set `{}`", prepared.hypothesis.set.name())).map(Into::into)
-        }
+        SetRule::File(file) => load(Path::new(file), readout.d_model())
+            .at(format!("set `{}`", prepared.hypothesis.set.name()))
+            .map(Into::into),
         other => Err(Error::work(format!("`{}` is no direction", other.name()))),
     }
 }

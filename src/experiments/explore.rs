@@ -32,9 +32,8 @@ pub(super) fn explore(
     {
         let Target::Features(_) = &prepared.target else { continue };
         let declared = prepared.receiver == receiver && prepared.hypothesis.edit == *edit;
-        let known = |(other, as_before): &(&Prepared, &Edit)| {
-            other.target == prepared.target && *as_before == edit
-        };
+        let known =
+            |(other, as_before): &(&Prepared, &Edit)| other.target == prepared.target && *as_before == edit;
         // From oneself there is nothing to transplant, and two sources need a readout made for them.
         let from_itself = edit.donor() == Some(name) || matches!(edit, Edit::TwoSource(_));
         if declared || from_itself || prepared.target.is_empty() || sources.iter().any(known) {
@@ -46,7 +45,11 @@ pub(super) fn explore(
             Edit::Zero => "zeroed".to_owned(),
             other => other.to_string(),
         };
-        conditions.push(Condition::edited(format!("{set} of {of} {what} in {name}"), change, Default::default()));
+        conditions.push(Condition::edited(
+            format!("{set} of {of} {what} in {name}"),
+            change,
+            Default::default(),
+        ));
         sources.push((prepared, edit));
     }
     if sources.is_empty() {

@@ -70,7 +70,12 @@ pub(super) fn means(model: &Model, texts: &[Vec<u32>]) -> Result<BTreeMap<Head, 
 }
 
 /// Distinct sets of as many other heads, at most as many as there are controls in the study.
-fn controls(heads: &[Head], energies: &BTreeMap<Head, f64>, selection: &Selection<'_>, name: &str) -> Vec<Control> {
+fn controls(
+    heads: &[Head],
+    energies: &BTreeMap<Head, f64>,
+    selection: &Selection<'_>,
+    name: &str,
+) -> Vec<Control> {
     let settings = selection.settings;
     let others: Vec<Head> = energies.keys().filter(|head| !heads.contains(head)).copied().collect();
     let total = |set: &[Head]| set.iter().filter_map(|head| energies.get(head)).sum::<f64>();
@@ -107,11 +112,15 @@ fn values(model: &Model, texts: &[Vec<u32>]) -> Result<BTreeMap<Head, Vec<f32>>>
         model.forward(&batch, None, &mut hooks, Gradients::Off)?;
         hooks.finish()?;
         for layer in layers.clone() {
-            let value = hooks.take(mixed(layer)).ok_or_else(|| Error::work(format!("`{}` did not fire", mixed(layer))))?;
+            let value = hooks
+                .take(mixed(layer))
+                .ok_or_else(|| Error::work(format!("`{}` did not fire", mixed(layer))))?;
             let (_, width, heads, size) = value.dims4()?;
             let flat = value.flatten_all()?.to_vec1::<f32>()?;
             for (row, length) in batch.lengths().iter().enumerate() {
-                for (column, head) in (1..*length).flat_map(|column| (0..heads).map(move |head| (column, head))) {
+                for (column, head) in
+                    (1..*length).flat_map(|column| (0..heads).map(move |head| (column, head)))
+                {
                     let start = ((row * width + column) * heads + head) * size;
                     let values = flat.get(start..start + size).unwrap_or(&[]);
                     found.entry(Head { layer, head }).or_default().extend_from_slice(values);
@@ -131,7 +140,8 @@ const TOKENS: usize = 8192;
 /// The mean of rows of `size` numbers.
 fn mean(rows: &[f32], size: usize) -> Vec<f32> {
     let mut sums = vec![0.0f64; size];
-    rows.chunks_exact(size).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+    rows.chunks_exact(size)
+        .for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
     let count = (rows.len() / size).max(1) as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
 }

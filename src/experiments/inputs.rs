@@ -123,7 +123,15 @@ impl<'a> Selection<'a> {
         'a: 's,
     {
         let limit = self.settings.problems;
-        Trial { readout: self.readout, settings: self.settings, suite, half, limit, given: None, seed: self.seed }
+        Trial {
+            readout: self.readout,
+            settings: self.settings,
+            suite,
+            half,
+            limit,
+            given: None,
+            seed: self.seed,
+        }
     }
 
     /// What a variant says on the selection half of a suite.

@@ -51,7 +51,8 @@ impl ExperimentTables {
         let known = rows.iter().find(|row| unedited(row)).is_some_and(|new| {
             let same = |old: &OutcomeRow| {
                 unedited(old)
-                    && (&old.variant, old.checkpoint, &old.suite) == (&new.variant, new.checkpoint, &new.suite)
+                    && (&old.variant, old.checkpoint, &old.suite)
+                        == (&new.variant, new.checkpoint, &new.suite)
             };
             self.outcomes.iter().any(same)
         });

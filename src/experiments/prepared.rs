@@ -195,7 +195,10 @@ impl Prepared {
     /// # Errors
     /// If a forward pass fails.
     pub(super) fn gaps_on(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Vec<f64>> {
-        let needed = self.controls.iter().any(|control| matches!(&control.instead, Instead::Target(Target::Features(_))));
+        let needed = self
+            .controls
+            .iter()
+            .any(|control| matches!(&control.instead, Instead::Target(Target::Features(_))));
         let stock = if needed { Some(self.stock(selection, suite)?) } else { None };
         let gap = |control: &Control| match (&control.instead, &stock) {
             (Instead::Target(Target::Features(features)), Some(stock)) => {

@@ -90,7 +90,8 @@ pub(super) fn shi2026(selection: &Selection<'_>) -> Result<Vec<PublishedRow>> {
     let mut rows = Vec::new();
     for variant in (0..readout.variants().len()).filter(|variant| *variant != base) {
         let tasks = selection.inputs.suites.iter().filter(|(axis, _)| *axis == super::Axis::Transfer);
-        let tasks = tasks.map(|(_, suite)| task(selection, suite, base, variant)).collect::<Result<Vec<_>>>()?;
+        let tasks =
+            tasks.map(|(_, suite)| task(selection, suite, base, variant)).collect::<Result<Vec<_>>>()?;
         let kept = kept(&tasks);
         for task in &tasks {
             for (receiver, edit, before) in [(variant, Edit::Zero, 1.0), (base, Edit::Scale, 0.0)] {
@@ -114,9 +115,11 @@ fn alone(variant: usize, variants: usize) -> Reading {
 fn task<'a>(selection: &Selection<'a>, suite: &'a Suite, base: usize, variant: usize) -> Result<Task<'a>> {
     let (readout, settings) = (selection.readout, once(selection.settings));
     let problems: Vec<Problem> = suite.problems(selection.seed).into_iter().take(settings.problems).collect();
-    let trial = Trial { settings: &settings, given: Some(problems.clone()), ..selection.trial(suite, Half::Measure) };
+    let trial =
+        Trial { settings: &settings, given: Some(problems.clone()), ..selection.trial(suite, Half::Measure) };
     let label = format!("published protocol on {}", suite.name());
-    let solve = |receiver: usize| trial.measure(receiver, &[Condition::baseline()], &label, selection.observer);
+    let solve =
+        |receiver: usize| trial.measure(receiver, &[Condition::baseline()], &label, selection.observer);
     let (in_base, in_variant) = (solve(base)?, solve(variant)?);
     let tokenizer = readout.model(variant)?.tokenizer()?;
     let (mut items, mut texts) = (Vec::new(), Vec::new());
@@ -188,14 +191,17 @@ fn row(
     tools.reading = alone(receiver, readout.variants().len());
     let dose = if edit == Edit::Scale { selection.settings.amplify } else { 1.0 };
     let condition = |label: String, features: Vec<u32>| -> Result<Condition> {
-        let change: Change = tools.change(readout, &edit, &Target::Features(features), dose, &name(receiver))?;
+        let change: Change =
+            tools.change(readout, &edit, &Target::Features(features), dose, &name(receiver))?;
         Ok(Condition::edited(label, change, Positions::All))
     };
     let mut conditions = vec![Condition::baseline(), condition("kept".to_owned(), kept.to_vec())?];
-    let live: Vec<u32> = (0..task.scores.len() as u32).filter(|feature| task.scores[*feature as usize] != 0.0).collect();
+    let live: Vec<u32> =
+        (0..task.scores.len() as u32).filter(|feature| task.scores[*feature as usize] != 0.0).collect();
     for draw in 0..DRAWS {
         let mut features = live.clone();
-        Stream::new(selection.seed, "published random", &[stable_hash(task.suite.name()), draw]).shuffle(&mut features);
+        Stream::new(selection.seed, "published random", &[stable_hash(task.suite.name()), draw])
+            .shuffle(&mut features);
         features.truncate(kept.len());
         conditions.push(condition(format!("random {draw}"), features)?);
     }
@@ -213,7 +219,8 @@ fn row(
     let random: Vec<f64> = (2..conditions.len()).map(|condition| change(same.of(condition, 0))).collect();
     row.effect_of_random = Some(Summary::of(&random).mean);
     let trial = selection.trial(task.suite, Half::Measure);
-    let unfiltered = trial.measure(receiver, &conditions[..2], "published protocol: unfiltered", selection.observer)?;
+    let unfiltered =
+        trial.measure(receiver, &conditions[..2], "published protocol: unfiltered", selection.observer)?;
     let pairs: Vec<f64> = unfiltered.of(1, 0).iter().zip(unfiltered.of(0, 0)).map(|(a, b)| a - b).collect();
     row.effect_unfiltered = Some(Summary::of(&pairs).mean);
     row.p_unfiltered = Some(sign_flip(&pairs, Alternative::TwoSided, selection.seed));
@@ -231,7 +238,8 @@ mod tests {
     #[test]
     fn features_are_kept_above_a_fifth_of_the_highest_on_every_task_with_items() {
         let suite = Suite::parse("skills").unwrap();
-        let task = |scores: &[f64]| Task { suite: &suite, looked_at: 1, items: Vec::new(), scores: scores.to_vec() };
+        let task =
+            |scores: &[f64]| Task { suite: &suite, looked_at: 1, items: Vec::new(), scores: scores.to_vec() };
         assert_eq!(kept(&[task(&[1.0, 0.3, 0.1, 0.5]), task(&[0.1, 1.0, 0.9, 0.3]), task(&[])]), [1, 3]);
         assert_eq!(kept(&[task(&[])]), Vec::<u32>::new());
     }
@@ -242,7 +250,8 @@ mod tests {
         let mut inputs = small::inputs(1);
         inputs.suites = vec![(super::super::Axis::Transfer, Suite::parse("refusal").unwrap())];
         let readout = Readout::new(&inputs.models, inputs.dictionary.clone(), inputs.hook).unwrap();
-        let settings = ExperimentSettings { problems: 40, max_new_tokens: 3, ..ExperimentSettings::default() };
+        let settings =
+            ExperimentSettings { problems: 40, max_new_tokens: 3, ..ExperimentSettings::default() };
         let observer = Observer::silent();
         let selection = Selection::new(&inputs, &readout, &settings, 5, &observer);
         for row in shi2026(&selection).unwrap() {

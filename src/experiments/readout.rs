@@ -167,7 +167,9 @@ impl Readout {
     /// If a forward pass fails, or `visit` does.
     pub(super) fn read(&self, texts: &[Vec<u32>], mut visit: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
         let wanted = vec![true; self.models.len()];
-        texts.chunks(ROWS).try_for_each(|chunk| visit(&self.joint(self.hook, &TokenBatch::new(chunk)?, None, &wanted)?))
+        texts
+            .chunks(ROWS)
+            .try_for_each(|chunk| visit(&self.joint(self.hook, &TokenBatch::new(chunk)?, None, &wanted)?))
     }
 
     /// The codes on whole texts, text after text; none without a dictionary.

@@ -97,9 +97,9 @@ pub fn run(
 mod tests {
     use super::super::hypothesis::Axis;
     use super::super::set_rule::SetRule;
+    use super::super::settings::ReadoutKind;
     use super::super::small;
     use super::*;
-    use super::super::settings::ReadoutKind;
     use crate::interventions::{Edit, Head, Positions};
     use crate::tasks::{Half, Suite};
     use std::collections::BTreeSet;
@@ -153,7 +153,9 @@ mod tests {
         let exact = |mut tables: ExperimentTables| {
             // A sum over all rows, in the order of the batches: the last bit of it may differ.
             tables.effects.iter_mut().for_each(|row| row.delta_norm = None);
-            tables.outcomes.sort_by_key(|row| (row.condition.clone(), row.suite.clone(), row.problem.clone(), row.sample));
+            tables.outcomes.sort_by_key(|row| {
+                (row.condition.clone(), row.suite.clone(), row.problem.clone(), row.sample)
+            });
             tables
         };
         let small_batches = tables(&ExperimentSettings { batch_rows: 23, ..settings() });
@@ -197,11 +199,13 @@ mod tests {
         assert!(safety.iter().all(|row| row.score.is_some_and(|score| score > 0.0)), "{safety:?}");
         assert!(found.effects.iter().any(|row| row.condition == "transfer | in base"));
         assert!(found.effects.iter().any(|row| row.condition == "transfer | dose 0.5"));
-        let neutral: Vec<&EffectRow> = found.effects.iter().filter(|row| row.endpoint == "cross_entropy").collect();
+        let neutral: Vec<&EffectRow> =
+            found.effects.iter().filter(|row| row.endpoint == "cross_entropy").collect();
         let names: BTreeSet<&str> = neutral.iter().map(|row| row.condition.as_str()).collect();
         assert_eq!(names.len(), 8, "two hypotheses, each with two ceilings and a dose: {names:?}");
         assert!(neutral.iter().all(|row| row.problems == 6 && row.baseline > 0.0));
-        let trend = found.trends.iter().find(|row| row.hypothesis == "transfer" && row.endpoint == "pass").unwrap();
+        let trend =
+            found.trends.iter().find(|row| row.hypothesis == "transfer" && row.endpoint == "pass").unwrap();
         assert_eq!(trend.doses, "[0, 0.5, 1]");
         let said = |condition: &str, suite: &str| {
             let rows = found.outcomes.iter().filter(|row| row.condition == condition && row.suite == suite);
@@ -211,7 +215,8 @@ mod tests {
             assert_eq!(said("transfer", suite), 24, "one row a problem and sample on {suite}");
             assert_eq!(said("baseline", suite), 24, "the unedited receiver stands there once");
         }
-        let of_controls = |condition: &str| condition.starts_with("transfer:") || condition.starts_with("safety:");
+        let of_controls =
+            |condition: &str| condition.starts_with("transfer:") || condition.starts_with("safety:");
         assert!(found.outcomes.iter().all(|row| !of_controls(&row.condition)), "controls are left out");
     }
 
@@ -226,7 +231,8 @@ mod tests {
             endpoint: Some("refusal_log_odds".to_owned()),
             ..hypotheses()[0].clone()
         };
-        let means = SetRule::Means { toward: "refusal".into(), away: "skills".into(), of: Some("base".into()) };
+        let means =
+            SetRule::Means { toward: "refusal".into(), away: "skills".into(), of: Some("base".into()) };
         let heads = SetRule::Heads(vec![Head { layer: 1, head: 0 }]);
         let features = SetRule::Features((0..6).collect());
         let donor = || "base".to_owned();
@@ -252,7 +258,14 @@ mod tests {
             assert!(!row.untestable && row.effect != 0.0, "{row:?}");
             let read = matches!(row.hypothesis.as_str(), "own" | "two");
             assert_eq!(row.readout_f1.is_some(), read, "{row:?}");
-            assert_eq!(row.readout, match row.hypothesis.as_str() { "own" => "own", "two" => "swap", _ => "joint" });
+            assert_eq!(
+                row.readout,
+                match row.hypothesis.as_str() {
+                    "own" => "own",
+                    "two" => "swap",
+                    _ => "joint",
+                }
+            );
             let clouds: BTreeSet<&str> = found
                 .controls
                 .iter()
@@ -264,7 +277,11 @@ mod tests {
                 "out" | "in" | "whole" => Some("random_direction"),
                 _ => None,
             };
-            assert!(expected.is_none_or(|cloud| clouds == BTreeSet::from([cloud])), "{} {clouds:?}", row.hypothesis);
+            assert!(
+                expected.is_none_or(|cloud| clouds == BTreeSet::from([cloud])),
+                "{} {clouds:?}",
+                row.hypothesis
+            );
         }
         assert_eq!(declared[1].hook.as_deref(), Some("blocks.0.hook_resid_post"));
         assert_eq!(declared[4].ceiling, Some(declared[4].edited), "the whole difference is its own ceiling");
@@ -304,7 +321,10 @@ mod tests {
         assert!(error(|h| h.suite = "refusals".to_owned()).contains("did you mean `refusal`?"));
         assert!(error(|h| h.endpoint = Some("refuse".to_owned())).contains("its endpoints are pass"));
         assert!(error(|h| h.edit = Edit::ProjectOut).contains("expected an edit of features"));
-        assert!(error(|h| h.hook = Some("blocks.0.hook_resid_post".parse().unwrap())).contains("only a direction"));
+        assert!(
+            error(|h| h.hook = Some("blocks.0.hook_resid_post".parse().unwrap()))
+                .contains("only a direction")
+        );
         assert!(error(|h| h.edit = Edit::TwoSource("base".into())).contains("readout = \"swap\""));
         assert!(error(|h| h.name = "safety".to_owned()).contains("found it twice"));
     }

@@ -68,21 +68,23 @@ impl EditFile {
     /// # Errors
     /// If it is no such file, or holds no edit.
     pub fn parse(text: &str) -> Result<Self> {
-        let table: toml::Table = text
-            .parse()
-            .map_err(|error| Error::request(format!("the file is not valid TOML\n{error}")))?;
+        let table: toml::Table =
+            text.parse().map_err(|error| Error::request(format!("the file is not valid TOML\n{error}")))?;
         // A study will do, so other sections may stand there; but none that means one of ours.
         let slip = table.keys().find(|key| !KNOWN.contains(&key.as_str()) && nearest(key, KNOWN).is_some());
         if let Some(key) = slip {
             let near = nearest(key, KNOWN).unwrap_or_default();
-            return Err(Error::request(format!("unknown section `{key}`")).hint(format!("did you mean `{near}`?")));
+            return Err(
+                Error::request(format!("unknown section `{key}`")).hint(format!("did you mean `{near}`?"))
+            );
         }
         let file: Self = table
             .try_into()
             .map_err(|error: toml::de::Error| Error::request(error.to_string().trim_end().to_owned()))?;
         if file.edit.is_empty() && file.hypothesis.is_empty() {
-            return Err(Error::request("expected at least one [[edit]], found none")
-                .hint("for example\n[[edit]]\nset = { features = [3, 14] }\nreceiver = \"rl\"\nedit = \"zero\""));
+            return Err(Error::request("expected at least one [[edit]], found none").hint(
+                "for example\n[[edit]]\nset = { features = [3, 14] }\nreceiver = \"rl\"\nedit = \"zero\"",
+            ));
         }
         Ok(file)
     }
@@ -142,7 +144,8 @@ pub fn say(
         }
         let edited = sample_under(readout, index, &conditions, prompts, settings, observer)?;
         let names = conditions.into_iter().map(|condition| condition.name);
-        let all = std::iter::once(super::BASELINE.to_owned()).chain(names).zip(plain.into_iter().chain(edited));
+        let all =
+            std::iter::once(super::BASELINE.to_owned()).chain(names).zip(plain.into_iter().chain(edited));
         said.extend(all.map(|(condition, (completions, tallies))| Said {
             receiver: receiver.clone(),
             condition,
@@ -165,7 +168,9 @@ fn condition(
     let target = match entry.set.kind(&entry.edit) {
         TargetKind::Whole => Target::Whole,
         TargetKind::Direction => match &entry.set {
-            SetRule::File(file) => Target::Direction(directions::load(file.as_ref(), readout.d_model())?.into()),
+            SetRule::File(file) => {
+                Target::Direction(directions::load(file.as_ref(), readout.d_model())?.into())
+            }
             other => return Err(needs_experiment(other)),
         },
         TargetKind::Heads => {
@@ -197,8 +202,10 @@ fn features(readout: &Readout, set: &SetRule, classes: &[String]) -> Result<Vec<
     match set {
         SetRule::Features(features) => Ok(features.clone()),
         SetRule::All => Ok(all.collect()),
-        SetRule::Class(_) if classes.is_empty() => Err(Error::request("the classes of the features are not known")
-            .hint("give the table that `deltascope diff` writes, --features diff/features.parquet")),
+        SetRule::Class(_) if classes.is_empty() => {
+            Err(Error::request("the classes of the features are not known")
+                .hint("give the table that `deltascope diff` writes, --features diff/features.parquet"))
+        }
         SetRule::Class(class) => {
             Ok(all.zip(classes).filter(|(_, found)| *found == class).map(|(feature, _)| feature).collect())
         }
@@ -329,7 +336,8 @@ mod tests {
             ("base", "as a study has it"),
         ];
         assert_eq!(names, expected);
-        let plain = sample_model(readout.model(1).unwrap(), &prompts, &settings, &Observer::silent()).unwrap();
+        let plain =
+            sample_model(readout.model(1).unwrap(), &prompts, &settings, &Observer::silent()).unwrap();
         assert_eq!(said[0].completions, plain);
         for edited in [1, 2, 3, 5] {
             let before = if edited == 5 { 4 } else { 0 };
@@ -346,16 +354,26 @@ mod tests {
             let read = EditFile::parse(&FILE.replacen(from, to, 1));
             let settings = SampleSettings { max_new_tokens: 2, ..SampleSettings::default() };
             let observer = Observer::silent();
-            let said = read.and_then(|file| say(&readout, &file, &[], &prompts(&readout), &settings, &observer));
+            let said =
+                read.and_then(|file| say(&readout, &file, &[], &prompts(&readout), &settings, &observer));
             said.unwrap_err().to_string()
         };
         assert!(error("[[edit]]", "[[edits]]").contains("did you mean `edit`?"));
         assert!(EditFile::parse("").unwrap_err().to_string().contains("at least one [[edit]]"));
         assert!(error("edit = \"zero\"", "edit = \"zro\"").contains("unknown variant `zro`"));
         assert!(error("receiver = \"rl\"", "receiver = \"rll\"").contains("the variants are base, rl, sft"));
-        assert!(error("readout = \"own\"", "readout = \"joint\"").contains("edit `two_source from base all`: field `readout`"));
+        assert!(
+            error("readout = \"own\"", "readout = \"joint\"")
+                .contains("edit `two_source from base all`: field `readout`")
+        );
         assert!(error("{ features = [3, 5, 8] }", "\"transfer\"").contains("deltascope intervene"));
-        assert!(error("edit = \"mean\"", "edit = \"steer\"").contains("of `heads:2.0+0.1` one can make zero, mean"));
-        assert!(error("x", "x").contains("classes of the features are not known"), "sets by class need classes");
+        assert!(
+            error("edit = \"mean\"", "edit = \"steer\"")
+                .contains("of `heads:2.0+0.1` one can make zero, mean")
+        );
+        assert!(
+            error("x", "x").contains("classes of the features are not known"),
+            "sets by class need classes"
+        );
     }
 }

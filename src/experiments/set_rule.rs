@@ -130,7 +130,9 @@ impl TryFrom<SetText> for SetRule {
             ("in_domain", _) => Ok(Self::Carriers(Axis::InDomain)),
             ("all", _) => Ok(Self::All),
             (_, Some(class)) => Ok(Self::Class(class.to_owned())),
-            _ => Err(Error::request(format!("expected the name of a feature set, found `{name}`")).hint(FORMS)),
+            _ => {
+                Err(Error::request(format!("expected the name of a feature set, found `{name}`")).hint(FORMS))
+            }
         }
     }
 }
@@ -138,19 +140,41 @@ impl TryFrom<SetText> for SetRule {
 impl SetRule {
     fn of_fields(fields: BTreeMap<String, serde_json::Value>) -> Result<Self> {
         let object = serde_json::Value::Object(fields.into_iter().collect());
-        let fields: Fields = serde_json::from_value(object)
-            .map_err(|error| Error::request(format!("expected a set, found another table: {error}")).hint(FORMS))?;
-        let nothing = |what: &str| Error::request(format!("expected at least one {what} in the set, found none"));
+        let fields: Fields = serde_json::from_value(object).map_err(|error| {
+            Error::request(format!("expected a set, found another table: {error}")).hint(FORMS)
+        })?;
+        let nothing =
+            |what: &str| Error::request(format!("expected at least one {what} in the set, found none"));
         match fields {
-            Fields { features: Some(features), heads: None, toward: None, away: None, of: None, file: None } => {
-                if features.is_empty() { Err(nothing("feature")) } else { Ok(Self::Features(features)) }
+            Fields {
+                features: Some(features),
+                heads: None,
+                toward: None,
+                away: None,
+                of: None,
+                file: None,
+            } => {
+                if features.is_empty() {
+                    Err(nothing("feature"))
+                } else {
+                    Ok(Self::Features(features))
+                }
             }
             Fields { features: None, heads: Some(heads), toward: None, away: None, of: None, file: None } => {
-                if heads.is_empty() { Err(nothing("head")) } else { Ok(Self::Heads(heads)) }
+                if heads.is_empty() {
+                    Err(nothing("head"))
+                } else {
+                    Ok(Self::Heads(heads))
+                }
             }
-            Fields { features: None, heads: None, toward: Some(toward), away: Some(away), of, file: None } => {
-                Ok(Self::Means { toward, away, of })
-            }
+            Fields {
+                features: None,
+                heads: None,
+                toward: Some(toward),
+                away: Some(away),
+                of,
+                file: None,
+            } => Ok(Self::Means { toward, away, of }),
             Fields { features: None, heads: None, toward: None, away: None, of: None, file: Some(file) } => {
                 Ok(Self::File(file))
             }
@@ -212,7 +236,11 @@ mod tests {
         let error = |text: &str| set(text).unwrap_err().to_string();
         assert!(error("'transfr'").contains("use `transfer`"));
         assert!(error("{ features = [] }").contains("at least one feature"));
-        assert!(error("{ feature = [3] }").contains("unknown field `feature`"), "{}", error("{ feature = [3] }"));
+        assert!(
+            error("{ feature = [3] }").contains("unknown field `feature`"),
+            "{}",
+            error("{ feature = [3] }")
+        );
         assert!(error("{ heads = ['2'] }").contains("attention head"));
         assert!(error("{ toward = 'refusal' }").contains("expected one kind of set"));
     }

@@ -136,7 +136,11 @@ impl ExperimentSettings {
             return wrong("amplify", "a finite number", self.amplify.to_string());
         }
         if let Some(edit) = self.edits.iter().find(|edit| !edit.acts_on(TargetKind::Features)) {
-            return wrong("edits", &format!("edits of features ({})", TargetKind::Features.edits()), format!("`{edit}`"));
+            return wrong(
+                "edits",
+                &format!("edits of features ({})", TargetKind::Features.edits()),
+                format!("`{edit}`"),
+            );
         }
         match self.doses.iter().find(|dose| !dose.is_finite()) {
             Some(dose) => wrong("doses", "finite numbers", dose.to_string()),

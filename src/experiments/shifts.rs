@@ -66,16 +66,16 @@ pub fn own_texts(
                 continue;
             }
             let means = texts.mean_codes(features).into_iter().zip(&before).enumerate();
-            found.shifts.extend(means.filter(|(_, (mean, base))| mean != *base).map(|(feature, (mean, base))| {
-                ShiftRow {
+            found.shifts.extend(means.filter(|(_, (mean, base))| mean != *base).map(
+                |(feature, (mean, base))| ShiftRow {
                     feature: feature as u64,
                     variant: name.clone(),
                     suite: suite.name().to_owned(),
                     mean,
                     mean_base: *base,
                     shift: mean - base,
-                }
-            }));
+                },
+            ));
         }
     }
     // A direction needs texts with a response on both sides.

@@ -2,8 +2,8 @@
 //!
 //! Everything that is chosen (feature sets, their sizes, controls, reference codes) is chosen on these.
 
-use super::controls::{Cell, FeatureTraits, Stock};
 use super::conditions::Condition;
+use super::controls::{Cell, FeatureTraits, Stock};
 use super::measure::{Measured, Trial};
 use super::readout::Readout;
 use crate::dictionaries::Codes;
@@ -72,7 +72,14 @@ impl Texts {
         beginning: Option<u32>,
     ) -> Result<Self> {
         let codes = readout.codes(&tokens, &Reading::Joint)?;
-        Ok(Self { units: (0..tokens.len()).collect(), scores: vec![0.0; tokens.len()], codes, tokens, prompts, beginning })
+        Ok(Self {
+            units: (0..tokens.len()).collect(),
+            scores: vec![0.0; tokens.len()],
+            codes,
+            tokens,
+            prompts,
+            beginning,
+        })
     }
 
     /// The same texts with the codes of another reading.
@@ -86,7 +93,11 @@ impl Texts {
     /// The tokens of the texts whose unit is on one side: a further split of the selection half, for what is
     /// fitted there and must be judged on other problems.
     pub(super) fn side(&self, even: bool) -> impl Iterator<Item = &Vec<u32>> {
-        self.tokens.iter().zip(&self.units).filter(move |(_, unit)| (*unit % 2 == 0) == even).map(|(text, _)| text)
+        self.tokens
+            .iter()
+            .zip(&self.units)
+            .filter(move |(_, unit)| (*unit % 2 == 0) == even)
+            .map(|(text, _)| text)
     }
 
     /// Every token with its packed index, its text and its part, without begin-of-sequence tokens.

@@ -32,7 +32,8 @@ pub(super) fn trends(series: &Series<'_>, suite: &str, measured: &Measured) -> V
         return Vec::new();
     }
     let rows = measured.endpoints.iter().enumerate().map(|(endpoint, name)| {
-        let values: Vec<&[f64]> = doses.iter().map(|(_, condition)| measured.of(*condition, endpoint)).collect();
+        let values: Vec<&[f64]> =
+            doses.iter().map(|(_, condition)| measured.of(*condition, endpoint)).collect();
         let slopes: Vec<f64> = (0..measured.units.len())
             .map(|unit| {
                 let points = doses.iter().zip(&values);
@@ -61,7 +62,8 @@ pub(super) fn trends(series: &Series<'_>, suite: &str, measured: &Measured) -> V
 /// The least-squares slope of (dose, value).
 fn slope(points: impl Iterator<Item = (f64, f64)> + Clone) -> f64 {
     let count = points.clone().count().max(1) as f64;
-    let (x, y) = points.clone().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
+    let (x, y) =
+        points.clone().fold((0.0, 0.0), |sum, point| (sum.0 + point.0 / count, sum.1 + point.1 / count));
     let (spread, together) = points.fold((0.0, 0.0), |sum, point| {
         (sum.0 + (point.0 - x).powi(2), sum.1 + (point.0 - x) * (point.1 - y))
     });

@@ -82,12 +82,10 @@ impl Edit {
     /// Whether the edit can be made of such a target.
     pub fn acts_on(&self, kind: TargetKind) -> bool {
         match kind {
-            TargetKind::Features => {
-                !matches!(
-                    self,
-                    Self::ProjectOut | Self::AddDirection | Self::WholeDifference(_) | Self::ErrorOnly(_)
-                )
-            }
+            TargetKind::Features => !matches!(
+                self,
+                Self::ProjectOut | Self::AddDirection | Self::WholeDifference(_) | Self::ErrorOnly(_)
+            ),
             TargetKind::Direction => matches!(self, Self::ProjectOut | Self::AddDirection),
             TargetKind::Heads => matches!(self, Self::Zero | Self::Mean | Self::Scale | Self::Transplant(_)),
             TargetKind::Whole => matches!(self, Self::WholeDifference(_) | Self::ErrorOnly(_)),
@@ -180,7 +178,10 @@ mod tests {
         assert_eq!(edit(r#"edit = { transplant = "base" }"#).unwrap(), Edit::Transplant("base".into()));
         assert!(edit(r#"edit = "erase""#).unwrap_err().to_string().contains("unknown variant"));
         assert!(edit(r#"edit = "transplant""#).is_err(), "a transplant needs a donor");
-        assert_eq!(edit(r#"edit = { two_source = "rl" }"#).unwrap().with_donor("rl@120").donor(), Some("rl@120"));
+        assert_eq!(
+            edit(r#"edit = { two_source = "rl" }"#).unwrap().with_donor("rl@120").donor(),
+            Some("rl@120")
+        );
     }
 
     #[test]

@@ -38,7 +38,8 @@ impl FromStr for Head {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let parsed = text.split_once('.').and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
+        let parsed =
+            text.split_once('.').and_then(|(layer, head)| Some((layer.parse().ok()?, head.parse().ok()?)));
         let (layer, head) = parsed.ok_or_else(|| {
             Error::request(format!("expected an attention head, found `{text}`"))
                 .hint("write layer and head, both from 0, as in \"2.1\"")
@@ -99,7 +100,9 @@ impl HeadWriter {
             if mean == 0.0 {
                 return Ok((*head, Vec::new()));
             }
-            let values = means.get(head).ok_or_else(|| Error::work(format!("the mean of head {head} is not known")))?;
+            let values = means
+                .get(head)
+                .ok_or_else(|| Error::work(format!("the mean of head {head} is not known")))?;
             Ok((*head, values.iter().map(|x| mean * x).collect()))
         };
         let constants = Arc::new(heads.iter().map(constant).collect::<Result<_>>()?);

@@ -4,8 +4,8 @@
 //! It is read through the logit lens, added to base with the norm of base's activation (which tokens become
 //! likelier?), and projected out of the variant (how much nearer does that bring it to base?).
 
-use super::prompts::LabelledPrompt;
 use super::directions::{add, project_out};
+use super::prompts::LabelledPrompt;
 use super::reading::{batches, captured, kl, mean, predictions};
 use super::rows::ActivationDifferenceRow;
 use crate::diff::decoders::dot;
@@ -55,7 +55,10 @@ pub fn activation_differences(
             };
             let found = lens_tokens(model, &average, count)?;
             let length = norm(&average);
-            let unit: Vec<f32> = average.iter().map(|x| if length > 0.0 { (f64::from(*x) / length) as f32 } else { 0.0 }).collect();
+            let unit: Vec<f32> = average
+                .iter()
+                .map(|x| if length > 0.0 { (f64::from(*x) / length) as f32 } else { 0.0 })
+                .collect();
             let steered = predictions(base, few, &|hooks| add(hooks, hook, &unit, base_norm as f32))?.next;
             let without = predictions(model, few, &|hooks| project_out(hooks, hook, &unit))?.next;
             rows.push(ActivationDifferenceRow {

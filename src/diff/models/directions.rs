@@ -13,7 +13,7 @@
 //!    best separation, the earliest of equals.
 
 use super::prompts::{LabelledPrompt, labels};
-use super::reading::{kl, span_activations, log_odds, mean, predictions};
+use super::reading::{kl, log_odds, mean, predictions, span_activations};
 use super::rows::DirectionRow;
 use crate::diff::decoders::dot;
 use crate::error::{Error, Result};

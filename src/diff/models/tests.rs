@@ -114,7 +114,8 @@ fn a_response_is_read_by_its_mean() {
     let point = HookPoint::resid_post(0);
     let mean = &reading::span_activations(&model, &[point], std::slice::from_ref(&text)).unwrap()[0][0];
     let one = |length: usize| {
-        let prompt = LabelledPrompt { tokens: text.tokens[..length].to_vec(), label: "a".into(), response: None };
+        let prompt =
+            LabelledPrompt { tokens: text.tokens[..length].to_vec(), label: "a".into(), response: None };
         reading::span_activations(&model, &[point], &[prompt]).unwrap()[0][0].clone()
     };
     for (at, mean) in mean.iter().enumerate() {

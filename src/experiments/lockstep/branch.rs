@@ -99,7 +99,8 @@ impl Branches {
         let writer = self.rows.condition(row).and_then(Condition::writer);
         for (column, (token, out)) in tokens.iter().zip(out.chunks_exact_mut(d_model)).enumerate() {
             let place = start + column;
-            let joint = joint.get(place * variants * d_model..(place + 1) * variants * d_model).unwrap_or(&[]);
+            let joint =
+                joint.get(place * variants * d_model..(place + 1) * variants * d_model).unwrap_or(&[]);
             let own = joint.get(self.receiver * d_model..(self.receiver + 1) * d_model).unwrap_or(&[]);
             out.copy_from_slice(own);
             let (Some(writer), Some(part)) = (writer, self.rows.part(row, column, *token)) else { continue };
@@ -144,7 +145,11 @@ pub(super) fn squared(vector: &[f32]) -> f64 {
 impl Source for Branches {
     fn hidden(&mut self, tokens: &TokenBatch) -> Result<Tensor> {
         if tokens.rows() != self.rows.now.len() {
-            return Err(Error::work(format!("expected {} rows, found {}", self.rows.now.len(), tokens.rows())));
+            return Err(Error::work(format!(
+                "expected {} rows, found {}",
+                self.rows.now.len(),
+                tokens.rows()
+            )));
         }
         let shared = self.trunk.extend(tokens)?;
         let edited = self.edited(tokens, &shared)?;

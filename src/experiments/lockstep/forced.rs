@@ -46,12 +46,17 @@ pub(in crate::experiments) fn forced(
     let model = readout.model(receiver)?;
     for group in groups(conditions) {
         let chosen: Arc<[Condition]> = group.iter().map(|index| conditions[*index].clone()).collect();
-        for (first, texts) in texts.chunks((rows / group.len().max(1)).max(1)).scan(0, |first, chunk| {
-            Some((std::mem::replace(first, *first + chunk.len()) as u64, chunk))
-        }) {
+        for (first, texts) in texts
+            .chunks((rows / group.len().max(1)).max(1))
+            .scan(0, |first, chunk| Some((std::mem::replace(first, *first + chunk.len()) as u64, chunk)))
+        {
             let mut starts = Vec::with_capacity(texts.len() * group.len());
             for (key, text) in (first..).zip(texts) {
-                starts.extend((0..group.len()).map(|condition| Start { condition, key, prompt: text.prompt }));
+                starts.extend((0..group.len()).map(|condition| Start {
+                    condition,
+                    key,
+                    prompt: text.prompt,
+                }));
             }
             let rows: Vec<Vec<u32>> =
                 texts.iter().flat_map(|text| vec![text.tokens.clone(); group.len()]).collect();

@@ -43,12 +43,15 @@ impl Heads {
         let writers: Vec<&HeadWriter> = conditions.iter().filter_map(writer).collect();
         let heads = || writers.iter().flat_map(|writer| writer.heads());
         if let Some(bad) = heads().find(|head| head.layer >= config.layers() || head.head >= config.heads) {
-            return Err(Error::request(format!("there is no head {bad} in `{}`", readout.variants()[receiver]))
-                .hint(format!(
-                    "its layers are 0 to {}, each with heads 0 to {}",
-                    config.layers().saturating_sub(1),
-                    config.heads.saturating_sub(1)
-                )));
+            return Err(Error::request(format!(
+                "there is no head {bad} in `{}`",
+                readout.variants()[receiver]
+            ))
+            .hint(format!(
+                "its layers are 0 to {}, each with heads 0 to {}",
+                config.layers().saturating_sub(1),
+                config.heads.saturating_sub(1)
+            )));
         }
         let mut layers: Vec<usize> = heads().map(|head| head.layer).collect();
         layers.sort_unstable();
@@ -103,7 +106,13 @@ fn mixed(layer: usize) -> HookPoint {
 }
 
 /// Adds every row's deltas to the values of one layer, and counts them.
-fn write(layer: usize, plan: &[Told], donated: &Values, value: &Tensor, tallies: &mut [Tallies]) -> Result<Tensor> {
+fn write(
+    layer: usize,
+    plan: &[Told],
+    donated: &Values,
+    value: &Tensor,
+    tallies: &mut [Tallies],
+) -> Result<Tensor> {
     let (_, width, heads, size) = value.dims4()?;
     let mut flat = value.flatten_all()?.to_vec1::<f32>()?;
     let mut delta = vec![0.0; size];

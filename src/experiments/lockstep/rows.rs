@@ -44,13 +44,18 @@ impl Rows {
         receiver: usize,
         tokenizer: &Tokenizer,
     ) -> Result<Self> {
-        if let Some(other) = conditions.iter().filter_map(Condition::receiver).find(|other| *other != receiver) {
-            return Err(Error::work(format!("an edit made for variant {other} was given to variant {receiver}")));
+        if let Some(other) =
+            conditions.iter().filter_map(Condition::receiver).find(|other| *other != receiver)
+        {
+            return Err(Error::work(format!(
+                "an edit made for variant {other} was given to variant {receiver}"
+            )));
         }
         if let Some(start) = starts.iter().find(|start| start.condition >= conditions.len()) {
             return Err(Error::work(format!("there is no condition {}", start.condition)));
         }
-        let first: Vec<Row> = starts.iter().map(|start| Row { start: *start, sample: 0, length: 0 }).collect();
+        let first: Vec<Row> =
+            starts.iter().map(|start| Row { start: *start, sample: 0, length: 0 }).collect();
         Ok(Self {
             now: first.clone(),
             first,
@@ -110,7 +115,8 @@ impl Rows {
         self.now = rows
             .iter()
             .map(|index| {
-                let row = self.now.get(*index).ok_or_else(|| Error::work(format!("there is no row {index}")))?;
+                let row =
+                    self.now.get(*index).ok_or_else(|| Error::work(format!("there is no row {index}")))?;
                 let copy = copies[*index];
                 copies[*index] += 1;
                 Ok(Row { sample: row.sample + copy, ..*row })

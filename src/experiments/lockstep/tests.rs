@@ -19,28 +19,19 @@ fn problems(count: usize) -> Vec<Problem> {
 
 fn prompts(readout: &Readout, problems: &[Problem]) -> Vec<Prompt> {
     let tokenizer = readout.model(RECEIVER).unwrap().tokenizer().unwrap();
-    let prompt = |problem: &Problem| Prompt {
-        tokens: problem.tokens(tokenizer).unwrap(),
-        key: problem.key,
-    };
+    let prompt = |problem: &Problem| Prompt { tokens: problem.tokens(tokenizer).unwrap(), key: problem.key };
     problems.iter().map(prompt).collect()
 }
 
 fn settings() -> SampleSettings {
-    SampleSettings {
-        samples: 2,
-        max_new_tokens: 12,
-        seed: 5,
-        batch_rows: 1000,
-        ..SampleSettings::default()
-    }
+    SampleSettings { samples: 2, max_new_tokens: 12, seed: 5, batch_rows: 1000, ..SampleSettings::default() }
 }
 
 fn edited(readout: &Readout, edit: Edit, dose: f32, set: &[u32]) -> Condition {
-    let reference =
-        Reference { means: vec![0.2; small::FEATURES], percentiles: vec![1.0; small::FEATURES] };
+    let reference = Reference { means: vec![0.2; small::FEATURES], percentiles: vec![1.0; small::FEATURES] };
     let bank = CodeBank::new(1, vec![vec![(0, 0.5), (3, 1.0)], vec![(1, 2.0)]]);
-    let writer = Writer::new(&edit, dose, set, "rl", readout.dictionary().unwrap(), &reference, &bank).unwrap();
+    let writer =
+        Writer::new(&edit, dose, set, "rl", readout.dictionary().unwrap(), &reference, &bank).unwrap();
     let change = Change::Write { hook: readout.hook(), reading: Reading::Joint, writer };
     Condition::edited(edit.to_string(), change, Positions::All)
 }
@@ -204,8 +195,7 @@ fn lockstep_equals_the_edited_pass_over_the_whole_text() {
     let mut logits =
         lockstep.extend(&TokenBatch::new(&vec![prompt.clone(); conditions.len()]).unwrap()).unwrap();
     for token in response {
-        logits =
-            lockstep.extend(&TokenBatch::new(&vec![vec![token]; conditions.len()]).unwrap()).unwrap();
+        logits = lockstep.extend(&TokenBatch::new(&vec![vec![token]; conditions.len()]).unwrap()).unwrap();
     }
     let logits = logits.to_vec2::<f32>().unwrap();
 
@@ -244,7 +234,10 @@ fn an_edit_for_another_receiver_is_refused() {
     assert!(source(&readout, RECEIVER, conditions.as_slice().into(), &start(1)).is_err());
     let nowhere = [headed(Edit::Zero, 1.0, &[Head { layer: 3, head: 0 }])];
     let error = source(&readout, RECEIVER, nowhere.as_slice().into(), &start(0)).err().unwrap();
-    assert!(error.to_string().contains("there is no head 3.0 in `rl`\nhint: its layers are 0 to 2"), "{error}");
+    assert!(
+        error.to_string().contains("there is no head 3.0 in `rl`\nhint: its layers are 0 to 2"),
+        "{error}"
+    );
 }
 
 /// A head that is zeroed while texts are read: the same cross-entropy as a plain pass with a zeroing hook.

@@ -135,7 +135,8 @@ impl Study {
         for donor in self.interventions.edits.iter().filter_map(Edit::donor) {
             let reference = Reference::try_from(donor.to_owned()).at("field `edits`")?;
             self.check_reference(&reference).at("field `edits`")?;
-            let over = self.dictionary.as_ref().map(|dictionary| dictionary.over.as_slice()).unwrap_or_default();
+            let over =
+                self.dictionary.as_ref().map(|dictionary| dictionary.over.as_slice()).unwrap_or_default();
             if !over.contains(&reference) {
                 return Err(Error::request(format!("`{reference}` is not spanned by the dictionary"))
                     .hint(format!("use one of {}, written as there", list(over)))

@@ -1,7 +1,7 @@
 //! The part of a study that `intervene` needs: suites, settings and hypotheses.
 
-use super::sections::Sections;
 use super::SuiteGroups;
+use super::sections::Sections;
 use crate::error::{At, Error, Result, io};
 use crate::experiments::{self, ExperimentSettings};
 use crate::study::overrides;

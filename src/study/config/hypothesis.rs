@@ -32,7 +32,8 @@ impl Hypothesis {
         each(table)?
             .into_iter()
             .map(|table| {
-                let declared: experiments::Hypothesis = parse::section(Value::Table(table), "[[hypothesis]]")?;
+                let declared: experiments::Hypothesis =
+                    parse::section(Value::Table(table), "[[hypothesis]]")?;
                 let place = place(&declared.name);
                 Self::understand(declared).at(place)
             })
@@ -83,7 +84,9 @@ fn each(mut table: Table) -> Result<Vec<Table>> {
     let Some(screened) = screened else { return Ok(vec![table]) };
     let features: Vec<u32> = parse::section(screened, "[[hypothesis]]: field `set.each`")?;
     if features.is_empty() {
-        return Err(Error::request("[[hypothesis]]: field `set.each`: expected at least one feature, found none"));
+        return Err(Error::request(
+            "[[hypothesis]]: field `set.each`: expected at least one feature, found none",
+        ));
     }
     let name = table.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     let name = if name.starts_with('?') { name.replacen('?', "screen", 1) } else { name };

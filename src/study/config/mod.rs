@@ -77,8 +77,18 @@ pub struct Study {
 
 /// The sections of a study that only a study has.
 const SECTIONS: [&str; 12] = [
-    "name", "question", "seed", "base", "gate", "evaluation", "variant", "matched_to", "capture", "dictionary",
-    "diff", "claims",
+    "name",
+    "question",
+    "seed",
+    "base",
+    "gate",
+    "evaluation",
+    "variant",
+    "matched_to",
+    "capture",
+    "dictionary",
+    "diff",
+    "claims",
 ];
 
 /// The table that a file's text is.
@@ -91,7 +101,8 @@ fn table(text: &str) -> Result<toml::Table> {
 
 /// The hypotheses of a file.
 fn hypotheses(sections: &mut Sections) -> Result<Vec<Hypothesis>> {
-    let found = sections.tables("hypothesis")?.into_iter().map(Hypothesis::read).collect::<Result<Vec<_>>>()?;
+    let found =
+        sections.tables("hypothesis")?.into_iter().map(Hypothesis::read).collect::<Result<Vec<_>>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 

@@ -73,8 +73,10 @@ impl Stage for Claims {
         let dictionaries: Vec<DictionaryRow> =
             tables::read(&scene.input(dictionary::NAME)?.join("dictionaries.parquet"))?;
         let fitness = Fitness::of_receivers(&effects, &evaluations, &dictionaries, BASE);
-        let mut rows = claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
-        let repetitions = self.repetitions.iter().map(|name| tables::read(&scene.input(name)?.join("claims.parquet")));
+        let mut rows =
+            claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
+        let repetitions =
+            self.repetitions.iter().map(|name| tables::read(&scene.input(name)?.join("claims.parquet")));
         claims::count_agreement(&mut rows, &repetitions.collect::<Result<Vec<_>>>()?);
         tables::write(&scene.folder.join("claims.parquet"), &catalogue::CLAIMS, &rows)
     }

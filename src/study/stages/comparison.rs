@@ -10,8 +10,8 @@ use super::{capture, dictionary};
 use crate::activations::ActivationStore;
 use crate::dictionaries::Dictionary;
 use crate::diff::models::{
-    DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence, heads, labels,
-    probes, weights,
+    DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence, heads,
+    labels, probes, weights,
 };
 use crate::diff::{DynamicsRow, dynamics};
 use crate::error::{At, Result};
@@ -43,14 +43,16 @@ pub(super) struct Comparison {
 impl Comparison {
     /// `None` without a dictionary, or where the study does not ask for it.
     pub(super) fn new(study: &Study) -> Result<Option<Self>> {
-        let (Some(dictionary), Some(capture), true) = (&study.dictionary, &study.capture, study.diff.models) else {
+        let (Some(dictionary), Some(capture), true) = (&study.dictionary, &study.capture, study.diff.models)
+        else {
             return Ok(None);
         };
         let mut trained = Vec::new();
         for reference in &dictionary.over {
             let Some(variant) = study.variant(&reference.variant) else { continue };
             let at = |step: usize| {
-                let reference = Reference { variant: variant.name.clone(), checkpoint: Checkpoint::Step(step) };
+                let reference =
+                    Reference { variant: variant.name.clone(), checkpoint: Checkpoint::Step(step) };
                 Ok((step as u64, ModelSource::new(study, &reference)?))
             };
             let steps = variant.checkpoints.iter().map(|step| at(*step)).collect::<Result<Vec<_>>>()?;
@@ -82,7 +84,8 @@ impl Comparison {
         for (_, suite) in &self.suites {
             let Some(word) = suite.refusal_word() else { continue };
             watched.extend(tokenizer.id(word));
-            let problems = suite.problems(self.seed).into_iter().filter(|problem| problem.half == Half::Select);
+            let problems =
+                suite.problems(self.seed).into_iter().filter(|problem| problem.half == Half::Select);
             for problem in problems.take(PROMPTS) {
                 let tokens = problem.tokens(tokenizer)?;
                 prompts.push(LabelledPrompt { tokens, label: suite.name().to_owned(), response: None });
@@ -104,7 +107,8 @@ impl Comparison {
                 _ => u64::MAX,
             };
             let steps = steps.iter().filter(|(step, _)| *step <= until);
-            let checkpoints = steps.map(|(step, model)| Ok((*step, model.load(scene)?.1))).collect::<Result<Vec<_>>>()?;
+            let checkpoints =
+                steps.map(|(step, model)| Ok((*step, model.load(scene)?.1))).collect::<Result<Vec<_>>>()?;
             let names = (chosen.variant.as_str(), chosen.to_string());
             let range = store.held_out();
             let found = dynamics(dictionary, &store, range, (names.0, &names.1), self.hook, &checkpoints);
@@ -176,7 +180,11 @@ impl Stage for Comparison {
         let mut found = Vec::new();
         if labels(&requests).len() > 1 {
             done.write(&catalogue::HEADS, &heads(&models, &requests, &watched)?)?;
-            found = directions(&models, &requests, &DirectionSettings { watched, ..DirectionSettings::default() })?;
+            found = directions(
+                &models,
+                &requests,
+                &DirectionSettings { watched, ..DirectionSettings::default() },
+            )?;
         }
         let both = |label: &str| texts.by_outcome.iter().filter(|text| text.label == label).count() >= 4;
         if both("solved") && both("failed") {

@@ -1,8 +1,8 @@
 //! Stage `experiments`: edits of feature sets and of their controls, and what they do to every suite.
 
 use super::models::{self, ModelSource};
-use super::{dictionary, diff};
 use super::repeated::ORIGINAL;
+use super::{dictionary, diff};
 use crate::dictionaries::{self, Dictionary};
 use crate::diff::FeatureRow;
 use crate::error::{At, Result};

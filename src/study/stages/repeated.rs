@@ -14,6 +14,9 @@ use std::path::Path;
 /// What an input's name begins with when the study's own stage is meant and not the repetition's.
 pub(super) const ORIGINAL: &str = "original ";
 
+/// Stages, inputs before what needs them.
+type Chain = Vec<Box<dyn Stage>>;
+
 /// A stage of a repetition.
 struct Repeated {
     inner: Box<dyn Stage>,
@@ -23,8 +26,8 @@ struct Repeated {
 }
 
 /// The stages of every repetition that the study asks for, and the names of those that end in claims.
-pub(super) fn all(study: &Study) -> Result<(Vec<Box<dyn Stage>>, Vec<String>)> {
-    let (mut stages, mut claims) = (Vec::new(), Vec::new());
+pub(super) fn all(study: &Study) -> Result<(Chain, Vec<String>)> {
+    let (mut stages, mut claims) = (Chain::new(), Vec::new());
     if study.hypotheses.is_empty() {
         return Ok((stages, claims));
     }
@@ -37,7 +40,7 @@ pub(super) fn all(study: &Study) -> Result<(Vec<Box<dyn Stage>>, Vec<String>)> {
     Ok((stages, claims))
 }
 
-fn add(chain: Vec<Box<dyn Stage>>, suffix: &str, stages: &mut Vec<Box<dyn Stage>>, claims: &mut Vec<String>) {
+fn add(chain: Chain, suffix: &str, stages: &mut Chain, claims: &mut Vec<String>) {
     let repeated: BTreeSet<String> = chain.iter().map(|stage| stage.name()).collect();
     claims.push(format!("{}{suffix}", claims::NAME));
     stages.extend(chain.into_iter().map(|inner| -> Box<dyn Stage> {
@@ -45,17 +48,17 @@ fn add(chain: Vec<Box<dyn Stage>>, suffix: &str, stages: &mut Vec<Box<dyn Stage>
     }));
 }
 
-fn dictionary_seed(study: &Study, seed: u64) -> Result<Vec<Box<dyn Stage>>> {
+fn dictionary_seed(study: &Study, seed: u64) -> Result<Chain> {
     let reseeded = Study { seed, ..study.clone() };
-    let mut chain: Vec<Box<dyn Stage>> = Vec::new();
+    let mut chain = Chain::new();
     chain.extend(dictionary::Dictionary::new(&reseeded)?.map(super::boxed));
     after_dictionary(study, &mut chain)?;
     Ok(chain)
 }
 
-fn training_seed(study: &Study, seed: u64) -> Result<Vec<Box<dyn Stage>>> {
+fn training_seed(study: &Study, seed: u64) -> Result<Chain> {
     let reseeded = Study { seed, ..study.clone() };
-    let mut chain: Vec<Box<dyn Stage>> = Vec::new();
+    let mut chain = Chain::new();
     for variant in &study.variants {
         chain.extend(variant::Variant::new(&reseeded, variant)?.map(super::boxed));
         chain.push(super::boxed(evaluation::Evaluation::of_variant(study, variant)?));
@@ -67,7 +70,7 @@ fn training_seed(study: &Study, seed: u64) -> Result<Vec<Box<dyn Stage>>> {
     Ok(chain)
 }
 
-fn after_dictionary(study: &Study, chain: &mut Vec<Box<dyn Stage>>) -> Result<()> {
+fn after_dictionary(study: &Study, chain: &mut Chain) -> Result<()> {
     chain.extend(diff::Diff::new(study)?.map(super::boxed));
     chain.extend(experiments::Experiments::repeated(study)?.map(super::boxed));
     chain.extend(claims::Claims::new(study, Vec::new()).map(super::boxed));

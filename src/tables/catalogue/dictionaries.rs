@@ -67,7 +67,11 @@ pub const FEATURES: TableSpec = TableSpec {
         ),
         fixed("share_template", ColumnType::Float, "share of its summed activation on template tokens"),
         fixed("share_response", ColumnType::Float, "share of its summed activation on the response"),
-        fixed("share_first", ColumnType::Float, "share of its summed activation on the first 5 response tokens"),
+        fixed(
+            "share_first",
+            ColumnType::Float,
+            "share of its summed activation on the first 5 response tokens",
+        ),
         fixed(
             "stability",
             ColumnType::Float,
@@ -182,7 +186,11 @@ pub const READOUTS: TableSpec = TableSpec {
         fixed("r2", ColumnType::Float, "share of the joint code's variance that it explains"),
         fixed("rate", ColumnType::Float, "share of tokens at which it fires"),
         fixed("joint_rate", ColumnType::Float, "share of tokens at which the joint code fires"),
-        fixed("sufficient", ColumnType::Boolean, "F1 of at least .9 for a feature that fires: it may support a claim"),
+        fixed(
+            "sufficient",
+            ColumnType::Boolean,
+            "F1 of at least .9 for a feature that fires: it may support a claim",
+        ),
     ],
 };
 

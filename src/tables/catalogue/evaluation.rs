@@ -32,7 +32,11 @@ pub const OUTCOMES: TableSpec = TableSpec {
     columns: &[
         fixed("variant", ColumnType::Text, "the variant"),
         fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
-        fixed("condition", ColumnType::Text, "the edit under which it was sampled; `none` in an evaluation, `baseline` beside edits"),
+        fixed(
+            "condition",
+            ColumnType::Text,
+            "the edit under which it was sampled; `none` in an evaluation, `baseline` beside edits",
+        ),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("problem", ColumnType::Text, "the problem: the unit of every interval and test"),
         fixed("prompt", ColumnType::Text, "the prompt"),

@@ -27,7 +27,11 @@ pub const EFFECTS: TableSpec = TableSpec {
         ),
         fixed("readout_r2", ColumnType::Float, "least share of the joint code's variance that it explains"),
         fixed("positions", ColumnType::Text, "where the edit may act: all, prompt or response"),
-        fixed("hook", ColumnType::Text, "the hook at which a direction is edited; null for features and heads"),
+        fixed(
+            "hook",
+            ColumnType::Text,
+            "the hook at which a direction is edited; null for features and heads",
+        ),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("kind", ColumnType::Text, "necessary, sufficient, ceiling or exploratory"),
         fixed(
@@ -143,11 +147,7 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("endpoint", ColumnType::Text, "the endpoint on which it was declared"),
         fixed("direction", ColumnType::Text, "the declared sign"),
         fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
-        fixed(
-            "ci_low",
-            ColumnType::Float,
-            "lower end of its interval",
-        ),
+        fixed("ci_low", ColumnType::Float, "lower end of its interval"),
         fixed("ci_high", ColumnType::Float, "upper end of its interval"),
         fixed(
             "interval",
@@ -232,9 +232,17 @@ pub const PUBLISHED: TableSpec = TableSpec {
         fixed("features", ColumnType::Integer, "features kept on every task"),
         fixed("items", ColumnType::Integer, "items that base fails and the variant solves"),
         fixed("problems", ColumnType::Integer, "items looked at"),
-        fixed("effect", ColumnType::Float, "pass rate under the edit less before, on the items that selected"),
+        fixed(
+            "effect",
+            ColumnType::Float,
+            "pass rate under the edit less before, on the items that selected",
+        ),
         fixed("effect_of_nothing", ColumnType::Float, "the same without an edit, under fresh random numbers"),
-        fixed("effect_of_random", ColumnType::Float, "the same under the edit of as many random live features"),
+        fixed(
+            "effect_of_random",
+            ColumnType::Float,
+            "the same under the edit of as many random live features",
+        ),
         fixed("effect_unfiltered", ColumnType::Float, "the edit's effect on unfiltered measuring problems"),
         fixed("p_unfiltered", ColumnType::Float, "its sign-flip p-value over problems"),
     ],

@@ -41,7 +41,11 @@ pub const ACTIVATION_DIFFERENCES: TableSpec = TableSpec {
             "tokens that become likelier when it is added to base with the norm of base's activation",
         ),
         fixed("kl", ColumnType::Float, "KL(variant | base) of the token after the texts, nats"),
-        fixed("kl_projected_out", ColumnType::Float, "the same with the mean difference projected out of the variant"),
+        fixed(
+            "kl_projected_out",
+            ColumnType::Float,
+            "the same with the mean difference projected out of the variant",
+        ),
     ],
 };
 
