@@ -71,13 +71,23 @@ fn train(model: &Model, settings: &SftSettings) -> Vec<TrainingRow> {
     tables::read(&folder.path().join("training.parquet")).unwrap()
 }
 
-/// A model that answers requests, but not reliably. Trained once.
+/// A model that answers requests, but not reliably. Trained once, until about half of its answers are right:
+/// how soon that is hangs on the last bits of the arithmetic.
 fn half_trained() -> Model {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let train_it = || {
         let model = fresh(1);
-        train(&model, &SftSettings { batch: 32, ..sft_settings(105) });
-        model
+        let suite = Suite::parse("refusal").unwrap();
+        let sampling =
+            Sampling { samples: 4, temperature: 1.0, max_new_tokens: 8, batch_rows: 64, overlong_buffer: 0 };
+        let right = || roll_out(&model, &suite, &sampling, (16, 0), 5, 0).unwrap().describe().reward.unwrap();
+        for _ in 0..20 {
+            train(&model, &SftSettings { batch: 32, ..sft_settings(15) });
+            if right() >= 0.4 {
+                return model;
+            }
+        }
+        panic!("300 steps taught the model nothing");
     };
     MODEL.get_or_init(train_it).copy().unwrap()
 }
