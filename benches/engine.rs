@@ -187,7 +187,7 @@ fn grpo_step() -> Result<f64> {
 /// A line of `/proc/self/status`, in MiB.
 fn memory(line: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let found = status.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().nth(1));
+    let found = status.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().next());
     found.and_then(|kilobytes| kilobytes.parse::<f64>().ok()).map_or(f64::NAN, |found| found / 1024.0)
 }
 
