@@ -67,7 +67,7 @@ fn a_slip_in_a_study_is_named_with_file_field_and_hint() {
         (
             "preset = \"micro\"",
             "preset = \"tny\"",
-            "error: study.toml: [base]: field `preset`: unknown value `tny`; known are `tiny`, `micro`\n",
+            "error: study.toml: [base]: field `preset`: unknown value `tny`; known are `tiny`, `petite`, `mini`, `micro`\n",
             "hint: did you mean `tiny`?",
         ),
         (
