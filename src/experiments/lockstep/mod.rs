@@ -48,7 +48,7 @@ pub trait Source: NextToken {
 }
 
 /// A source for one call of [`crate::model::sample`] or of teacher forcing: prompt `i` begins as `starts[i]`.
-/// The conditions must be edited at one place ([`super::conditions::groups`]).
+/// The conditions must be edited at one place (as `conditions::groups` sorts them).
 ///
 /// # Errors
 /// If a condition is for another receiver or needs a dictionary that is not there, or a row names a
