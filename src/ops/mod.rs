@@ -18,6 +18,7 @@ pub(crate) mod composed;
 pub(crate) mod embedding;
 pub(crate) mod fused;
 pub(crate) mod kernels;
+pub(crate) mod lanes;
 pub(crate) mod layout;
 pub(crate) mod likelihood;
 pub(crate) mod linear;

@@ -1,5 +1,6 @@
 //! Work over rows, on all cores, in chunks whose bounds depend on the shapes alone.
 
+use super::lanes;
 use rayon::prelude::*;
 
 /// Work below this many numbers is done on the calling thread: waking another costs more.
@@ -8,13 +9,16 @@ const SERIAL: usize = 1 << 14;
 /// Numbers per chunk, so that a chunk of input and output stays in a core's cache.
 const CHUNK: usize = 1 << 13;
 
-/// Runs `work` on a thread of the pool. From outside of it, every parallel loop would be handed over and waited
-/// for; from inside, the thread takes part in its own loops.
+/// Runs `work` on a thread of the pool, on the caller's lane. From outside of it, every parallel loop would be
+/// handed over and waited for; from inside, the thread takes part in its own loops.
 pub(crate) fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
     super::allocation::keep_freed_memory();
     match rayon::current_thread_index() {
         Some(_) => work(),
-        None => rayon::scope(|_| work()),
+        None => {
+            let lane = lanes::current();
+            rayon::scope(|_| lanes::lane(lane, work))
+        }
     }
 }
 

@@ -1,29 +1,14 @@
 //! A trainable tensor under its checkpoint name, and the gradient that backward passes add into.
 //!
-//! Two backward passes may run at the same time, each on a [`lane`] of its own. Each lane adds up its
-//! gradient by itself; whoever reads the gradient first adds the lanes together, in their order. So the sum
+//! Two backward passes may run at the same time, each on a lane of its own ([`super::lanes`]). Each lane adds up
+//! its gradient by itself; whoever reads the gradient first adds the lanes together, in their order. So the sum
 //! has the same bits whatever the threads did.
 
+use super::lanes::{self, LANES};
 use crate::error::{Error, Result};
 use candle_core::{DType, InplaceOp1, Layout, Tensor};
-use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-/// Backward passes at the same time at most.
-pub(crate) const LANES: usize = 2;
-
-thread_local! {
-    static LANE: Cell<usize> = const { Cell::new(0) };
-}
-
-/// Calls `work`, whose backward passes add into gradients on lane `lane`.
-pub(crate) fn lane<R>(lane: usize, work: impl FnOnce() -> R) -> R {
-    let outer = LANE.replace(lane % LANES);
-    let result = work();
-    LANE.set(outer);
-    result
-}
 
 /// One weight of a model: f32, contiguous, named as in the checkpoint. Clones share it.
 #[derive(Clone)]
@@ -280,9 +265,9 @@ impl Parameter {
         self.0.version.load(Ordering::Acquire)
     }
 
-    /// The gradient of this thread's lane.
+    /// The gradient of the lane that this work is on.
     fn lane(&self) -> MutexGuard<'_, Gradient> {
-        lock(&self.0.lanes[LANE.get()])
+        lock(&self.0.lanes[lanes::current()])
     }
 
     /// The gradient, all lanes added into the first.
@@ -351,6 +336,7 @@ impl<W: FnOnce(&mut [f32], &mut [f32]) -> R, R> InplaceOp1 for Step<'_, W, R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::lanes::lane;
     use candle_core::Device;
 
     #[test]

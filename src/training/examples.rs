@@ -6,7 +6,7 @@
 
 use crate::error::{At, Error, Result};
 use crate::model::{TokenBatch, Tokenizer};
-use crate::ops::parameter::{LANES, lane};
+use crate::ops::lanes::{LANES, lane};
 use crate::rng::{Stream, passes};
 use crate::tasks::Document;
 use rayon::prelude::*;

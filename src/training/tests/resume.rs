@@ -55,15 +55,9 @@ fn killing(after: u64) -> Observer {
 /// How a test trains: a method with its settings, in the folder and under the observer of the run.
 type Training<'a> = &'a (dyn Fn(&TrainingRun) -> crate::Result<()> + Sync);
 
-/// [`stops_and_goes_on`] on threads of its own, as in a process that trains one model: other tests train at
-/// the same time.
+/// Runs `train` whole, stopped and killed; weights, adapters and rows must be the same bytes. Other tests train at
+/// the same time on the same threads, which must make no difference.
 fn resumes_exactly(what: &str, train: Training<'_>) {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
-    pool.install(|| stops_and_goes_on(what, train));
-}
-
-/// Runs `train` whole, stopped and killed; weights, adapters and rows must be the same bytes.
-fn stops_and_goes_on(what: &str, train: Training<'_>) {
     let run = |folder: &Path, observer| TrainingRun { save_every: SAVE_EVERY, ..run(folder, observer) };
     let files = |folder: &Path| {
         let model = folder.join("checkpoints").join(STEPS.to_string());
