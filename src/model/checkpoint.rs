@@ -76,11 +76,8 @@ impl Checkpoint {
 
 impl Source for Checkpoint {
     fn parameter(&mut self, name: &str, dims: &[usize], _: Role) -> Result<Parameter> {
-        // Later versions of transformers call GPT-NeoX's head `lm_head`.
-        let head = if name == "embed_out.weight" { LM_HEAD } else { name };
-        let found = [name, without(self.base, name), head]
-            .into_iter()
-            .find_map(|name| Some((name, self.tensors.remove(name)?)));
+        let found =
+            spellings(self.base, name).into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
         let Some((name, tensor)) = found else {
             return Err(Error::request(format!("tensor `{name}` {dims:?}: expected it, found none")));
         };
@@ -92,6 +89,13 @@ impl Source for Checkpoint {
         }
         Parameter::new(name, &tensor)
     }
+}
+
+/// The names under which a checkpoint may hold a parameter.
+fn spellings<'a>(base: &str, name: &'a str) -> [&'a str; 3] {
+    // Later versions of transformers call GPT-NeoX's head `lm_head`.
+    let head = if name == "embed_out.weight" { LM_HEAD } else { name };
+    [name, without(base, name), head]
 }
 
 /// The name without the prefix that checkpoints of the bare decoder leave out.
@@ -110,14 +114,15 @@ fn same(one: &Tensor, other: &Tensor) -> Result<bool> {
 }
 
 /// Parameters copied from another model.
-pub(super) struct Copied<'a>(pub(super) &'a Parameters);
+pub(super) struct Copied<'a> {
+    pub(super) parameters: &'a Parameters,
+    pub(super) base: &'static str,
+}
 
 impl Source for Copied<'_> {
     fn parameter(&mut self, name: &str, _: &[usize], _: Role) -> Result<Parameter> {
-        // A checkpoint of the bare decoder leaves out a prefix.
-        let held =
-            self.0.iter().find(|held| name == held.name() || name.ends_with(&format!(".{}", held.name())));
-        match held {
+        let spellings = spellings(self.base, name);
+        match self.parameters.iter().find(|held| spellings.contains(&held.name())) {
             Some(held) => {
                 let copy = Parameter::new(held.name(), &held.value().copy()?)?;
                 copy.set_trainable(held.trainable());

@@ -2,13 +2,16 @@
 //!
 //! An adapted weight is `W = W0 + s B A`, with A `[rank, inputs]`, B `[outputs, rank]` and s = alpha / rank
 //! (alpha / sqrt(rank) for rsLoRA). The model holds the merged W, so the forward pass is the one forward
-//! pass. After backward, the chain rule turns the gradient of W into those of A and B,
-//! `dB = s dW A^T` and `dA = s B^T dW`; the optimiser moves A and B, and W is merged anew.
+//! pass. After backward, the chain rule turns the gradient of W into those of its two factors; the optimiser
+//! moves them, and W is merged anew.
+//!
+//! GPT-2's checkpoints hold Wᵀ `[inputs, outputs]`. So the code speaks of the factors by their place,
+//! `stored = W0 + s left right`: they are B and A, but for GPT-2, where they are Aᵀ and Bᵀ.
 
 use super::optimiser::AdamW;
 use super::settings::{at_least_one, field, positive};
 use crate::error::{Error, Result, io};
-use crate::model::Model;
+use crate::model::{Family, Model};
 use crate::ops::Parameter;
 use crate::rng::{Stream, stable_hash};
 use candle_core::Tensor;
@@ -60,16 +63,26 @@ pub(super) struct Weights {
     lora: Option<(LoraSettings, Vec<Adapter>)>,
 }
 
+/// How a model holds its weights.
+#[derive(Clone, Copy)]
+struct Form {
+    /// For tensor operations, on any device.
+    composed: bool,
+    /// As [inputs, outputs].
+    transposed: bool,
+}
+
 struct Adapter {
     /// The adapted module, as in `model.layers.0.self_attn.q_proj`.
     module: String,
     weight: Parameter,
     original: Tensor,
-    /// Whether the model computes in tensor operations, on any device.
-    composed: bool,
-    inputs: usize,
-    a: Parameter,
-    b: Parameter,
+    form: Form,
+    columns: usize,
+    /// [rows, rank]
+    left: Parameter,
+    /// [rank, columns]
+    right: Parameter,
 }
 
 impl Weights {
@@ -77,11 +90,12 @@ impl Weights {
     pub(super) fn new(model: &Model, lora: Option<&LoraSettings>, seed: u64) -> Result<Self> {
         let Some(settings) = lora else { return Ok(Self { model: model.clone(), lora: None }) };
         settings.check()?;
-        let composed = !model.compute().is_fused();
+        let form =
+            Form { composed: !model.compute().is_fused(), transposed: model.config().family == Family::Gpt2 };
         let mut adapters = Vec::new();
         for parameter in model.parameters().iter() {
             match target(parameter.name(), settings) {
-                Some(module) => adapters.push(Adapter::new(module, parameter, settings, seed, composed)?),
+                Some(module) => adapters.push(Adapter::new(module, parameter, form, settings, seed)?),
                 None => parameter.set_trainable(false),
             }
         }
@@ -96,7 +110,7 @@ impl Weights {
         match &self.lora {
             None => self.model.parameters().iter().cloned().collect(),
             Some((_, adapters)) => {
-                adapters.iter().flat_map(|adapter| [adapter.a.clone(), adapter.b.clone()]).collect()
+                adapters.iter().flat_map(|adapter| [adapter.left.clone(), adapter.right.clone()]).collect()
             }
         }
     }
@@ -142,7 +156,7 @@ impl Weights {
             "lora_dropout": 0.0,
             "target_modules": settings.targets,
             "bias": "none",
-            "fan_in_fan_out": false,
+            "fan_in_fan_out": adapters.iter().all(|adapter| adapter.form.transposed),
             "inference_mode": true,
         });
         let text = serde_json::to_string_pretty(&config).map_err(|error| {
@@ -150,13 +164,12 @@ impl Weights {
         })?;
         let path = folder.join("adapter_config.json");
         std::fs::write(&path, text).map_err(|error| io("write", &path, error))?;
-        let tensors = adapters
-            .iter()
-            .flat_map(|adapter| {
-                let name = |part| format!("base_model.model.{}.{part}.weight", adapter.module);
-                [(name("lora_A"), adapter.a.value()), (name("lora_B"), adapter.b.value())]
-            })
-            .collect::<Vec<_>>();
+        let mut tensors = Vec::new();
+        for adapter in adapters {
+            let (a, b) = adapter.as_published()?;
+            let name = |part| format!("base_model.model.{}.{part}.weight", adapter.module);
+            tensors.extend([(name("lora_A"), a), (name("lora_B"), b)]);
+        }
         let path = folder.join("adapter_model.safetensors");
         let metadata = [("format".to_owned(), "pt".to_owned())].into();
         safetensors::serialize_to_file(tensors, Some(metadata), &path)
@@ -180,98 +193,101 @@ fn target<'a>(parameter: &'a str, settings: &LoraSettings) -> Option<&'a str> {
 }
 
 impl Adapter {
-    fn new(
-        module: &str,
-        weight: &Parameter,
-        settings: &LoraSettings,
-        seed: u64,
-        composed: bool,
-    ) -> Result<Self> {
+    /// An adapter that changes nothing yet: A is drawn, B is zero.
+    fn new(module: &str, weight: &Parameter, form: Form, settings: &LoraSettings, seed: u64) -> Result<Self> {
         let dims = weight.dims();
-        let &[outputs, inputs] = dims.as_slice() else {
+        let &[rows, columns] = dims.as_slice() else {
             return Err(field("lora.targets", "matrices", format!("`{module}` of shape {dims:?}")));
         };
+        let inputs = if form.transposed { rows } else { columns };
         let bound = (inputs as f32).sqrt().recip();
         let mut stream = Stream::new(seed, "training/lora", &[stable_hash(module)]);
-        let drawn: Vec<f32> =
-            (0..settings.rank * inputs).map(|_| (2.0 * stream.uniform() - 1.0) * bound).collect();
-        let parameter = |part: &str, values: Vec<f32>, dims: [usize; 2]| {
-            Parameter::new(
-                format!("{module}.{part}"),
-                &Tensor::from_vec(values, &dims, weight.value().device())?,
-            )
+        let mut factor = |place: &str, dims: [usize; 2], is_drawn: bool| {
+            let mut number = || if is_drawn { (2.0 * stream.uniform() - 1.0) * bound } else { 0.0 };
+            let numbers: Vec<f32> = (0..dims[0] * dims[1]).map(|_| number()).collect();
+            let tensor = Tensor::from_vec(numbers, &dims, weight.value().device())?;
+            Parameter::new(format!("{module}.{place}"), &tensor)
         };
         Ok(Self {
             module: module.to_owned(),
             weight: weight.clone(),
             original: weight.value().copy()?,
-            composed,
-            inputs,
-            a: parameter("lora_A", drawn, [settings.rank, inputs])?,
-            b: parameter("lora_B", vec![0.0; outputs * settings.rank], [outputs, settings.rank])?,
+            form,
+            columns,
+            left: factor("left", [rows, settings.rank], form.transposed)?,
+            right: factor("right", [settings.rank, columns], !form.transposed)?,
         })
     }
 
-    /// Turns the gradient of the merged weight into those of A and B.
+    /// A [rank, inputs] and B [outputs, rank].
+    fn as_published(&self) -> Result<(Tensor, Tensor)> {
+        let (left, right) = (self.left.value(), self.right.value());
+        Ok(match self.form.transposed {
+            true => (left.t()?.contiguous()?, right.t()?.contiguous()?),
+            false => (right, left),
+        })
+    }
+
+    /// Turns the gradient of the merged weight into those of its factors: `s dW rightᵀ` and `s leftᵀ dW`.
     fn take_gradient(&self, scale: f32) -> Result<()> {
         if let Some(gradient) = self.weight.device_gradient()? {
             let scaled = (gradient * f64::from(scale))?;
             self.weight.zero_gradient();
-            self.a.accumulate_tensor(&self.b.value().t()?.matmul(&scaled)?)?;
-            return self.b.accumulate_tensor(&scaled.matmul(&self.a.value().t()?)?);
+            self.right.accumulate_tensor(&self.left.value().t()?.matmul(&scaled)?)?;
+            return self.left.accumulate_tensor(&scaled.matmul(&self.right.value().t()?)?);
         }
-        let (a, b) = self.factors()?;
-        let inputs = self.inputs;
-        let rank = a.len() / inputs;
+        let (left, right) = self.factors()?;
+        let columns = self.columns;
+        let rank = right.len() / columns;
         let products = self.weight.with_gradient(|gradient| {
-            let of_b: Vec<f32> = gradient
-                .par_chunks(inputs)
+            let of_left: Vec<f32> = gradient
+                .par_chunks(columns)
                 .flat_map_iter(|row| {
-                    let dot = |a: &[f32]| scale * row.iter().zip(a).map(|(row, a)| row * a).sum::<f32>();
-                    a.chunks(inputs).map(dot).collect::<Vec<_>>()
+                    let dot = |other: &[f32]| scale * row.iter().zip(other).map(|(x, y)| x * y).sum::<f32>();
+                    right.chunks(columns).map(dot).collect::<Vec<_>>()
                 })
                 .collect();
-            let of_a: Vec<f32> = (0..rank)
+            let of_right: Vec<f32> = (0..rank)
                 .into_par_iter()
                 .flat_map_iter(|index| {
-                    let mut total = vec![0f32; inputs];
-                    for (row, b) in gradient.chunks(inputs).zip(b.chunks(rank)) {
-                        let factor = scale * b[index];
+                    let mut total = vec![0f32; columns];
+                    for (row, left) in gradient.chunks(columns).zip(left.chunks(rank)) {
+                        let factor = scale * left[index];
                         total.iter_mut().zip(row).for_each(|(total, value)| *total += factor * value);
                     }
                     total
                 })
                 .collect();
-            (of_a, of_b)
+            (of_left, of_right)
         })?;
-        let Some((of_a, of_b)) = products else {
+        let Some((of_left, of_right)) = products else {
             return Err(Error::work(format!("parameter `{}` got no gradient", self.weight.name())));
         };
         self.weight.zero_gradient();
-        self.a.accumulate(|buffer, _| buffer.copy_from_slice(&of_a));
-        self.b.accumulate(|buffer, _| buffer.copy_from_slice(&of_b));
+        self.left.accumulate(|buffer, _| buffer.copy_from_slice(&of_left));
+        self.right.accumulate(|buffer, _| buffer.copy_from_slice(&of_right));
         Ok(())
     }
 
     fn merge(&self, scale: f32) -> Result<()> {
-        if self.composed {
-            let added = (self.b.value().matmul(&self.a.value())? * f64::from(scale))?;
+        if self.form.composed {
+            let added = (self.left.value().matmul(&self.right.value())? * f64::from(scale))?;
             return self.weight.set_value(&(&self.original + added)?);
         }
-        let (a, b) = self.factors()?;
-        let inputs = self.inputs;
+        let (left, right) = self.factors()?;
+        let columns = self.columns;
         let mut merged = self.original.flatten_all()?.to_vec1::<f32>()?;
-        merged.par_chunks_mut(inputs).zip(b.par_chunks(a.len() / inputs)).for_each(|(row, b)| {
-            for (a, b) in a.chunks(inputs).zip(b) {
-                let factor = scale * b;
-                row.iter_mut().zip(a).for_each(|(weight, a)| *weight += factor * a);
+        merged.par_chunks_mut(columns).zip(left.par_chunks(right.len() / columns)).for_each(|(row, left)| {
+            for (right, left) in right.chunks(columns).zip(left) {
+                let factor = scale * left;
+                row.iter_mut().zip(right).for_each(|(weight, right)| *weight += factor * right);
             }
         });
         self.weight.set_value(&Tensor::from_vec(merged, self.weight.dims(), self.original.device())?)
     }
 
     fn factors(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        Ok((self.a.value().flatten_all()?.to_vec1()?, self.b.value().flatten_all()?.to_vec1()?))
+        Ok((self.left.value().flatten_all()?.to_vec1()?, self.right.value().flatten_all()?.to_vec1()?))
     }
 }
 
@@ -286,21 +302,29 @@ mod tests {
         let settings = LoraSettings { rank: 2, alpha: 3.0, ..LoraSettings::default() };
         let tensor = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
         let weight = Parameter::new("m.q_proj.weight", &tensor).unwrap();
-        gradients_follow(&weight, &settings, false);
-        gradients_follow(&weight, &settings, true);
+        for (composed, transposed) in [(false, false), (true, false), (false, true)] {
+            gradients_follow(&weight, &settings, Form { composed, transposed });
+        }
     }
 
-    fn gradients_follow(weight: &Parameter, settings: &LoraSettings, composed: bool) {
-        let adapter = Adapter::new("m.q_proj", weight, settings, 1, composed).unwrap();
-        let b = Tensor::new(&[[0.5f32, -1.0], [2.0, 0.25]], &Device::Cpu).unwrap();
-        adapter.b.set_value(&b).unwrap();
-        let slopes = [1f32, -2.0, 0.5, 3.0, 0.25, -1.0];
-        let value = || {
+    fn gradients_follow(weight: &Parameter, settings: &LoraSettings, form: Form) {
+        let adapter = Adapter::new("m.q_proj", weight, form, settings, 1).unwrap();
+        let merged = || {
             adapter.merge(settings.scale()).unwrap();
-            let merged = weight.value().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            merged.iter().zip(slopes).map(|(weight, slope)| f64::from(weight * slope)).sum::<f64>()
+            weight.value().flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
-        match composed {
+        assert_eq!(merged(), adapter.original.flatten_all().unwrap().to_vec1::<f32>().unwrap());
+        let (_, b) = adapter.as_published().unwrap();
+        assert_eq!(b.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap(), 0.0, "B starts at zero");
+        let numbers = |count: usize| (0..count).map(|index| (index as f32 + 0.7).sin()).collect();
+        for factor in [&adapter.left, &adapter.right] {
+            let drawn = Tensor::from_vec(numbers(factor.elements()), factor.dims(), &Device::Cpu).unwrap();
+            factor.set_value(&drawn).unwrap();
+        }
+        let slopes = [1f32, -2.0, 0.5, 3.0, 0.25, -1.0];
+        let value =
+            || merged().iter().zip(slopes).map(|(weight, slope)| f64::from(weight * slope)).sum::<f64>();
+        match form.composed {
             false => weight.accumulate(|buffer, _| buffer.copy_from_slice(&slopes)),
             true => {
                 let slopes = Tensor::from_slice(&slopes, (2, 3), &Device::Cpu).unwrap();
@@ -308,7 +332,7 @@ mod tests {
             }
         }
         adapter.take_gradient(settings.scale()).unwrap();
-        for factor in [&adapter.a, &adapter.b] {
+        for factor in [&adapter.left, &adapter.right] {
             let gradient =
                 factor.gradient().unwrap().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
             let start = factor.value().flatten_all().unwrap().to_vec1::<f32>().unwrap();
@@ -326,5 +350,43 @@ mod tests {
                 assert!((slope - gradient).abs() < 1e-3, "{slope} {gradient}");
             }
         }
+        weight.set_value(&adapter.original).unwrap();
+    }
+
+    /// Every way to store a weight: rows, fused rows, GPT-2's columns, the heads of GPT-NeoX side by side.
+    #[test]
+    fn a_written_adapter_reads_back_as_what_was_trained() -> Result<()> {
+        for (fixture, targets) in [
+            ("models/llama", ["q_proj", "down_proj"]),
+            ("options/phi3-partial", ["qkv_proj", "gate_up_proj"]),
+            ("options/gpt2-inner", ["c_attn", "c_fc"]),
+            ("options/neox-sequential", ["query_key_value", "dense"]),
+        ] {
+            let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(fixture);
+            let load = || Model::load(&fixture, &Device::Cpu);
+            let (trained, base) = (load()?, load()?);
+            let targets = targets.map(str::to_owned).to_vec();
+            let settings = LoraSettings { rank: 3, alpha: 5.0, targets, ..LoraSettings::default() };
+            let weights = Weights::new(&trained, Some(&settings), 1)?;
+            for factor in weights.parameters() {
+                let numbers = (0..factor.elements()).map(|index| (index as f32).sin()).collect();
+                factor.set_value(&Tensor::from_vec(numbers, factor.dims(), &Device::Cpu)?)?;
+            }
+            weights.merge()?;
+            let folder = tempfile::tempdir().unwrap();
+            weights.save_adapter(folder.path())?;
+            let read = base.with_adapter(folder.path())?.merged()?;
+            let mut moved = 0;
+            for (parameter, before) in trained.parameters().iter().zip(base.parameters().iter()) {
+                let most = |other: &Tensor| -> Result<f32> {
+                    Ok((parameter.value() - other)?.abs()?.max_all()?.to_scalar::<f32>()?)
+                };
+                let found = read.parameters().get(parameter.name()).unwrap().value();
+                assert!(most(&found)? < 1e-5, "{} of {}", parameter.name(), fixture.display());
+                moved += usize::from(most(&before.value())? > 1e-3);
+            }
+            assert_eq!(moved, 2 * trained.config().layers(), "{}", fixture.display());
+        }
+        Ok(())
     }
 }
