@@ -233,10 +233,7 @@ fn hidden(
             }),
         );
     }
-    let hidden = model.forward(tokens, None, &mut hooks, Gradients::Off)?;
-    hooks.finish()?;
-    let hidden = hidden.ok_or_else(|| Error::work("a forward pass gave no hidden states"))?;
-    Ok(hidden.flatten_to(1)?)
+    Ok(model.hidden(tokens, None, &mut hooks, Gradients::Off)?.flatten_to(1)?)
 }
 
 fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
@@ -252,7 +249,7 @@ fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
+    use super::super::spec::{Activation, Kind, Site, Spec};
     use super::super::stability;
     use super::super::weights::Weights;
     use super::*;
@@ -270,16 +267,9 @@ mod tests {
             row[feature / 2] = if feature % 2 == 0 { 1.0 } else { -1.0 };
         }
         let spec = Spec {
-            kind: Kind::Standard,
-            activation: Activation::Relu,
-            inputs: vec![Site::of("base")],
-            outputs: vec![Site::of("base")],
-            d_in: D,
-            d_out: D,
-            features,
             hook: hook.to_owned(),
             output_hook: hook.to_owned(),
-            token_scale: TokenScale::None,
+            ..Spec::reconstructing(Kind::Standard, Activation::Relu, vec![Site::of("base")], D, features)
         };
         let weights = Weights {
             encoder: rows.clone(),

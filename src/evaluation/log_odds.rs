@@ -56,8 +56,7 @@ pub(super) struct PromptPass<'a>(pub(super) &'a Model);
 
 impl NextToken for PromptPass<'_> {
     fn extend(&mut self, tokens: &TokenBatch) -> Result<Tensor> {
-        let hidden = self.0.forward(tokens, None, &mut Hooks::none(), Gradients::Off)?;
-        let hidden = hidden.ok_or_else(|| Error::work("a pass without hooks was stopped"))?;
+        let hidden = self.0.hidden(tokens, None, &mut Hooks::none(), Gradients::Off)?;
         let (_, width, d_model) = hidden.dims3()?;
         let last: Vec<u32> = tokens
             .lengths()

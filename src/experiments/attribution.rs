@@ -79,10 +79,7 @@ fn gradient(
 ) -> Result<Vec<f32>> {
     let model = readout.model(receiver)?;
     let mut hooks = Hooks::none().gradient(readout.hook());
-    let hidden = model
-        .forward(batch, None, &mut hooks, Gradients::On)?
-        .ok_or_else(|| Error::work("the forward pass stopped before its end"))?;
-    hooks.finish()?;
+    let hidden = model.hidden(batch, None, &mut hooks, Gradients::On)?;
     let objective = match endpoint {
         Endpoint::Score => {
             let (mut at, mut targets, mut weights) = (Vec::new(), Vec::new(), Vec::new());

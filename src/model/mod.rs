@@ -176,7 +176,8 @@ impl Model {
     }
 
     fn copy_without_adapter(&self) -> Result<Self> {
-        let mut source = Copied(self.parameters());
+        let base = self.config().family.names().base;
+        let mut source = Copied { parameters: self.parameters(), base };
         let mut copy = Self::from_source(self.config().clone(), &mut source, self.compute().clone())?;
         copy.tokenizer = self.tokenizer.clone();
         Ok(copy)
@@ -250,6 +251,23 @@ impl Model {
                 _ => true,
             }),
         }
+    }
+
+    /// The hidden states after the final norm [rows, width, d_model] of a pass that no hook ends and in which
+    /// every hook fires. See [`Self::forward`].
+    ///
+    /// # Errors
+    /// As [`Self::forward`], or if a hook ended the pass or was not reached.
+    pub fn hidden(
+        &self,
+        tokens: &TokenBatch,
+        cache: Option<&mut KvCache>,
+        hooks: &mut Hooks,
+        gradients: Gradients,
+    ) -> Result<Tensor> {
+        let hidden = self.forward(tokens, cache, hooks, gradients)?;
+        hooks.finish()?;
+        hidden.ok_or_else(|| Error::work("the forward pass stopped before its end"))
     }
 
     /// The one forward pass. `tokens` are the new tokens of each row; with a cache they follow those seen

@@ -143,8 +143,7 @@ struct CachedModel<'a> {
 impl NextToken for CachedModel<'_> {
     fn extend(&mut self, tokens: &TokenBatch) -> Result<Tensor> {
         let cache = self.cache.get_or_insert_with(|| self.model.cache(tokens.rows()));
-        let hidden = self.model.forward(tokens, Some(cache), &mut Hooks::none(), Gradients::Off)?;
-        let hidden = hidden.ok_or_else(|| Error::work("a pass without hooks was stopped"))?;
+        let hidden = self.model.hidden(tokens, Some(cache), &mut Hooks::none(), Gradients::Off)?;
         self.model.logits(&last_hidden(&hidden, tokens.lengths())?)
     }
 

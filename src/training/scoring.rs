@@ -1,14 +1,13 @@
 //! Log-probabilities of given responses: what the trainer, a reference policy and a test agree on.
 
 use super::examples::{Example, each_part, parts};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::{Gradients, Hooks, Model, TokenBatch};
 use candle_core::Tensor;
 
 /// The hidden states after the final norm, [rows, width, d_model], of an unedited forward pass.
 pub(super) fn hidden(model: &Model, tokens: &TokenBatch, gradients: Gradients) -> Result<Tensor> {
-    let hidden = model.forward(tokens, None, &mut Hooks::none(), gradients)?;
-    hidden.ok_or_else(|| Error::work("the forward pass stopped before its end"))
+    model.hidden(tokens, None, &mut Hooks::none(), gradients)
 }
 
 /// The log-probability of every response token, per example. At most `limit` places go through at once.

@@ -1,10 +1,10 @@
 //! How far next-token predictions are from base's, token by token.
 
 use super::prompts::{LabelledPrompt, labels};
-use super::reading::{batches, forward, kl, log_softmax};
+use super::reading::{batches, kl, log_softmax};
 use super::rows::DivergenceRow;
 use crate::error::{Error, Result};
-use crate::model::{Hooks, Model};
+use crate::model::{Gradients, Hooks, Model};
 use std::collections::BTreeMap;
 
 #[derive(Default)]
@@ -33,8 +33,8 @@ pub fn divergence(models: &[(String, Model)], texts: &[LabelledPrompt]) -> Resul
     for (variant, model) in others {
         let mut sums: BTreeMap<&str, Sums> = BTreeMap::new();
         batches(texts, |range, tokens| {
-            let ours = forward(model, tokens, &mut Hooks::none())?;
-            let bases = forward(base, tokens, &mut Hooks::none())?;
+            let ours = model.hidden(tokens, None, &mut Hooks::none(), Gradients::Off)?;
+            let bases = base.hidden(tokens, None, &mut Hooks::none(), Gradients::Off)?;
             for (row, length) in tokens.lengths().iter().enumerate() {
                 let text = range.start + row;
                 let label = texts.get(text).map_or("", |text| text.label.as_str());

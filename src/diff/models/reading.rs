@@ -70,8 +70,7 @@ pub(super) fn predictions(
     let mut found = Predictions { next: Vec::new(), hidden: Vec::new() };
     batches(prompts, |_, tokens| {
         let mut hooks = hooked(Hooks::none());
-        let hidden = forward(model, tokens, &mut hooks)?;
-        hooks.finish()?;
+        let hidden = model.hidden(tokens, None, &mut hooks, Gradients::Off)?;
         for (row, length) in tokens.lengths().iter().enumerate() {
             let last = hidden.get(row)?.get(length.saturating_sub(1))?;
             found.hidden.push(last.to_device(&Device::Cpu)?.to_vec1::<f32>()?);
@@ -80,12 +79,6 @@ pub(super) fn predictions(
         Ok(())
     })?;
     Ok(found)
-}
-
-/// The hidden states after the final norm.
-pub(super) fn forward(model: &Model, tokens: &TokenBatch, hooks: &mut Hooks) -> Result<Tensor> {
-    let hidden = model.forward(tokens, None, hooks, Gradients::Off)?;
-    hidden.ok_or_else(|| Error::work("the pass ended before the final norm"))
 }
 
 /// Log-probabilities of logits.

@@ -157,10 +157,9 @@ impl Source for Branches {
         let shape = (tokens.rows(), tokens.width(), self.readout.d_model());
         let mut hooks = continue_from(self.hook, Tensor::from_vec(edited, shape, model.device())?);
         let branch = self.branch.get_or_insert_with(|| model.cache(tokens.rows()));
-        let hidden = model.forward(tokens, Some(branch), &mut hooks, Gradients::Off)?;
-        hooks.finish()?;
+        let hidden = model.hidden(tokens, Some(branch), &mut hooks, Gradients::Off)?;
         self.rows.advance(tokens.lengths());
-        hidden.ok_or_else(|| Error::work("the forward pass stopped before its end"))
+        Ok(hidden)
     }
 
     fn tallies(&self) -> &[Tallies] {

@@ -156,12 +156,11 @@ impl Source for Heads {
         }
         let model = self.readout.model(self.receiver)?;
         let cache = self.cache.get_or_insert_with(|| model.cache(tokens.rows()));
-        let hidden = model.forward(tokens, Some(cache), &mut hooks, Gradients::Off)?;
-        hooks.finish()?;
+        let hidden = model.hidden(tokens, Some(cache), &mut hooks, Gradients::Off)?;
         drop(hooks);
         self.rows.count(&written.lock().unwrap_or_else(PoisonError::into_inner));
         self.rows.advance(tokens.lengths());
-        hidden.ok_or_else(|| Error::work("the forward pass stopped before its end"))
+        Ok(hidden)
     }
 
     fn tallies(&self) -> &[Tallies] {

@@ -1,7 +1,7 @@
 //! Agreement with tensors that another program computed.
 
 use super::{Finding, numbers};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use crate::model::{
     BlockPoint, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, TokenFile,
     sample_model,
@@ -83,8 +83,7 @@ pub fn golden_tensors(
         hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::ResidPre));
         hooks = hooks.capture(HookPoint::Block(layer, BlockPoint::Pattern));
     }
-    let hidden = model.forward(&tokens.batch, None, &mut hooks, Gradients::Off)?;
-    hooks.finish()?;
+    let hidden = model.hidden(&tokens.batch, None, &mut hooks, Gradients::Off)?;
     let mut found = BTreeMap::new();
     for layer in 0..layers {
         if let Some(stream) = hooks.take(HookPoint::Block(layer, BlockPoint::ResidPre)) {
@@ -94,10 +93,8 @@ pub fn golden_tensors(
             found.insert(format!("attn.{layer}"), tokens.aligned(&pattern, &[2, 3])?);
         }
     }
-    if let Some(hidden) = hidden {
-        found.insert("logits".to_owned(), tokens.aligned(&model.logits(&hidden)?, &[1])?);
-        found.insert(format!("hidden.{layers}"), tokens.aligned(&hidden, &[1])?);
-    }
+    found.insert("logits".to_owned(), tokens.aligned(&model.logits(&hidden)?, &[1])?);
+    found.insert(format!("hidden.{layers}"), tokens.aligned(&hidden, &[1])?);
     model.parameters().zero_gradients();
     let loss = loss(model, &TokenBatch::new(&[tokens.batch.row(0).to_vec()])?)?;
     found.insert("loss".to_owned(), loss.detach());
@@ -193,8 +190,7 @@ fn ids(tensor: &Tensor) -> Result<Vec<u32>> {
 
 /// Mean next-token cross-entropy of all rows.
 pub(super) fn loss(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
-    let hidden = model.forward(batch, None, &mut Hooks::none(), Gradients::On)?;
-    let hidden = hidden.ok_or_else(|| Error::work("the pass was stopped"))?;
+    let hidden = model.hidden(batch, None, &mut Hooks::none(), Gradients::On)?;
     let mut at = Vec::new();
     let mut targets = Vec::new();
     for row in 0..batch.rows() {

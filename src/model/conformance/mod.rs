@@ -93,8 +93,7 @@ fn plain_logits(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
 }
 
 fn hooked_logits(model: &Model, batch: &TokenBatch, hooks: &mut Hooks) -> Result<Tensor> {
-    let hidden = model.forward(batch, None, hooks, Gradients::Off)?;
-    model.logits(&hidden.ok_or_else(|| crate::Error::work("the pass was stopped"))?)
+    model.logits(&model.hidden(batch, None, hooks, Gradients::Off)?)
 }
 
 fn pattern_sums(model: &Model, batch: &TokenBatch) -> Result<Finding> {
@@ -130,8 +129,7 @@ fn cached_equals(model: &Model, batch: &TokenBatch, plain: &Tensor) -> Result<Fi
             .map(|row| batch.row(row).get(position).copied().into_iter().collect())
             .collect();
         let next = TokenBatch::new(&next)?;
-        let hidden = model.forward(&next, Some(&mut cache), &mut Hooks::none(), Gradients::Off)?;
-        let Some(hidden) = hidden else { return Ok(Finding::holds(name, false)) };
+        let hidden = model.hidden(&next, Some(&mut cache), &mut Hooks::none(), Gradients::Off)?;
         let logits = model.logits(&hidden)?;
         for (row, length) in next.lengths().iter().enumerate() {
             if *length == 1 {
