@@ -36,6 +36,25 @@ impl From<Error> for Halt {
     }
 }
 
+/// Where the norms around a sublayer are shown.
+struct NormPoints {
+    scale: BlockPoint,
+    normalized: BlockPoint,
+    post_normalized: BlockPoint,
+}
+
+const AROUND_ATTENTION: NormPoints = NormPoints {
+    scale: BlockPoint::Norm1Scale,
+    normalized: BlockPoint::Norm1Normalized,
+    post_normalized: BlockPoint::Norm1PostNormalized,
+};
+
+const AROUND_MLP: NormPoints = NormPoints {
+    scale: BlockPoint::Norm2Scale,
+    normalized: BlockPoint::Norm2Normalized,
+    post_normalized: BlockPoint::Norm2PostNormalized,
+};
+
 /// One forward pass in progress, on one set of kernels.
 pub(super) struct Pass<'a, K> {
     pub(super) config: &'a Config,
@@ -122,10 +141,7 @@ impl<K: Kernels> Pass<'_, K> {
         let shape = block.shape;
         let at = |point| HookPoint::Block(layer, point);
         let input = match &block.attention_norm {
-            Some(norm) => {
-                self.scale_hook(at(BlockPoint::Norm1Scale), norm, x)?;
-                self.norm(norm, x, at(BlockPoint::Norm1Normalized))?
-            }
+            Some(norm) => self.shown_norm(layer, norm, x, &AROUND_ATTENTION)?,
             None => x.clone(),
         };
         let (heads, key_heads) = ([shape.heads, shape.head_dim], [shape.key_heads, shape.head_dim]);
@@ -142,17 +158,9 @@ impl<K: Kernels> Pass<'_, K> {
         let key = self.hook(at(BlockPoint::RotatedKey), key, &key_heads)?;
         let mixed = self.mix(layer, shape, &query, &key, &value)?;
         let mixed = self.hook(at(BlockPoint::Mixed), mixed, &heads)?;
-        let mut out = self.kernels.linear(&block.output, &mixed)?;
-        if let Some(norm) = &block.attention_post_norm {
-            let point = match block.attention_norm {
-                Some(_) => BlockPoint::Norm1PostNormalized,
-                None => {
-                    self.scale_hook(at(BlockPoint::Norm1Scale), norm, &out)?;
-                    BlockPoint::Norm1Normalized
-                }
-            };
-            out = self.norm(norm, &out, at(point))?;
-        }
+        let out = self.kernels.linear(&block.output, &mixed)?;
+        let norms = (block.attention_norm.as_ref(), block.attention_post_norm.as_ref());
+        let out = self.after(layer, norms, out, &AROUND_ATTENTION)?;
         self.hook(at(BlockPoint::AttentionOut), out, &[self.config.d_model])
     }
 
@@ -215,10 +223,7 @@ impl<K: Kernels> Pass<'_, K> {
     fn mlp(&mut self, layer: usize, block: &Block, x: &K::Value) -> Result<K::Value, Halt> {
         let at = |point| HookPoint::Block(layer, point);
         let input = match &block.mlp_norm {
-            Some(norm) => {
-                self.scale_hook(at(BlockPoint::Norm2Scale), norm, x)?;
-                self.norm(norm, x, at(BlockPoint::Norm2Normalized))?
-            }
+            Some(norm) => self.shown_norm(layer, norm, x, &AROUND_MLP)?,
             None => x.clone(),
         };
         let width = [self.config.d_mlp];
@@ -237,18 +242,38 @@ impl<K: Kernels> Pass<'_, K> {
         drop(input);
         let post = self.kernels.activate(self.config.activation, &pre, linear.as_ref())?;
         let post = self.hook(at(BlockPoint::MlpPost), post, &width)?;
-        let mut out = self.kernels.linear(&block.down, &post)?;
-        if let Some(norm) = &block.mlp_post_norm {
-            let point = match block.mlp_norm {
-                Some(_) => BlockPoint::Norm2PostNormalized,
-                None => {
-                    self.scale_hook(at(BlockPoint::Norm2Scale), norm, &out)?;
-                    BlockPoint::Norm2Normalized
-                }
-            };
-            out = self.norm(norm, &out, at(point))?;
-        }
+        let out = self.kernels.linear(&block.down, &post)?;
+        let norms = (block.mlp_norm.as_ref(), block.mlp_post_norm.as_ref());
+        let out = self.after(layer, norms, out, &AROUND_MLP)?;
         self.hook(at(BlockPoint::MlpOut), out, &[self.config.d_model])
+    }
+
+    /// The norm of a sublayer's output, where there is one. In a block that has no norm before the sublayer it is
+    /// shown as that one (OLMo 2).
+    fn after(
+        &mut self,
+        layer: usize,
+        (before, after): (Option<&Norm>, Option<&Norm>),
+        out: K::Value,
+        points: &NormPoints,
+    ) -> Result<K::Value, Halt> {
+        match (before, after) {
+            (_, None) => Ok(out),
+            (None, Some(norm)) => self.shown_norm(layer, norm, &out, points),
+            (Some(_), Some(norm)) => self.norm(norm, &out, HookPoint::Block(layer, points.post_normalized)),
+        }
+    }
+
+    /// A norm of the residual stream with both of its hooks.
+    fn shown_norm(
+        &mut self,
+        layer: usize,
+        norm: &Norm,
+        x: &K::Value,
+        points: &NormPoints,
+    ) -> Result<K::Value, Halt> {
+        self.scale_hook(HookPoint::Block(layer, points.scale), norm, x)?;
+        self.norm(norm, x, HookPoint::Block(layer, points.normalized))
     }
 
     /// A norm with its hook: before the weight for RMSNorm, at the end for LayerNorm.
