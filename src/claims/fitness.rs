@@ -116,11 +116,7 @@ mod tests {
             half: "all".into(),
             endpoint: endpoint.into(),
             value: Some(value),
-            ci_low: None,
-            ci_high: None,
-            problems: 10,
-            samples: 40,
-            truncated: None,
+            ..EvaluationRow::default()
         }
     }
 

@@ -33,7 +33,7 @@ pub fn neighbours(dictionary: &Dictionary, count: usize) -> Vec<Vec<(u32, f32)>>
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
+    use super::super::spec::{Activation, Kind, Site, Spec};
     use super::super::weights::Weights;
     use super::*;
 
@@ -42,18 +42,7 @@ mod tests {
         // Two variants of width 1: rows are points of a plane, whatever their length. The last writes nothing.
         let decoder = vec![1.0, 0.0, 3.0, 3.0, 0.0, 0.5, -1.0, 0.0, 0.0, 0.0];
         let sites: Vec<Site> = ["base", "rl"].map(Site::of).into();
-        let spec = Spec {
-            kind: Kind::Crosscoder,
-            activation: Activation::Relu,
-            inputs: sites.clone(),
-            outputs: sites,
-            d_in: 1,
-            d_out: 1,
-            features: 5,
-            hook: String::new(),
-            output_hook: String::new(),
-            token_scale: TokenScale::None,
-        };
+        let spec = Spec::reconstructing(Kind::Crosscoder, Activation::Relu, sites, 1, 5);
         let weights = Weights {
             encoder: decoder.clone(),
             encoder_bias: vec![0.0; 5],

@@ -306,18 +306,7 @@ mod tests {
             row.iter().map(move |x| x / square)
         });
         let sites = vec![Site::of("base"), Site::of("rl")];
-        let spec = Spec {
-            kind: Kind::BatchTopkCrosscoder,
-            activation: Activation::Threshold,
-            inputs: sites.clone(),
-            outputs: sites,
-            d_in: D,
-            d_out: D,
-            features: FEATURES,
-            hook: String::new(),
-            output_hook: String::new(),
-            token_scale: TokenScale::None,
-        };
+        let spec = Spec::reconstructing(Kind::BatchTopkCrosscoder, Activation::Threshold, sites, D, FEATURES);
         let weights = Weights {
             encoder: encoder.collect(),
             encoder_bias: vec![0.0; FEATURES],

@@ -180,6 +180,28 @@ pub enum TokenScale {
 }
 
 impl Spec {
+    /// A dictionary that reconstructs what it reads, `width` numbers of every site, at a hook that is not known.
+    pub fn reconstructing(
+        kind: Kind,
+        activation: Activation,
+        sites: Vec<Site>,
+        width: usize,
+        features: usize,
+    ) -> Self {
+        Self {
+            kind,
+            activation,
+            inputs: sites.clone(),
+            outputs: sites,
+            d_in: width,
+            d_out: width,
+            features,
+            hook: String::new(),
+            output_hook: String::new(),
+            token_scale: TokenScale::None,
+        }
+    }
+
     /// The width of all inputs of one token together.
     pub fn input_width(&self) -> usize {
         self.inputs.len() * self.d_in

@@ -117,23 +117,12 @@ pub(super) fn directions(dictionary: &Dictionary, width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dictionaries::{Activation, Kind, Site, Spec, TokenScale, Weights};
+    use crate::dictionaries::{Activation, Kind, Site, Spec, Weights};
 
     fn dictionary(decoder: Vec<f32>) -> Dictionary {
         let sites = vec![Site::of("base"), Site::of("rl@120")];
         let features = decoder.len() / 4;
-        let spec = Spec {
-            kind: Kind::BatchTopkCrosscoder,
-            activation: Activation::Relu,
-            inputs: sites.clone(),
-            outputs: sites,
-            d_in: 2,
-            d_out: 2,
-            features,
-            hook: String::new(),
-            output_hook: String::new(),
-            token_scale: TokenScale::None,
-        };
+        let spec = Spec::reconstructing(Kind::BatchTopkCrosscoder, Activation::Relu, sites, 2, features);
         let weights = Weights {
             encoder: decoder.clone(),
             encoder_bias: vec![0.0; features],

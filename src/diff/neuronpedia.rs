@@ -223,7 +223,7 @@ fn write_compressed(folder: &Path, batch: usize, rows: &[Value]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dictionaries::{Activation, Kind, Site, Spec, TokenScale, Weights};
+    use crate::dictionaries::{Activation, Kind, Site, Spec, Weights};
     use crate::diff::{Cell, Class};
     use flate2::read::GzDecoder;
     use std::io::Read;
@@ -231,16 +231,9 @@ mod tests {
     fn dictionary(hook: &str) -> Dictionary {
         let sites: Vec<Site> = ["base", "rl@120"].map(Site::of).into();
         let spec = Spec {
-            kind: Kind::Crosscoder,
-            activation: Activation::Relu,
-            inputs: sites.clone(),
-            outputs: sites,
-            d_in: 2,
-            d_out: 2,
-            features: 1,
             hook: hook.to_owned(),
             output_hook: hook.to_owned(),
-            token_scale: TokenScale::None,
+            ..Spec::reconstructing(Kind::Crosscoder, Activation::Relu, sites, 2, 1)
         };
         let weights = Weights {
             encoder: vec![0.0; 4],

@@ -4,7 +4,7 @@ use super::summarise::Outcome;
 use serde::{Deserialize, Serialize};
 
 /// One row of `evaluations`: one endpoint of one suite on one half, for one model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationRow {
     /// The variant.
     pub variant: String,

@@ -185,11 +185,7 @@ mod tests {
             half: half.into(),
             endpoint: "pass".into(),
             value: Some(value),
-            ci_low: None,
-            ci_high: None,
-            problems: 10,
-            samples: 40,
-            truncated: None,
+            ..EvaluationRow::default()
         };
         let rows = |end: &f64| vec![row(5, "measure", 0.1), row(10, "measure", *end), row(10, "select", 0.9)];
         Runs { variant: variant.into(), rows: ends.iter().map(rows).collect() }

@@ -4,7 +4,7 @@ use super::hypothesis::Axis;
 use super::inputs::ExperimentInputs;
 use super::lockstep::GivenText;
 use super::readout::Readout;
-use crate::dictionaries::{Activation, Dictionary, Kind, Site, Spec, TokenScale, Weights};
+use crate::dictionaries::{Activation, Dictionary, Kind, Site, Spec, Weights};
 use crate::model::{Config, HookPoint, LlamaShape, Model, Tokenizer};
 use crate::rng::Stream;
 use crate::tasks::{Suite, vocabulary};
@@ -39,16 +39,9 @@ pub(super) fn dictionary(hook: HookPoint) -> Dictionary {
     let width = VARIANTS.len() * D_MODEL;
     let sites: Vec<Site> = VARIANTS.into_iter().map(Site::of).collect();
     let spec = Spec {
-        kind: Kind::BatchTopkCrosscoder,
-        activation: Activation::Threshold,
-        inputs: sites.clone(),
-        outputs: sites,
-        d_in: D_MODEL,
-        d_out: D_MODEL,
-        features: FEATURES,
         hook: hook.to_string(),
         output_hook: hook.to_string(),
-        token_scale: TokenScale::None,
+        ..Spec::reconstructing(Kind::BatchTopkCrosscoder, Activation::Threshold, sites, D_MODEL, FEATURES)
     };
     let weights = Weights {
         encoder: numbers(FEATURES * width, 1.0),

@@ -1,6 +1,6 @@
 //! Gradients by hand against candle's autograd, for every kind.
 
-use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
+use super::super::spec::{Activation, Kind, Site, Spec};
 use super::adam::Parameter;
 use super::settings::{FitSettings, Sparsity};
 use super::trainer::{Batch, State, Trainer};
@@ -21,18 +21,7 @@ fn draw(stream: &mut Stream, count: usize, scale: f32) -> Vec<f32> {
 fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
     let mut stream = Stream::new(3, "test.gradients", &[]);
     let names: Vec<Site> = (0..sites).map(|site| Site::of(site.to_string())).collect();
-    let spec = Spec {
-        kind: settings.kind,
-        activation: Activation::Relu,
-        inputs: names.clone(),
-        outputs: names,
-        d_in: D,
-        d_out: D,
-        features: FEATURES,
-        hook: String::new(),
-        output_hook: String::new(),
-        token_scale: TokenScale::None,
-    };
+    let spec = Spec::reconstructing(settings.kind, Activation::Relu, names, D, FEATURES);
     let width = spec.input_width();
     let mut trainer = Trainer::new(settings, spec, State::default());
     let mut parameter = |count: usize, scale: f32| Parameter::new(draw(&mut stream, count, scale));

@@ -32,7 +32,7 @@ pub use settings::{FitSettings, Normalise, Sparsity};
 pub use state::STATE_FILE;
 
 use super::dictionary::Dictionary;
-use super::spec::{Kind, Site, Spec, TokenScale};
+use super::spec::{Kind, Site, Spec};
 use super::vectors::norm;
 use crate::activations::ActivationStore;
 use crate::error::{Error, Result};
@@ -211,16 +211,16 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
         _ => names.iter().map(Site::of).collect(),
     };
     let spec = Spec {
-        kind,
-        activation: super::kinds::recipe(settings).activation(settings.k),
-        inputs: sites.clone(),
-        outputs: sites,
-        d_in: store.d_model(),
         d_out: target.d_model(),
-        features: settings.features,
         hook: store.hook().to_owned(),
         output_hook: target.hook().to_owned(),
-        token_scale: TokenScale::None,
+        ..Spec::reconstructing(
+            kind,
+            super::kinds::recipe(settings).activation(settings.k),
+            sites,
+            store.d_model(),
+            settings.features,
+        )
     };
     spec.check()?;
     Ok(spec)

@@ -177,18 +177,7 @@ fn time() {
     ] {
         let names: Vec<Site> = (0..sites).map(|site| Site::of(site.to_string())).collect();
         let settings = FitSettings { kind, features, k: 32, k_anneal: 0.0, ..FitSettings::default() };
-        let spec = Spec {
-            kind,
-            activation: super::super::spec::Activation::Relu,
-            inputs: names.clone(),
-            outputs: names,
-            d_in: d,
-            d_out: d,
-            features,
-            hook: String::new(),
-            output_hook: String::new(),
-            token_scale: TokenScale::None,
-        };
+        let spec = Spec::reconstructing(kind, super::super::spec::Activation::Relu, names, d, features);
         let mut trainer = Trainer::new(settings.clone(), spec.clone(), State::default());
         trainer.state = initial(&trainer, 1);
         let mut stream = Stream::new(1, "test.time", &[]);

@@ -67,18 +67,7 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
         _ => (0..layers).map(|layer| format!("model_{layer}")).collect(),
     };
     let sites: Vec<Site> = names.into_iter().map(Site::of).collect();
-    let spec = Spec {
-        kind,
-        activation,
-        inputs: sites.clone(),
-        outputs: sites,
-        d_in: d,
-        d_out: d,
-        features,
-        hook: String::new(),
-        output_hook: String::new(),
-        token_scale: TokenScale::None,
-    };
+    let spec = Spec::reconstructing(kind, activation, sites, d, features);
     Dictionary::new(spec, weights)
 }
 

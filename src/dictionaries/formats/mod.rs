@@ -26,7 +26,7 @@ mod tensors;
 pub(super) use tensors::{Block, Tensors};
 
 use super::dictionary::Dictionary;
-use super::spec::{Activation, Kind, Site, Spec, TokenScale};
+use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::{add_scaled, dot, norm};
 use super::weights::Weights;
 use crate::error::{At, Error, Result, io, nearest};
@@ -170,18 +170,8 @@ fn single(
     widths: (usize, usize),
     features: usize,
 ) -> Spec {
-    Spec {
-        kind,
-        activation,
-        inputs: vec![Site::of(variant)],
-        outputs: vec![Site::of(variant)],
-        d_in: widths.0,
-        d_out: widths.1,
-        features,
-        hook: String::new(),
-        output_hook: String::new(),
-        token_scale: TokenScale::None,
-    }
+    let (read, written) = widths;
+    Spec { d_out: written, ..Spec::reconstructing(kind, activation, vec![Site::of(variant)], read, features) }
 }
 
 /// Folds `encode(x - bias)` into the encoder's bias, and into the magnitude path's where there is one.
