@@ -71,9 +71,18 @@ fn every_family_of_candle_transformers_agrees() -> Result<()> {
 #[test]
 fn a_setting_that_candle_transformers_would_ignore_is_refused_by_name() -> Result<()> {
     let written = std::fs::read_to_string(folder("llama").join("config.json")).unwrap();
-    let yarn = written.replace("llama3", "yarn");
-    let model = Model::load_as(Config::parse(&yarn)?, &folder("llama"), &Device::Cpu)?;
-    let refused = compare_with_candle(&model, &drawn_tokens(&model)?).err().unwrap().to_string();
-    assert!(refused.contains("does not follow this model's `"), "{refused}");
+    let cases = [
+        ("\"llama3\"", "\"yarn\"", "attention_factor"),
+        ("\"llama3\"", "\"yarn\", \"attention_factor\": 1.0", "rope_type"),
+        ("\"llama3\"", "\"linear\"", "rope_type"),
+        ("\"silu\"", "\"gelu\"", "hidden_act"),
+    ];
+    for (ours, other, setting) in cases {
+        let changed = written.replace(ours, other);
+        assert_ne!(changed, written);
+        let model = Model::load_as(Config::parse(&changed)?, &folder("llama"), &Device::Cpu)?;
+        let refused = compare_with_candle(&model, &drawn_tokens(&model)?).err().unwrap().to_string();
+        assert!(refused.contains(&format!("does not follow this model's `{setting}`")), "{refused}");
+    }
     Ok(())
 }
