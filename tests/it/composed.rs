@@ -4,6 +4,7 @@
 
 use crate::cli::{MICRO, deltascope, text};
 use crate::goldens::{folder, places};
+use crate::invariance::cache_in_pieces;
 use candle_core::{DType, Device, Tensor, Var};
 use deltascope::Result;
 use deltascope::compute::Compute;
@@ -57,38 +58,7 @@ fn likelihood(model: &Model, batch: &TokenBatch, hooks: &mut Hooks) -> Result<Te
 fn a_cache_fed_in_pieces_and_rearranged_equals_one_pass() -> Result<()> {
     for family in FAMILIES {
         let [_, model] = both(family)?;
-        let mut rows = rows(5, 2);
-        let mut cache = model.cache(rows.len());
-        let mut at = vec![0; rows.len()];
-        let mut stream = Stream::new(3, "pieces", &[]);
-        let mut steps = 0;
-        while at.iter().zip(&rows).any(|(at, row)| *at < row.len()) {
-            let piece: Vec<Vec<u32>> = rows
-                .iter()
-                .zip(&at)
-                .map(|(row, at)| row[*at..row.len().min(at + 1 + stream.below(4))].to_vec())
-                .collect();
-            let batch = TokenBatch::new(&piece)?;
-            let hidden =
-                model.forward(&batch, Some(&mut cache), &mut Hooks::none(), Gradients::Off)?.unwrap();
-            let (found, whole) = (model.logits(&hidden)?, logits(&model, &rows, &mut Hooks::none())?);
-            for (row, piece) in piece.iter().enumerate() {
-                let ours = found.get(row)?.narrow(0, 0, piece.len())?;
-                let expected = whole.get(row)?.narrow(0, at[row], piece.len())?;
-                let most = apart(&ours, &expected)?;
-                assert!(most < 1e-4, "{family}: row {row} at {}: {most}", at[row]);
-                at[row] += piece.len();
-            }
-            steps += 1;
-            if steps == 2 {
-                // One row twice, one not at all, the others in another order.
-                let order = [3, 0, 4, 3];
-                cache.select(&order)?;
-                rows = order.iter().map(|row| rows[*row].clone()).collect();
-                at = order.iter().map(|row| at[*row]).collect();
-            }
-        }
-        assert_eq!(cache.lengths(), at);
+        cache_in_pieces(&model, rows(5, 2), |ours, expected| Ok(apart(ours, expected)? < 1e-4))?;
     }
     Ok(())
 }
