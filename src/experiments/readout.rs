@@ -176,7 +176,7 @@ impl Readout {
     ///
     /// # Errors
     /// If a forward pass fails.
-    pub(super) fn codes(&self, texts: &[Vec<u32>], reading: &Reading) -> Result<Codes> {
+    pub fn codes(&self, texts: &[Vec<u32>], reading: &Reading) -> Result<Codes> {
         let mut codes = Codes::new();
         let Some(dictionary) = &self.dictionary else { return Ok(codes) };
         let all: Vec<u32> = (0..dictionary.features() as u32).collect();

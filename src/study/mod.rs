@@ -4,6 +4,7 @@
 //! 2. `graph`: the settings become stages, each with a recipe whose hash names its artifact.
 //! 3. [`plan`] compares the recipes with a store and estimates what is missing.
 //! 4. [`run`] makes what is missing, one stage after the other, and publishes the report.
+//! 5. [`FinishedRun`] opens what is there for whoever goes on by hand.
 //!
 //! A stage (`stages/`, one file each) only translates its part of the study into library calls and their
 //! results into files. The order:
@@ -16,6 +17,7 @@
 //! This is the only floor that knows every stage.
 
 mod config;
+mod finished;
 mod graph;
 pub(crate) mod overrides;
 mod parse;
@@ -27,6 +29,7 @@ mod stages;
 
 pub(crate) use config::post_training;
 pub use config::*;
+pub use finished::FinishedRun;
 pub use plan::{Plan, PlannedStage, plan};
 pub use run::{FinishedStage, RunPlace, RunSummary, default_out, run};
 pub use stage::Estimate;

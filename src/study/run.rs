@@ -3,7 +3,7 @@
 use super::config::Study;
 use super::graph::{Graph, Node};
 use super::publish;
-use super::stage::Scene;
+use super::stage::{Made, Scene};
 use crate::claims::ClaimRow;
 use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
@@ -121,10 +121,14 @@ fn obtain(
     let inputs = node.stage.inputs().into_iter();
     let scene = Scene {
         id: node.recipe.id(),
-        inputs: inputs.filter_map(|name| folders.get(&name).map(|folder| (name, folder.clone()))).collect(),
+        made: Made {
+            folders: inputs
+                .filter_map(|name| folders.get(&name).map(|folder| (name, folder.clone())))
+                .collect(),
+            device: place.device.clone(),
+        },
         folder: partial.folder().to_owned(),
         scratch: partial.scratch().to_owned(),
-        device: place.device.clone(),
         observer: observer.clone(),
     };
     node.stage.make(&scene)?;

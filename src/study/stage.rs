@@ -57,18 +57,34 @@ pub struct Estimate {
     pub disk_bytes: f64,
 }
 
+/// What finished stages left, and where to compute with it.
+pub(super) struct Made {
+    /// The folders of artifacts, by the names of their stages.
+    pub(super) folders: BTreeMap<String, PathBuf>,
+    /// Where to compute.
+    pub(super) device: Compute,
+}
+
+impl Made {
+    /// The folder that the stage called `name` left.
+    pub(super) fn folder(&self, name: &str) -> Result<&Path> {
+        self.folders
+            .get(name)
+            .map(PathBuf::as_path)
+            .ok_or_else(|| Error::work(format!("stage `{name}` is needed here but is no declared input")))
+    }
+}
+
 /// What a stage works with.
 pub(super) struct Scene {
     /// The id of the artifact that is made.
     pub(super) id: ArtifactId,
-    /// The folders of its inputs, by the names of their stages.
-    pub(super) inputs: BTreeMap<String, PathBuf>,
+    /// Its inputs.
+    pub(super) made: Made,
     /// Where its files go.
     pub(super) folder: PathBuf,
     /// What an interrupted attempt needs to go on goes here, and is thrown away at the end.
     pub(super) scratch: PathBuf,
-    /// Where to compute.
-    pub(super) device: Compute,
     /// Progress, and the wish to stop.
     pub(super) observer: Observer,
 }
@@ -76,10 +92,7 @@ pub(super) struct Scene {
 impl Scene {
     /// The folder of the input made by the stage called `name`.
     pub(super) fn input(&self, name: &str) -> Result<&Path> {
-        self.inputs
-            .get(name)
-            .map(PathBuf::as_path)
-            .ok_or_else(|| Error::work(format!("stage `{name}` is needed here but is no declared input")))
+        self.made.folder(name)
     }
 }
 

@@ -9,6 +9,7 @@ mod interruption;
 mod invariance;
 mod methods;
 mod mutation;
+mod notebooks;
 mod objectives;
 mod peer;
 mod report;

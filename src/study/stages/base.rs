@@ -85,7 +85,7 @@ impl Stage for Base {
             eos: tokenizer.eos(),
             pad: tokenizer.pad(),
         };
-        let model = Model::initialise(&Config::llama(&shape)?, self.seed, &scene.device)?;
+        let model = Model::initialise(&Config::llama(&shape)?, self.seed, &scene.made.device)?;
         let model = model.with_tokenizer(tokenizer);
         let run = TrainingRun {
             variant: NAME.to_owned(),

@@ -138,7 +138,7 @@ impl Stage for Capture {
     }
 
     fn make(&self, scene: &Scene) -> Result<()> {
-        let models = models::load(&self.models, scene)?;
+        let models = models::load(&self.models, &scene.made)?;
         let share = self.tokens.div_ceil(models.len().max(1) * self.suites.len().max(1));
         let mut bar =
             scene.observer.bar("capture: writing", (models.len() * self.suites.len()) as u64, "suites");

@@ -100,15 +100,16 @@ impl Comparison {
         let store = ActivationStore::open(&capture::store(scene.input(capture::NAME)?))?;
         let mut rows = Vec::new();
         for (spanned, steps) in &self.trained {
-            let chosen = spanned.chosen(scene)?;
+            let chosen = spanned.chosen(&scene.made)?;
             // The last one compared is the one that the dictionary reads.
             let until = match chosen.checkpoint {
                 Checkpoint::Step(step) => step as u64,
                 _ => u64::MAX,
             };
             let steps = steps.iter().filter(|(step, _)| *step <= until);
-            let checkpoints =
-                steps.map(|(step, model)| Ok((*step, model.load(scene)?.1))).collect::<Result<Vec<_>>>()?;
+            let checkpoints = steps
+                .map(|(step, model)| Ok((*step, model.load(&scene.made)?.1)))
+                .collect::<Result<Vec<_>>>()?;
             let names = (chosen.variant.as_str(), chosen.to_string());
             let range = store.held_out();
             let found = dynamics(dictionary, &store, range, (names.0, &names.1), self.hook, &checkpoints);
@@ -155,7 +156,7 @@ impl Stage for Comparison {
     }
 
     fn make(&self, scene: &Scene) -> Result<()> {
-        let models = models::load(&self.models, scene)?;
+        let models = models::load(&self.models, &scene.made)?;
         let Some((_, base)) = models.first() else { return Ok(()) };
         let dictionary = Dictionary::load(&dictionary::folder(scene.input(dictionary::NAME)?))?;
         let mut bar = scene.observer.bar("comparison", 8, "tables");

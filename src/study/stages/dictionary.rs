@@ -113,7 +113,7 @@ impl Stage for Dictionary {
         let mut rows = dictionaries::metrics(first, &store, held_out.clone())?;
         dictionaries::add_stability(&mut rows, first, others)?;
         let spliced = held_out.start..held_out.end.min(held_out.start + SPLICED_TOKENS);
-        let models = models::load(&self.models, scene)?;
+        let models = models::load(&self.models, &scene.made)?;
         dictionaries::add_splice_costs(
             &mut rows,
             first,

@@ -58,7 +58,7 @@ impl Stage for Diff {
     fn make(&self, scene: &Scene) -> Result<()> {
         let store = ActivationStore::open(&capture::store(scene.input(capture::NAME)?))?;
         let dictionary = Dictionary::load(&dictionary::folder(scene.input(dictionary::NAME)?))?;
-        let models = models::load(&self.models, scene)?;
+        let models = models::load(&self.models, &scene.made)?;
         let tokenizer = models.first().map(|(_, model)| model.tokenizer()).transpose()?;
         let text =
             |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());

@@ -89,7 +89,7 @@ impl Evaluation {
         {
             return Ok(evaluated);
         }
-        let (label, model) = source.load(scene)?;
+        let (label, model) = source.load(&scene.made)?;
         let outcomes = evaluation::evaluate(&model, &self.suites, &self.settings, self.seed, &scene.observer)
             .at(format!("model `{label}`"))?;
         let evaluated = Evaluated {

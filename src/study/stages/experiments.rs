@@ -52,7 +52,7 @@ impl Declared {
 
     /// The hypothesis, now that every checkpoint is chosen. `names` are the chosen names of the variants.
     fn named(&self, scene: &Scene, names: &BTreeMap<String, String>) -> Result<experiments::Hypothesis> {
-        let name = |model: &ModelSource| model.chosen(scene).map(|chosen| chosen.to_string());
+        let name = |model: &ModelSource| model.chosen(&scene.made).map(|chosen| chosen.to_string());
         let donor = self.donor.as_ref().map(name).transpose()?;
         let mut named = self.hypothesis.with_names(name(&self.receiver)?, donor);
         if let SetRule::Means { of: Some(of), .. } = &mut named.set
@@ -119,7 +119,9 @@ impl Experiments {
     fn names(&self, scene: &Scene) -> Result<BTreeMap<String, String>> {
         let resolved = models::names(&self.models);
         let written = resolved.iter().chain(&self.written).zip(self.models.iter().cycle());
-        written.map(|(written, model)| Ok((written.clone(), model.chosen(scene)?.to_string()))).collect()
+        written
+            .map(|(written, model)| Ok((written.clone(), model.chosen(&scene.made)?.to_string())))
+            .collect()
     }
 }
 
@@ -169,7 +171,7 @@ impl Stage for Experiments {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let features: Vec<FeatureRow> = tables::read(&scene.input(diff::NAME)?.join("features.parquet"))?;
-        let models = models::load(&self.models, scene)?;
+        let models = models::load(&self.models, &scene.made)?;
         let neutral = match models.first() {
             Some((_, base)) => neutral_texts(base, self.seed, self.settings.neutral_texts)?,
             None => Vec::new(),

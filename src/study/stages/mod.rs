@@ -17,8 +17,11 @@ mod trajectories;
 mod variant;
 
 use super::config::Study;
-use super::stage::Stage;
-use crate::error::Result;
+use super::stage::{Made, Stage};
+use crate::dictionaries::Dictionary;
+use crate::error::{Error, Result};
+use crate::experiments::Readout;
+use models::ModelSource;
 
 /// Every stage of `study`, inputs before what needs them. Variants that are given are not made; a study
 /// without a dictionary or without hypotheses ends earlier.
@@ -48,6 +51,20 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
     }
     stages.push(boxed(report::Report::new(study, shown)));
     Ok(stages)
+}
+
+/// The models of the study's dictionary with the dictionary, of finished stages.
+///
+/// # Errors
+/// If the study fits none, or something cannot be loaded.
+pub(super) fn readout(study: &Study, made: &Made) -> Result<Readout> {
+    let (Some(capture), Some(request)) = (&study.capture, &study.dictionary) else {
+        return Err(Error::request(format!("the study {} fits no dictionary", study.name)));
+    };
+    let models = request.over.iter().map(|reference| ModelSource::new(study, reference)?.load(made));
+    let models = models.collect::<Result<Vec<_>>>()?;
+    let dictionary = Dictionary::load(&dictionary::folder(made.folder(dictionary::NAME)?))?;
+    Readout::new(&models, Some(dictionary), capture.hook()?)
 }
 
 fn boxed<S: Stage + 'static>(stage: S) -> Box<dyn Stage> {

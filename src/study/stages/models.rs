@@ -6,7 +6,7 @@ use crate::error::{At, Error, Result};
 use crate::model::Model;
 use crate::store::hash_folder;
 use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
-use crate::study::stage::Scene;
+use crate::study::stage::Made;
 use crate::tasks::Suite;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -54,10 +54,10 @@ impl ModelSource {
     }
 
     /// The reference with its checkpoint as a step, now that the `select` stage has run.
-    pub(super) fn chosen(&self, scene: &Scene) -> Result<Reference> {
+    pub(super) fn chosen(&self, made: &Made) -> Result<Reference> {
         let checkpoint = match self.reference.checkpoint {
             Checkpoint::Matched => {
-                let selection = Selection::load(scene.input(select::NAME)?)?;
+                let selection = Selection::load(made.folder(select::NAME)?)?;
                 Checkpoint::Step(selection.step(&self.reference.variant)?)
             }
             other => other,
@@ -66,23 +66,23 @@ impl ModelSource {
     }
 
     /// Where the model is, now that its stage has run.
-    pub(super) fn folder(&self, scene: &Scene) -> Result<PathBuf> {
+    pub(super) fn folder(&self, made: &Made) -> Result<PathBuf> {
         if let Some(folder) = &self.given {
             return Ok(folder.clone());
         }
-        let chosen = self.chosen(scene)?;
+        let chosen = self.chosen(made)?;
         match chosen.checkpoint {
             Checkpoint::Step(step) => {
-                Ok(variant::checkpoint(scene.input(&variant::name(&chosen.variant))?, step))
+                Ok(variant::checkpoint(made.folder(&variant::name(&chosen.variant))?, step))
             }
-            _ => Ok(base::model(scene.input(base::NAME)?)),
+            _ => Ok(base::model(made.folder(base::NAME)?)),
         }
     }
 
     /// The name in tables and the model.
-    pub(super) fn load(&self, scene: &Scene) -> Result<(String, Model)> {
-        let name = self.chosen(scene)?.to_string();
-        let model = Model::load(&self.folder(scene)?, &scene.device).at(format!("model `{name}`"))?;
+    pub(super) fn load(&self, made: &Made) -> Result<(String, Model)> {
+        let name = self.chosen(made)?.to_string();
+        let model = Model::load(&self.folder(made)?, &made.device).at(format!("model `{name}`"))?;
         Ok((name, model))
     }
 }
@@ -93,8 +93,8 @@ pub(super) fn names(models: &[ModelSource]) -> Vec<String> {
 }
 
 /// Several models with their names in tables.
-pub(super) fn load(models: &[ModelSource], scene: &Scene) -> Result<Vec<(String, Model)>> {
-    models.iter().map(|model| model.load(scene)).collect()
+pub(super) fn load(models: &[ModelSource], made: &Made) -> Result<Vec<(String, Model)>> {
+    models.iter().map(|model| model.load(made)).collect()
 }
 
 /// The inputs of several models together, each once.

@@ -6,7 +6,7 @@
 use super::{capture, claims, dictionary, diff, evaluation, experiments, select, variant};
 use crate::error::Result;
 use crate::study::config::Study;
-use crate::study::stage::{Estimate, Scene, Stage};
+use crate::study::stage::{Estimate, Made, Scene, Stage};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -124,10 +124,9 @@ impl Stage for Repeated {
         });
         self.inner.make(&Scene {
             id: scene.id.clone(),
-            inputs: inputs.collect::<Result<_>>()?,
+            made: Made { folders: inputs.collect::<Result<_>>()?, device: scene.made.device.clone() },
             folder: scene.folder.clone(),
             scratch: scene.scratch.clone(),
-            device: scene.device.clone(),
             observer: scene.observer.clone(),
         })
     }

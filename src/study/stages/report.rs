@@ -47,7 +47,7 @@ impl Report {
             name: study.name.clone(),
             question: study.question.clone(),
             seed: study.seed,
-            device: scene.device.to_string(),
+            device: scene.made.device.to_string(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             base: self.base(),
             variants: self.variants(),

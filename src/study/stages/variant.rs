@@ -101,7 +101,7 @@ impl Stage for Variant {
     }
 
     fn make(&self, scene: &Scene) -> Result<()> {
-        let (_, model) = self.base.load(scene)?;
+        let (_, model) = self.base.load(&scene.made)?;
         let (sampled, trained) = self.rows();
         let run = TrainingRun {
             variant: self.name.clone(),
