@@ -47,8 +47,38 @@ pub(super) struct CellUse {
 /// Buffers of [`Stock::footprint`], kept between calls by a thread.
 #[derive(Default)]
 pub(super) struct Scratch {
-    /// Token, place in the set, and code of everything that fires.
-    fired: Vec<(u32, u32, f64)>,
+    /// Per token, where its entries in `fired` begin; one more than there are tokens.
+    starts: Vec<usize>,
+    /// Place in the set and code of everything that fires, token by token.
+    fired: Vec<(u32, f64)>,
+}
+
+impl Scratch {
+    /// Sorts the firings of a set by token. A token's stay in the order of the set.
+    fn sort(&mut self, firings: &[&[(u32, f32)]], tokens: usize) {
+        self.starts.clear();
+        self.starts.resize(tokens + 2, 0);
+        // Counted one place further on, so that filling moves each start to where it belongs.
+        for (token, _) in firings.iter().copied().flatten() {
+            self.starts[*token as usize + 2] += 1;
+        }
+        for token in 2..self.starts.len() {
+            self.starts[token] += self.starts[token - 1];
+        }
+        self.fired.resize(self.starts.last().copied().unwrap_or(0), (0, 0.0));
+        for (place, firing) in (0..).zip(firings) {
+            for (token, code) in *firing {
+                let next = &mut self.starts[*token as usize + 1];
+                self.fired[*next] = (place, f64::from(*code));
+                *next += 1;
+            }
+        }
+    }
+
+    /// What fires at every token.
+    fn tokens(&self) -> impl Iterator<Item = &[(u32, f64)]> {
+        self.starts.windows(2).map(|range| &self.fired[range[0]..range[1]])
+    }
 }
 
 impl Stock {
@@ -80,28 +110,30 @@ impl Stock {
         let everywhere = dot(&constant, &constant);
         let with_constant: Vec<f64> = slopes.iter().map(|slope| dot(&constant, slope)).collect();
         let products: Vec<f64> = slopes.iter().flat_map(|a| slopes.iter().map(|b| dot(a, b))).collect();
-        scratch.fired.clear();
-        for (place, feature) in set.iter().enumerate().filter(|(place, _)| !slopes[*place].is_empty()) {
-            let firing = self.firing.get(*feature as usize).map_or(&[][..], Vec::as_slice);
-            scratch.fired.extend(firing.iter().map(|(token, code)| (*token, place as u32, f64::from(*code))));
-        }
-        scratch.fired.sort_unstable_by_key(|(token, place, _)| (*token, *place));
+        let firing = |(feature, slope): (&u32, &&[f32])| match (self.firing.get(*feature as usize), slope) {
+            (Some(firing), [_, ..]) => firing.as_slice(),
+            _ => &[],
+        };
+        let firings: Vec<&[(u32, f32)]> = set.iter().zip(&slopes).map(firing).collect();
+        scratch.sort(&firings, self.cell_of_token.len());
 
         let sizes = self.sizes();
         let mut sums: Vec<(f64, f64)> = sizes
             .iter()
             .map(|size| if everywhere > 0.0 { (*size as f64, *size as f64 * everywhere) } else { (0.0, 0.0) })
             .collect();
-        for at_token in scratch.fired.chunk_by(|a, b| a.0 == b.0) {
+        for (at_token, cell) in scratch.tokens().zip(&self.cell_of_token) {
+            if at_token.is_empty() {
+                continue;
+            }
             let mut beyond = 0.0;
-            for (_, i, f_i) in at_token {
+            for (i, f_i) in at_token {
                 beyond += 2.0 * f_i * with_constant[*i as usize];
-                for (_, j, f_j) in at_token {
+                for (j, f_j) in at_token {
                     beyond += f_i * f_j * products[*i as usize * slopes.len() + *j as usize];
                 }
             }
-            let cell = at_token.first().and_then(|(token, _, _)| self.cell_of_token.get(*token as usize));
-            if let Some((acted, energy)) = cell.and_then(|cell| sums.get_mut(*cell)) {
+            if let Some((acted, energy)) = sums.get_mut(*cell) {
                 if everywhere == 0.0 && beyond > 0.0 {
                     *acted += 1.0;
                 }
