@@ -1,5 +1,8 @@
 //! Chat templates, rendered as transformers renders them: Jinja with trimmed blocks, the methods of Python's
 //! strings, `tojson` without HTML escapes, and `raise_exception`.
+//!
+//! `strftime_now` is left undefined: what a model is asked must not depend on the day. Templates that know it
+//! test for it, and fall back to a fixed date.
 
 use crate::error::{Error, Result};
 use minijinja::value::{Kwargs, Value, ValueKind};
@@ -7,6 +10,10 @@ use minijinja::{Environment, ErrorKind, State, context};
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter};
 use std::io::{self, Write};
+
+/// Where Python's `splitlines` ends a line; `\r\n` is one end, too.
+const LINE_ENDS: [char; 10] =
+    ['\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}', '\u{2029}'];
 
 /// Renders `messages` (role and content) with `template`.
 ///
@@ -27,19 +34,48 @@ pub fn render_chat(
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.set_unknown_method_callback(method);
+    // As Python prints them.
+    environment.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
+        (ValueKind::None, _) => out.write_str("None").map_err(minijinja::Error::from),
+        (ValueKind::Bool, true) => out.write_str("True").map_err(minijinja::Error::from),
+        (ValueKind::Bool, false) => out.write_str("False").map_err(minijinja::Error::from),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     let failed = |error: minijinja::Error| {
         let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
         Error::request(format!("chat template: {detail}"))
     };
-    environment.add_template("chat", template).map_err(failed)?;
+    let template = without_generation_marks(template);
+    environment.add_template("chat", &template).map_err(failed)?;
     let chat = environment.get_template("chat").map_err(failed)?;
     chat.render(context! {
         messages => Value::from_serialize(messages),
         add_generation_prompt,
+        // Known to every template in transformers, and none unless they are given.
+        tools => (),
+        documents => (),
         bos_token => bos_token.unwrap_or_default(),
         eos_token => eos_token.unwrap_or_default(),
     })
     .map_err(failed)
+}
+
+/// `{% generation %}` marks what an assistant wrote, for masks; the text is the same without. A condition
+/// that always holds takes its place, so that blanks around it are trimmed alike.
+fn without_generation_marks(template: &str) -> String {
+    let mut pieces = template.split("{%");
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let word = piece.trim_start_matches(['-', '+']).trim_start();
+        let replaced =
+            [("endgeneration", "endif"), ("generation", "if true")].iter().find_map(|(mark, instead)| {
+                let rest = word.strip_prefix(mark)?;
+                rest.trim_start().starts_with(['-', '+', '%']).then(|| piece.replacen(mark, instead, 1))
+            });
+        text += "{%";
+        text += replaced.as_deref().unwrap_or(piece);
+    }
+    text
 }
 
 /// The methods of Python's strings and dictionaries that templates call.
@@ -68,6 +104,14 @@ fn method(
         };
     }
     let text = value.as_str().ok_or_else(unknown)?;
+    match (name, arguments) {
+        ("split" | "rsplit", [separator, limit]) => return split(name, text, separator, limit),
+        ("join", [parts]) => {
+            let parts = parts.try_iter()?.map(|part| part.as_str().map(str::to_owned).ok_or_else(unknown));
+            return Ok(Value::from(parts.collect::<Result<Vec<_>, _>>()?.join(text)));
+        }
+        _ => {}
+    }
     let words = arguments
         .iter()
         .map(|argument| argument.as_str().ok_or_else(unknown))
@@ -86,6 +130,11 @@ fn method(
         ("rstrip", _) => trimmed(false, true),
         ("split", []) => text.split_whitespace().map(Value::from).collect(),
         ("split", [separator]) if !separator.is_empty() => text.split(separator).map(Value::from).collect(),
+        ("splitlines", []) => {
+            text.replace("\r\n", "\n").split_terminator(LINE_ENDS).map(Value::from).collect()
+        }
+        ("removeprefix", [prefix]) => Value::from(text.strip_prefix(prefix).unwrap_or(text)),
+        ("removesuffix", [suffix]) => Value::from(text.strip_suffix(suffix).unwrap_or(text)),
         ("startswith", [prefix]) => Value::from(text.starts_with(prefix)),
         ("endswith", [suffix]) => Value::from(text.ends_with(suffix)),
         ("replace", [from, to]) => Value::from(text.replace(from, to)),
@@ -103,6 +152,21 @@ fn method(
             Value::from(at.unwrap_or(-1))
         }
         _ => return Err(unknown()),
+    })
+}
+
+/// Python's `text.split(separator, limit)`, from either end.
+fn split(name: &str, text: &str, separator: &Value, limit: &Value) -> Result<Value, minijinja::Error> {
+    let wrong =
+        || minijinja::Error::new(ErrorKind::InvalidOperation, format!("{name}: expected a text and a count"));
+    let separator = separator.as_str().filter(|separator| !separator.is_empty()).ok_or_else(wrong)?;
+    let pieces = match limit.as_i64().ok_or_else(wrong)? {
+        ..0 => usize::MAX,
+        limit => limit as usize + 1,
+    };
+    Ok(match name {
+        "split" => text.splitn(pieces, separator).map(Value::from).collect(),
+        _ => text.rsplitn(pieces, separator).collect::<Vec<_>>().into_iter().rev().map(Value::from).collect(),
     })
 }
 
@@ -124,6 +188,14 @@ fn title(text: &str) -> String {
 /// Python's `json.dumps(value, ensure_ascii=False, indent=indent)`.
 fn to_json(value: &Value, options: Kwargs) -> Result<Value, minijinja::Error> {
     let indent: Option<usize> = options.get("indent")?;
+    let escapes = options.get::<Option<bool>>("ensure_ascii")?.unwrap_or(false);
+    let sorts = options.get::<Option<bool>>("sort_keys")?.unwrap_or(false);
+    // Whatever else is given would change the text.
+    options.assert_all_used()?;
+    if escapes || sorts {
+        let message = "tojson: ensure_ascii and sort_keys are not supported";
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, message));
+    }
     let mut out = Vec::new();
     let written = match indent {
         Some(width) => {

@@ -65,9 +65,10 @@ fn applied_and_merged_adapters_match_peft() -> Result<()> {
 
 #[test]
 fn chat_templates_render_as_transformers_renders_them() -> Result<()> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adapters/chat_templates.json");
-    let text = std::fs::read_to_string(path).unwrap();
-    let cases: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let read = |file: &str| std::fs::read_to_string(fixtures.join(file)).unwrap();
+    let files = [read("adapters/chat_templates.json"), read("chat_templates_more.json")];
+    let cases = files.map(|text| serde_json::from_str::<Vec<serde_json::Value>>(&text).unwrap()).concat();
     for case in &cases {
         let text = |key: &str| case[key].as_str();
         let prompted = case["add_generation_prompt"].as_bool().unwrap();
