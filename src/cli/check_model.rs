@@ -49,7 +49,7 @@ pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> 
     let mut findings = conformance::check(&model, &tokens)?;
     let mut comparisons = Vec::new();
     if let Some(PeerName::Candle) = arguments.peer {
-        comparisons.push(conformance::compare_with_candle(&model, &tokens)?);
+        comparisons.push(conformance::compare_with_candle(&model.clone().into_merged()?, &tokens)?);
     }
     let mut ours = match (&arguments.golden, &arguments.out) {
         (Some(file), _) => {

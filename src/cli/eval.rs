@@ -4,7 +4,7 @@ use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result, io};
 use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow};
-use crate::model::Model;
+use crate::model::{Model, hub};
 use crate::tables::{self, catalogue};
 use crate::tasks::Suite;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 /// Flags of `eval`.
 #[derive(clap::Args)]
 pub(crate) struct EvalArguments {
-    /// A folder with a Hugging Face model repository.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    /// A model repository: a folder, or a name on the hub.
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    model: String,
     /// The suites, separated by commas; all by default.
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     suites: Vec<String>,
@@ -38,9 +38,10 @@ pub(crate) fn eval(arguments: EvalArguments, context: &Context) -> Result<()> {
         if arguments.suites.is_empty() { Suite::names().collect() } else { names.collect::<Vec<_>>() };
     let suites = suites.into_iter().map(Suite::parse).collect::<Result<Vec<_>>>().at("--suites")?;
     let name = arguments.name.unwrap_or_else(|| {
-        arguments.model.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
+        let last = Path::new(&arguments.model).file_name();
+        last.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
     });
-    let model = Model::load(&arguments.model, &context.device()?)?;
+    let model = Model::load(&hub::find(&arguments.model)?, &context.device()?)?;
     let seed = arguments.seed.seed;
     let outcomes = evaluation::evaluate(&model, &suites, &settings, seed, &context.observer)?;
     let rows = evaluation::summarise(&name, 0, &outcomes);
@@ -52,7 +53,7 @@ pub(crate) fn eval(arguments: EvalArguments, context: &Context) -> Result<()> {
         tables::write(&folder.join("outcomes.parquet"), &catalogue::OUTCOMES, &outcome_rows)?;
         let patterns = evaluation::patterns(&outcome_rows, seed);
         tables::write(&folder.join("patterns.parquet"), &catalogue::PATTERNS, &patterns)?;
-        let results = evaluation::lm_eval_results(&arguments.model.display().to_string(), &outcomes);
+        let results = evaluation::lm_eval_results(&arguments.model, &outcomes);
         write_json(&folder.join("results.json"), &results)?;
     }
     let shown: Vec<&EvaluationRow> = rows.iter().filter(|row| row.half == "all").collect();

@@ -3,7 +3,7 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result};
-use crate::model::Model;
+use crate::model::{Model, hub};
 use crate::study::{overrides, post_training};
 use crate::tables;
 use crate::tasks::Suite;
@@ -19,9 +19,9 @@ pub(crate) struct TrainArguments {
     /// sft, rft, dpo, or a policy gradient: grpo, dr_grpo, rloo, dapo, gspo, fipo, ppo, reinforce.
     #[arg(long)]
     method: String,
-    /// The model to begin from: a folder that is a Hugging Face repository.
-    #[arg(long, value_name = "DIR")]
-    model: PathBuf,
+    /// The model to begin from: a folder, or a name on the hub. A PEFT adapter is merged into its base.
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    model: String,
     /// For sft, a data arm (verified_cot), a file (JSONL or Parquet, in the layouts of TRL's datasets), or shares of
     /// these ({verified_cot = 0.9, refusals = 0.1}); for dpo, a file of prompts, chosen and rejected; without one,
     /// dpo pairs the model's own verified and failed responses.
@@ -69,7 +69,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         _ => {}
     }
     let training = request(&arguments)?;
-    let model = Model::load(&arguments.model, &context.device()?)?;
+    let model = Model::load(&hub::find(&arguments.model)?, &context.device()?)?.into_merged()?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
         seed: arguments.seed.seed,

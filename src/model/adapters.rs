@@ -7,16 +7,20 @@ use crate::ops::Parameter;
 use crate::ops::linear::{Adapter, Linear};
 use candle_core::{Device, Tensor};
 use serde_json::{Map, Value};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+const CONFIG: &str = "adapter_config.json";
 
 /// Keys of `adapter_config.json` that change the numbers and that we do not do: they must be null, false
 /// or empty.
-const REFUSED: [&str; 18] = [
+const REFUSED: [&str; 20] = [
     "alora_invocation_tokens",
     "alpha_pattern",
+    "arrow_config",
     "bdlora_config",
     "corda_config",
     "eva_config",
+    "kasa_config",
     "layer_replication",
     "loftq_config",
     "lora_bias",
@@ -39,6 +43,34 @@ struct Adapters {
 }
 
 impl Model {
+    /// The folder of the base that the adapter in `folder` is for; `None` if no adapter is there alone.
+    ///
+    /// `base_model_name_or_path` is a folder, seen from here, from the adapter or from the folder that the
+    /// adapter is in, or a name on the hub, whose `revision` counts.
+    ///
+    /// # Errors
+    /// If the base is not found.
+    pub fn base_of_adapter(folder: &Path) -> Result<Option<PathBuf>> {
+        let path = folder.join(CONFIG);
+        if folder.join("config.json").exists() || !path.exists() {
+            return Ok(None);
+        }
+        let document = super::tokenizer::optional_object(&path)?;
+        let text = |key: &str| document.get(key)?.as_str().filter(|text| !text.is_empty());
+        let Some(base) = text("base_model_name_or_path") else {
+            return Err(Error::request("field `base_model_name_or_path`: expected the adapter's base")
+                .hint("name its folder, or its name on the hub, in adapter_config.json")
+                .at(path.display()));
+        };
+        let beside = [Some(folder), folder.parent()].into_iter().flatten().map(|place| place.join(base));
+        let found = std::iter::once(PathBuf::from(base)).chain(beside).find(|base| base.is_dir());
+        if found.is_some() {
+            return Ok(found);
+        }
+        let name = text("revision").map_or_else(|| base.to_owned(), |revision| format!("{base}@{revision}"));
+        super::hub::find(&name).at("field `base_model_name_or_path`").at(path.display()).map(Some)
+    }
+
     /// A copy of this model with a PEFT LoRA adapter beside its weights. The adapter's parameters can be
     /// trained; all others are frozen.
     ///
@@ -57,6 +89,15 @@ impl Model {
             ))
             .at(folder.display())),
         }
+    }
+
+    /// This model with all that it is in its weights, for what reads or trains those: itself, or
+    /// [`Model::merged`] where an adapter is beside them.
+    ///
+    /// # Errors
+    /// If a tensor cannot be made.
+    pub fn into_merged(self) -> Result<Self> {
+        if self.has_adapter() { self.merged() } else { Ok(self) }
     }
 
     /// A copy of this model with its adapter added into the weights; all parameters can be trained.
@@ -83,7 +124,7 @@ impl Model {
 
 impl Adapters {
     fn load(folder: &Path, device: &Device) -> Result<Self> {
-        let path = folder.join("adapter_config.json");
+        let path = folder.join(CONFIG);
         let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
         let config: Map<String, Value> = serde_json::from_str(&text)
             .map_err(|error| Error::request(format!("expected a JSON object: {error}")))?;

@@ -89,12 +89,18 @@ impl Model {
     }
 
     /// Reads a Hugging Face model repository: `config.json`, `model.safetensors` or shards, and the
-    /// tokenizer if it is there.
+    /// tokenizer if it is there. Of the folder of a PEFT adapter, its base with the adapter beside the
+    /// weights.
     ///
     /// # Errors
     /// If a file is missing or malformed, a tensor is missing, has the wrong shape or is not known, or a
     /// setting is not supported.
     pub fn load(folder: &Path, compute: impl Into<Compute>) -> Result<Self> {
+        let compute = compute.into();
+        if let Some(base) = Self::base_of_adapter(folder)? {
+            let model = Self::load_as(Config::load(&base)?, &base, compute)?.with_adapter(folder)?;
+            return model.with_tokenizer_of(folder);
+        }
         Self::load_as(Config::load(folder)?, folder, compute)
     }
 
@@ -203,12 +209,12 @@ impl Model {
         &self.inner.decoder.parameters
     }
 
-    /// The BLAKE3 hash of all names, shapes and weights.
+    /// The BLAKE3 hash of all names, shapes and weights, with an adapter merged into them.
     ///
     /// # Errors
     /// If a tensor cannot be read.
     pub fn weights_hash(&self) -> Result<String> {
-        self.parameters().hash()
+        self.clone().into_merged()?.parameters().hash()
     }
 
     /// An empty cache for `rows` rows.
@@ -454,11 +460,13 @@ impl Model {
 }
 
 /// The tokens that end a completion: `eos_token_id` of `generation_config.json`, else of `config.json`, and
-/// the tokenizer's EOS.
+/// the tokenizer's EOS. The files are those of the base where `folder` holds a PEFT adapter.
 ///
 /// # Errors
-/// If a file is there but malformed.
+/// If a file is there but malformed, or an adapter's base is not found.
 pub fn stop_tokens(folder: &Path, tokenizer: Option<&Tokenizer>) -> Result<Vec<u32>> {
+    let base = Model::base_of_adapter(folder)?;
+    let folder = base.as_deref().unwrap_or(folder);
     let mut stop = Vec::new();
     for file in ["generation_config.json", "config.json"] {
         let path = folder.join(file);

@@ -3,8 +3,10 @@
 use crate::goldens::{folder, places};
 use candle_core::{DType, Device, Tensor};
 use deltascope::Result;
+use deltascope::diff::models::weights;
 use deltascope::model::chat::render_chat;
-use deltascope::model::{Gradients, Hooks, Model, TokenBatch};
+use deltascope::model::conformance::compare_with_golden;
+use deltascope::model::{Gradients, Hooks, Model, TokenBatch, stop_tokens};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -60,6 +62,32 @@ fn applied_and_merged_adapters_match_peft() -> Result<()> {
         assert_eq!(compared, golden.keys().filter(|name| name.starts_with("grad.")).count());
         assert_eq!(base.weights_hash()?, untouched);
     }
+    Ok(())
+}
+
+#[test]
+fn the_folder_of_an_adapter_is_a_model() -> Result<()> {
+    for family in ["llama", "gpt_neox", "qwen2"] {
+        let model = Model::load(&adapter(family), &Device::Cpu)?;
+        let compared =
+            compare_with_golden(&model, &adapter(family), &adapter(family).join("golden.safetensors"))?;
+        let wrong: Vec<_> = compared.findings.iter().filter(|finding| !finding.passed).collect();
+        assert!(wrong.is_empty() && compared.findings.len() > 4, "{family}: {wrong:?}");
+        assert_eq!(stop_tokens(&adapter(family), None)?, stop_tokens(&folder(family), None)?, "{family}");
+        // Whatever reads or trains weights finds the adapter in them.
+        let base = Model::load(&folder(family), &Device::Cpu)?;
+        let merged = model.clone().into_merged()?;
+        assert!(merged.parameters().iter().all(|parameter| parameter.trainable()), "{family}");
+        assert_eq!(model.weights_hash()?, merged.weights_hash()?, "{family}");
+        assert_ne!(model.weights_hash()?, base.weights_hash()?, "{family}");
+        let moved = weights(&[("base".to_owned(), base), ("tuned".to_owned(), model)])?;
+        assert!(moved.iter().any(|row| row.relative_norm > 0.0), "{family}: no matrix moved");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("adapter_config.json"), r#"{"base_model_name_or_path": "../../x"}"#)
+        .unwrap();
+    let error = Model::load(folder.path(), &Device::Cpu).err().unwrap().to_string();
+    assert!(error.contains("base_model_name_or_path") && error.contains("../../x"), "{error}");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ mod cli;
 mod composed;
 mod dictionaries;
 mod goldens;
+mod hub;
 mod interruption;
 mod invariance;
 mod methods;

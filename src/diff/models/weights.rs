@@ -12,7 +12,7 @@ const LEADING: usize = 8;
 /// Larger matrices (by their smaller side) get their norm only: their spectrum would take minutes.
 const LARGEST: usize = 512;
 
-/// Every matrix of every later model against the first model's.
+/// Every matrix of every later model against the first model's, with adapters merged into them.
 ///
 /// # Errors
 /// If there is no base, or a model has other parameters.
@@ -20,8 +20,10 @@ pub fn weights(models: &[(String, Model)]) -> Result<Vec<WeightRow>> {
     let Some(((_, base), others)) = models.split_first() else {
         return Err(Error::request("expected a base and its variants, found no model"));
     };
+    let base = base.clone().into_merged()?;
     let mut rows = Vec::new();
     for (variant, model) in others {
+        let model = model.clone().into_merged()?;
         let pairs = base
             .parameters()
             .iter()

@@ -2,20 +2,28 @@
 
 use super::select::Selection;
 use super::{base, select, variant};
-use crate::error::{At, Error, Result};
-use crate::model::Model;
+use crate::error::{At, Result};
+use crate::model::{Model, hub};
 use crate::store::hash_folder;
 use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
 use crate::study::stage::Made;
 use crate::tasks::Suite;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// One model of a study: what it is called, and where it will be.
 #[derive(Clone, Debug)]
 pub(super) struct ModelSource {
     reference: Reference,
-    given: Option<PathBuf>,
+    given: Option<Given>,
+}
+
+/// A finished model that the user names.
+#[derive(Clone, Debug)]
+struct Given {
+    folder: PathBuf,
+    /// `owner/name@commit`, of a name on the hub.
+    identity: Option<String>,
 }
 
 impl ModelSource {
@@ -23,10 +31,10 @@ impl ModelSource {
     pub(super) fn new(study: &Study, reference: &Reference) -> Result<Self> {
         let given = match (study.variant(&reference.variant), &study.base) {
             (Some(variant), _) => match &variant.method {
-                Method::Model(model) => Some(local(model).at(format!("variant `{}`", variant.name))?),
+                Method::Model(model) => Some(given(model).at(format!("variant `{}`", variant.name))?),
                 _ => None,
             },
-            (None, Base::Model(model)) => Some(local(model).at("[base]")?),
+            (None, Base::Model(model)) => Some(given(model).at("[base]")?),
             (None, Base::Preset { .. }) => None,
         };
         Ok(Self { reference: study.resolved(reference), given })
@@ -47,10 +55,19 @@ impl ModelSource {
         inputs
     }
 
-    /// The content of a given model, for the recipe.
+    /// What a given model is, for the recipe: the commit of the hub, else the content of its folder and of
+    /// the base of an adapter.
     fn outside(&self) -> Result<BTreeMap<String, String>> {
+        let Some(given) = &self.given else { return Ok(BTreeMap::new()) };
         let role = format!("model {}", self.reference);
-        self.given.iter().map(|folder| Ok((role.clone(), hash_folder(folder)?))).collect()
+        if let Some(identity) = &given.identity {
+            return Ok([(role, format!("hub {identity}"))].into());
+        }
+        let mut all = BTreeMap::from([(role.clone(), hash_folder(&given.folder)?)]);
+        if let Some(base) = Model::base_of_adapter(&given.folder)? {
+            all.insert(format!("{role}, base of the adapter"), hash_folder(&base)?);
+        }
+        Ok(all)
     }
 
     /// The reference with its checkpoint as a step, now that the `select` stage has run.
@@ -67,8 +84,8 @@ impl ModelSource {
 
     /// Where the model is, now that its stage has run.
     pub(super) fn folder(&self, made: &Made) -> Result<PathBuf> {
-        if let Some(folder) = &self.given {
-            return Ok(folder.clone());
+        if let Some(given) = &self.given {
+            return Ok(given.folder.clone());
         }
         let chosen = self.chosen(made)?;
         match chosen.checkpoint {
@@ -119,11 +136,8 @@ pub(super) fn outside<'a>(
     Ok(all)
 }
 
-fn local(model: &str) -> Result<PathBuf> {
-    let folder = Path::new(model);
-    if folder.is_dir() {
-        return Ok(folder.to_owned());
-    }
-    Err(Error::request(format!("field `model`: there is no folder `{model}`"))
-        .hint("give the folder of a Hugging Face repository (config.json, *.safetensors, tokenizer.json)"))
+/// A folder, or what a name on the hub stands for.
+fn given(model: &str) -> Result<Given> {
+    let folder = hub::find(model).at("field `model`")?;
+    Ok(Given { folder, identity: hub::identity(model) })
 }

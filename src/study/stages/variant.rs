@@ -101,7 +101,7 @@ impl Stage for Variant {
     }
 
     fn make(&self, scene: &Scene) -> Result<()> {
-        let (_, model) = self.base.load(&scene.made)?;
+        let model = self.base.load(&scene.made)?.1.into_merged()?;
         let (sampled, trained) = self.rows();
         let run = TrainingRun {
             variant: self.name.clone(),
