@@ -121,43 +121,37 @@ unsafe fn shaped<V: Vector, const R: usize, const C: usize>(
                 }
             }
         }
-        if columns == C * LANES && !target.add {
-            for (row, sums) in sums.into_iter().enumerate() {
-                let place = target.out.at(at + row * target.stride, C * LANES);
-                for (panel, sum) in sums.into_iter().enumerate() {
-                    sum.store(place.add(panel * LANES));
+        // Loops of one instruction, which the compiler unrolls: anything more, and the sums of the loop above
+        // would not stay in registers.
+        let width = C * LANES;
+        if columns == width {
+            let place = target.out.at(at, (R - 1) * target.stride + width);
+            if target.add {
+                for (row, sums) in sums.iter_mut().enumerate() {
+                    for (panel, sum) in sums.iter_mut().enumerate() {
+                        *sum = sum.plus(V::load(place.add(row * target.stride + panel * LANES)));
+                    }
+                }
+            }
+            for (row, sums) in sums.iter().enumerate() {
+                for (panel, sum) in sums.iter().enumerate() {
+                    sum.store(place.add(row * target.stride + panel * LANES));
                 }
             }
             return;
         }
-        for (row, sums) in sums.into_iter().enumerate() {
-            for (panel, sum) in sums.into_iter().enumerate() {
-                let place = at + row * target.stride + panel * LANES;
-                put(sum, target, place, (columns - panel * LANES).min(LANES));
+        let mut found = [[[0f32; LANES]; C]; R];
+        for (sums, found) in sums.iter().zip(&mut found) {
+            for (sum, found) in sums.iter().zip(found) {
+                sum.store(found.as_mut_ptr());
             }
         }
-    }
-}
-
-/// Writes the first `width` of 16 sums.
-///
-/// # Safety
-/// As [`tile`].
-#[inline(always)]
-unsafe fn put<V: Vector>(sum: V, target: Target<'_>, at: usize, width: usize) {
-    // SAFETY: `at` bounds-checks the place; nobody else touches it, by the caller's promise.
-    unsafe {
-        let place = target.out.at(at, width);
-        if width == LANES {
-            let sum = if target.add { sum.plus(V::load(place)) } else { sum };
-            sum.store(place);
-            return;
-        }
-        let mut lanes = [0f32; LANES];
-        sum.store(lanes.as_mut_ptr());
-        for (lane, sum) in lanes.iter().take(width).enumerate() {
-            let place = place.add(lane);
-            *place = if target.add { sum + *place } else { *sum };
+        for (row, found) in found.iter().enumerate() {
+            let place = target.out.at(at + row * target.stride, columns);
+            for (column, sum) in found.as_flattened().iter().take(columns).enumerate() {
+                let place = place.add(column);
+                *place = if target.add { sum + *place } else { *sum };
+            }
         }
     }
 }
