@@ -5,6 +5,7 @@ use super::fitness::Fitness;
 use super::power::Power;
 use super::rows::{ClaimRow, Verdict};
 use super::settings::{ClaimSettings, Correction};
+use super::stability::NOT_REPEATED;
 use crate::diff::LEAST_F1;
 use crate::error::Result;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
@@ -107,7 +108,7 @@ pub fn decide(
             readout: declared.readout.clone(),
             readout_f1: declared.readout_f1,
             difference_fve: fitness.and_then(|fitness| fitness.difference_fve),
-            stability: "not repeated".into(),
+            stability: NOT_REPEATED.into(),
         });
     }
     Ok(claims)

@@ -32,4 +32,4 @@ pub use fitness::Fitness;
 pub use power::Power;
 pub use rows::{ClaimRow, Verdict};
 pub use settings::{ClaimSettings, Correction};
-pub use stability::count_agreement;
+pub use stability::{NOT_REPEATED, count_agreement};

@@ -2,6 +2,9 @@
 
 use super::rows::ClaimRow;
 
+/// What stands for stability where nothing was repeated.
+pub const NOT_REPEATED: &str = "not repeated";
+
 /// Writes into each claim how many of `repetitions` reach the same verdict, itself counted in.
 /// Hypotheses are matched by name; a repetition that lacks one does not count.
 pub fn count_agreement(claims: &mut [ClaimRow], repetitions: &[Vec<ClaimRow>]) {

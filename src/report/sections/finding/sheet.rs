@@ -2,26 +2,30 @@
 
 use super::claim::interval;
 use super::tone;
-use crate::claims::ClaimRow;
+use crate::claims::{ClaimRow, NOT_REPEATED};
 use crate::report::data::Data;
 use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet};
 
-const COLUMNS: [(&str, &str); 12] = [
+const COLUMNS: [(&str, &str); 10] = [
     ("Hypothesis", "The name in the study"),
     ("Verdict", "By the decision rule of the protocol"),
     ("Receiver", "The variant whose forward pass is edited"),
     ("Set", "The features that are edited"),
     ("Declared on", "Endpoint and suite"),
-    ("Effect#", "Percentage points for shares, nats for log-odds"),
-    ("Interval#", "Simultaneous over all declared hypotheses and their other axes"),
+    (
+        "Effect#",
+        "Percentage points for shares, nats for log-odds; the interval is simultaneous over all declared hypotheses and their other axes",
+    ),
     ("p zero#", "Sign flip over problems"),
     ("p controls#", "Rank among matched controls"),
     ("p corrected#", "The larger of the two, corrected for the number of hypotheses"),
     ("Controls#", "Matched control sets, and how many the study needs"),
-    ("Stability", "Repetitions over dictionary and training seeds that agree"),
 ];
+
+/// A column for studies that repeat something.
+const STABILITY: (&str, &str) = ("Stability", "Repetitions over dictionary and training seeds that agree");
 
 /// One row for each declared hypothesis.
 pub(super) fn sheet(data: &Data) -> Sheet {
@@ -35,8 +39,15 @@ pub(super) fn sheet(data: &Data) -> Sheet {
     let caption = format!(
         "Claims. Effects are paired differences on the measuring half. Intervals hold for all declared hypotheses at once. A hypothesis must pass both the sign flip over problems and its rank among matched controls; correction: {correction}.",
     );
-    let mut sheet = Sheet::new("claims", caption, &COLUMNS);
-    sheet.rows = data.claims.iter().map(|claim| cells(data, claim)).collect();
+    let repeats = data.claims.iter().any(|claim| claim.stability != NOT_REPEATED);
+    let columns: Vec<_> = COLUMNS.into_iter().chain(repeats.then_some(STABILITY)).collect();
+    let mut sheet = Sheet::new("claims", caption, &columns);
+    let stability = |claim: &ClaimRow| repeats.then(|| Cell::text(&claim.stability));
+    sheet.rows = data
+        .claims
+        .iter()
+        .map(|claim| cells(data, claim).into_iter().chain(stability(claim)).collect())
+        .collect();
     sheet
 }
 
@@ -49,12 +60,13 @@ fn cells(data: &Data, claim: &ClaimRow) -> Vec<Cell> {
         Cell::text(&claim.receiver).coloured(data.colour(&claim.receiver)),
         Cell::text(&claim.set),
         Cell::text(format!("{}, {}", claim.endpoint.replace('_', " "), claim.suite)),
-        Cell::number(scale.difference(claim.effect), claim.effect),
-        Cell::text(interval(scale, claim.ci_low, claim.ci_high)),
+        Cell::number(
+            format!("{} ({})", scale.difference(claim.effect), interval(scale, claim.ci_low, claim.ci_high)),
+            claim.effect,
+        ),
         p(claim.p_zero),
         p(claim.p_controls),
         p(claim.p_corrected),
         Cell::text(format!("{} of {}", claim.controls, claim.needed_controls)),
-        Cell::text(&claim.stability),
     ]
 }
