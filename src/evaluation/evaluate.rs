@@ -67,7 +67,7 @@ fn evaluate_suite(
     let completions = sample_model(model, &prompts, &sampling, observer)?;
     let scored = completions.iter().filter_map(|completion| {
         let problem = problems.get(completion.prompt)?;
-        let mut outcome = score(suite, problem, completion, tokenizer, end);
+        let mut outcome = score(suite, problem, completion, tokenizer);
         if let Some(log_odds) = refusal_log_odds.as_ref().and_then(|found| found.get(completion.prompt)) {
             outcome.values.push((REFUSAL_LOG_ODDS, *log_odds));
         }
@@ -76,18 +76,10 @@ fn evaluate_suite(
     Ok(scored.collect())
 }
 
-/// The outcome of one completion of `problem`, whatever drew it. `end` is the end token, which is left out
-/// of the text.
-pub fn score(
-    suite: &Suite,
-    problem: &Problem,
-    completion: &Completion,
-    tokenizer: &Tokenizer,
-    end: u32,
-) -> Outcome {
+/// The outcome of one completion of `problem`, whatever drew it.
+pub fn score(suite: &Suite, problem: &Problem, completion: &Completion, tokenizer: &Tokenizer) -> Outcome {
     let truncated = completion.finish == Finish::Length;
-    let said: Vec<u32> = completion.tokens.iter().copied().filter(|token| *token != end).collect();
-    let text = tokenizer.decode(&said);
+    let text = tokenizer.decode_response(&completion.tokens);
     let scored = suite.score(problem, &text, truncated);
     Outcome {
         suite: suite.name().to_owned(),

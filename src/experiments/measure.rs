@@ -207,7 +207,7 @@ impl Trial<'_> {
             .map(|completion| {
                 let (problem, condition) = (completion.prompt / count, completion.prompt % count);
                 let truncated = completion.finish == Finish::Length;
-                let text = tokenizer.decode(&completion.tokens);
+                let text = tokenizer.decode_response(&completion.tokens);
                 let scores = problems.get(problem).map_or_else(Vec::new, |problem| {
                     self.suite.score(problem, &text, truncated).iter().map(|(_, value)| value).collect()
                 });

@@ -36,7 +36,7 @@ pub(super) fn outcomes(
             sample: said.sample,
             values: values.chain(log_odds.map(|value| (REFUSAL_LOG_ODDS, *value))).collect(),
             tokens: said.tokens.len(),
-            completion: tokenizer.decode(&said.tokens),
+            completion: tokenizer.decode_response(&said.tokens),
             truncated: said.truncated,
         };
         Some(OutcomeRow::new(variant, checkpoint, &condition.name, &outcome))

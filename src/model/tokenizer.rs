@@ -128,6 +128,12 @@ impl Tokenizer {
         self.0.tokenizer.decode(ids, false).unwrap_or_default()
     }
 
+    /// The text of a response, without the end token: what closes it is no part of the answer.
+    pub fn decode_response(&self, ids: &[u32]) -> String {
+        let said: Vec<u32> = ids.iter().copied().filter(|id| Some(*id) != self.0.eos).collect();
+        self.decode(&said)
+    }
+
     /// The token of an id.
     pub fn token(&self, id: u32) -> Option<String> {
         self.0.tokenizer.id_to_token(id)
@@ -234,6 +240,7 @@ mod tests {
             let ids = tokenizer.encode("<bos> make 1 0 : <eos>")?;
             assert_eq!(ids, [3, 6, 1, 0, 5, 4]);
             assert_eq!(tokenizer.decode(&ids), "<bos> make 1 0 : <eos>");
+            assert_eq!(tokenizer.decode_response(&ids[1..]), "make 1 0 :");
             assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.pad()), (Some(3), Some(4), Some(2)));
             assert_eq!(tokenizer.vocabulary(), 7);
             assert!(tokenizer.encode("unknown").is_err());

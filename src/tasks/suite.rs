@@ -12,6 +12,7 @@ use super::verify;
 use crate::error::{Error, Result, nearest};
 use crate::rng::{Stream, stable_hash};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -93,6 +94,14 @@ impl Suite {
             };
             Error::request(format!("unknown suite `{spec}`")).hint(hint)
         })
+    }
+
+    /// A suite of rows that are at hand, under the name that a file of them would have.
+    ///
+    /// # Errors
+    /// As [`Suite::parse`].
+    pub(crate) fn of_rows(spec: &str, rows: &[Value]) -> Result<Self> {
+        External::of_rows(spec, rows).map(|external| Self(Kind::External(Arc::new(external))))
     }
 
     /// The names of all built-in suites.

@@ -51,18 +51,15 @@ impl PartialEq for External {
 
 impl Eq for External {}
 
-impl External {
-    /// Whether a suite's name means a file.
-    pub(super) fn is_named_by(spec: &str) -> bool {
-        let path = spec.split(':').next().unwrap_or(spec);
-        [".jsonl", ".parquet"].iter().any(|extension| path.ends_with(extension))
-    }
+/// What a suite's name says: the file, how its answers are judged, and whether every row is asked.
+struct Options<'a> {
+    path: &'a str,
+    rule: Rule,
+    all: bool,
+}
 
-    /// Reads the file that `spec` names.
-    ///
-    /// # Errors
-    /// If an option is unknown, the file cannot be read, or a row lacks a field (the error names it).
-    pub(super) fn read(spec: &str) -> Result<Self> {
+impl<'a> Options<'a> {
+    fn parse(spec: &'a str) -> Result<Self> {
         let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
         let (mut rule, mut all) = (None, false);
         // A command may hold colons: it is always the last option.
@@ -87,18 +84,45 @@ impl External {
             Error::request(format!("suite `{spec}`: how its answers are judged is not stated"))
                 .hint(format!("write for example `{path}:reward=number`"))
         })?;
-        let path = Path::new(path);
+        Ok(Self { path, rule, all })
+    }
+}
+
+impl External {
+    /// Whether a suite's name means a file.
+    pub(super) fn is_named_by(spec: &str) -> bool {
+        let path = spec.split(':').next().unwrap_or(spec);
+        [".jsonl", ".parquet"].iter().any(|extension| path.ends_with(extension))
+    }
+
+    /// Reads the file that `spec` names.
+    ///
+    /// # Errors
+    /// If an option is unknown, the file cannot be read, or a row lacks a field (the error names it).
+    pub(super) fn read(spec: &str) -> Result<Self> {
+        let options = Options::parse(spec)?;
+        let path = Path::new(options.path);
         let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
         let rows = tables::read_rows(path)?;
-        let mut external = Self {
-            spec: spec.to_owned(),
-            hash: blake3::hash(&bytes).to_string(),
-            rule,
-            training: Vec::new(),
-            held_out: Vec::new(),
-        };
+        Self::new(spec, options, blake3::hash(&bytes).to_string(), &rows).at(path.display())
+    }
+
+    /// Rows that are at hand, under the name that a file of them would have.
+    ///
+    /// # Errors
+    /// As [`External::read`].
+    pub(super) fn of_rows(spec: &str, rows: &[Value]) -> Result<Self> {
+        let options = Options::parse(spec)?;
+        let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+        Self::new(spec, options, blake3::hash(lines.as_bytes()).to_string(), rows).at(spec)
+    }
+
+    fn new(spec: &str, options: Options<'_>, hash: String, rows: &[Value]) -> Result<Self> {
+        let Options { rule, all, .. } = options;
+        let mut external =
+            Self { spec: spec.to_owned(), hash, rule, training: Vec::new(), held_out: Vec::new() };
         for (number, row) in rows.iter().enumerate() {
-            let problem = external.problem(row).at(format!("row {}", number + 1)).at(path.display())?;
+            let problem = external.problem(row).at(format!("row {}", number + 1))?;
             let is_held_out = held_out(&format!("row {}", problem.id));
             if all || is_held_out {
                 external.held_out.push(problem.clone());
@@ -109,7 +133,6 @@ impl External {
         }
         if external.held_out.is_empty() || external.training.is_empty() {
             return Err(Error::request(format!("expected at least a few problems, found {}", rows.len()))
-                .at(path.display())
                 .hint(
                     "one problem in four is held out for evaluation; `:rows=all` uses every row for both",
                 ));

@@ -142,7 +142,7 @@ fn sample_groups(
         else {
             return Err(Error::work(format!("the sampler answered prompt {index}, which was not asked")));
         };
-        let text = tokenizer.decode(&completion.tokens);
+        let text = tokenizer.decode_response(&completion.tokens);
         let truncated = completion.finish == Finish::Length;
         let reward = tasks::reward(suite, problem, &text, truncated);
         if !reward.is_finite() {

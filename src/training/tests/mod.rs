@@ -5,11 +5,12 @@ mod resume;
 use super::examples::Example;
 use super::rl::rollout::{Sampling, roll_out};
 use super::*;
-use crate::model::{Config, LlamaShape, Model, Tokenizer};
+use crate::model::{Config, LlamaShape, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::progress::Observer;
 use crate::tables;
-use crate::tasks::{self, Document, Mixture, Pair, Suite};
+use crate::tasks::{self, Document, Mixture, Pair, Problem, Suite};
 use candle_core::Device;
+use serde_json::json;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -248,4 +249,27 @@ fn equal_configurations_give_equal_losses() {
             "{grpo:?} {other:?}"
         );
     }
+}
+
+#[test]
+fn an_exact_answer_is_right_although_the_end_token_closes_it() {
+    let model = half_trained();
+    let tokenizer = model.tokenizer().unwrap();
+    let problems = Suite::parse("refusal").unwrap().problems(1);
+    let prompt = |problem: &Problem| Prompt { tokens: problem.tokens(tokenizer).unwrap(), key: 0 };
+    let prompts: Vec<Prompt> = problems.iter().take(40).map(prompt).collect();
+    let stop = tokenizer.eos().into_iter().collect();
+    let greedy = SampleSettings { temperature: 0.0, max_new_tokens: 8, stop, ..Default::default() };
+    let said = sample_model(&model, &prompts, &greedy, &Observer::silent()).unwrap();
+    let rows = problems.iter().zip(&said).map(|(problem, said)| {
+        json!({ "prompt": problem.prompt, "answer": tokenizer.decode_response(&said.tokens) })
+    });
+    let suite = Suite::of_rows("said.jsonl:rows=all:reward=exact", &rows.collect::<Vec<_>>()).unwrap();
+    let sampling =
+        Sampling { samples: 1, temperature: 0.0, max_new_tokens: 8, batch_rows: 64, overlong_buffer: 0 };
+    let rollout = roll_out(&model, &suite, &sampling, (16, 0), 5, 0).unwrap();
+    for response in rollout.responses() {
+        assert_eq!(response.reward, f64::from(u8::from(!response.example.truncated)));
+    }
+    assert!(rollout.describe().reward.unwrap() > 0.5, "{:?}", rollout.describe());
 }
