@@ -42,6 +42,12 @@ impl Observer {
         Self::new(Arc::new(Nothing))
     }
 
+    /// The same stop flag, and nothing shown: for work of which there is much, side by side.
+    #[must_use]
+    pub fn muted(&self) -> Self {
+        Self { sink: Arc::new(Nothing), stop: self.stop.clone() }
+    }
+
     /// Opens a phase of `total` units.
     pub fn bar(&self, label: &str, total: u64, unit: &str) -> Bar {
         Bar { gauge: self.sink.open(label, total, unit), done: 0, started: Instant::now() }

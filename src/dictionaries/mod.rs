@@ -43,5 +43,4 @@ pub use own::{Fidelity, fidelity, own_encoder};
 pub use spec::{Activation, Kind, Site, Spec, TokenScale};
 pub use splice::{SpliceCost, add_splice_costs, splice_cost};
 pub use stability::{add_stability, matches, mean_stability, stability};
-#[cfg(test)]
 pub(crate) use weights::Weights;

@@ -1,29 +1,38 @@
 //! Does the method claim what is true, and nothing else? Whole studies in micro-worlds.
 //!
-//! 1. A micro-world (`world`) has features with decoders, problems at whose tokens they fire, and a
-//!    readout whose dependence on the features is planted: none, or one set that carries one suite.
-//! 2. A study (`study`) is run in it as a real one is: edits are the real deltas, a set is selected on
-//!    one half, controls are the real matched draws, effects are measured on the other half with common
-//!    random numbers, and [`super::decide`] decides.
+//! 1. A micro-world has features, problems at whose tokens they fire, and answers whose dependence on the
+//!    features is planted: none, or one set that carries one suite. There are two levels:
+//!    * `activations`: codes are drawn and a formula answers. What is calibrated is selection, matching, the
+//!      edits' arithmetic, the tests and the decision.
+//!    * `model`: a decoder whose weights are written by hand answers; post-training added components to it,
+//!      each switched on by an input feature. The study is [`crate::experiments::run`] itself: hooks, joint
+//!      readout in lockstep, deltas, sampling with common random numbers, grading by a suite, controls. What
+//!      an edit truly does is known without any of this, in closed form.
+//! 2. A study is run in it as a real one is: a set is selected on one half, controls match it, effects are
+//!    measured on the other half, and [`super::decide`] decides.
 //! 3. Over many **null** worlds, in which every edit does damage and no set carries anything, claims must
 //!    stay at the declared level. Over many **planted** worlds the verdicts must be right and the
-//!    simultaneous intervals must cover the true effects.
+//!    simultaneous intervals must cover the true effects ([`Calibration`]).
+//! 4. A study that is broken ([`Method`]) must be noticed by the counts: above all, an edit that is never
+//!    applied looks exactly like a set that carries nothing.
 //!
-//! No language model is in the loop: what is calibrated here is selection, matching, the edits'
-//! arithmetic, the tests and the decision. The limits on counts are binomial quantiles, which for 400
-//! null worlds at .05 give 29, and for 200 intervals at .95 give 182 to 196.
+//! The limits on counts are binomial quantiles, which for 400 null worlds at .05 give 29, and for 200
+//! intervals at .95 give 182 to 196.
 
-mod study;
-mod world;
+mod activations;
+mod counts;
+mod model;
+mod setting;
+
+pub use counts::Calibration;
+pub use setting::{Level, Method};
 
 use super::{ClaimSettings, Verdict};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::progress::Observer;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-pub use study::Method;
-use study::study;
-use world::Planting;
+use setting::{Finding, Planting};
 
 /// Worlds between two looks at the stop flag.
 const BLOCK: u64 = 16;
@@ -31,6 +40,8 @@ const BLOCK: u64 = 16;
 /// One row of the table `calibration`: one study in one micro-world.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CalibrationRow {
+    /// `activations` or `model`.
+    pub level: String,
     /// `null` or `planted`.
     pub world: String,
     /// Its seed.
@@ -42,7 +53,7 @@ pub struct CalibrationRow {
     /// Whether the verdict is the right one: in a null world no claim; in a planted one, that the chosen
     /// set carries transfer, when selection chose the planted set.
     pub right: bool,
-    /// Whether selection chose the planted set.
+    /// Whether selection chose the planted set; in a model, features with at least half of its effect.
     pub chose_planted: bool,
     /// The measured effect on the declared suite.
     pub effect: f64,
@@ -58,95 +69,40 @@ pub struct CalibrationRow {
     pub p: f64,
 }
 
-/// Counts over many micro-worlds, with the limits within which they should lie.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Calibration {
-    /// Null worlds.
-    pub nulls: usize,
-    /// Claims in them.
-    pub null_claims: usize,
-    /// At most so many are expected of a method that keeps its level.
-    pub null_limit: usize,
-    /// Planted worlds.
-    pub planted: usize,
-    /// Right verdicts in them: the power.
-    pub planted_right: usize,
-    /// Planted worlds whose simultaneous intervals cover the true effects on both suites.
-    pub covered: usize,
-    /// The least and the most that are expected of intervals that keep their level.
-    pub covered_limits: [usize; 2],
-}
-
-impl Calibration {
-    /// Counts the rows.
-    pub fn of(rows: &[CalibrationRow], alpha: f64) -> Self {
-        let of_kind = |kind: &'static str| rows.iter().filter(move |row| row.world == kind);
-        let (nulls, planted) = (of_kind("null").count(), of_kind("planted").count());
-        Self {
-            nulls,
-            null_claims: of_kind("null").filter(|row| row.claimed).count(),
-            null_limit: binomial_quantile(nulls, alpha, 0.975),
-            planted,
-            planted_right: of_kind("planted").filter(|row| row.right).count(),
-            covered: of_kind("planted").filter(|row| row.covered).count(),
-            covered_limits: [
-                binomial_quantile(planted, 1.0 - alpha, 0.005),
-                binomial_quantile(planted, 1.0 - alpha, 0.975),
-            ],
-        }
-    }
-
-    /// What is out of its limits, if anything. Power is shown and must be above one half.
-    pub fn failures(&self) -> Vec<String> {
-        let [least, most] = self.covered_limits;
-        let checks = [
-            (
-                self.null_claims <= self.null_limit,
-                format!(
-                    "{} claims in {} null worlds, at most {}",
-                    self.null_claims, self.nulls, self.null_limit
-                ),
-            ),
-            (
-                (least..=most).contains(&self.covered),
-                format!(
-                    "{} of {} true effects covered, expected {least} to {most}",
-                    self.covered, self.planted
-                ),
-            ),
-            (
-                2 * self.planted_right >= self.planted,
-                format!("{} of {} planted sets found", self.planted_right, self.planted),
-            ),
-        ];
-        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, failure)| failure).collect()
-    }
-}
-
-/// Runs studies in `nulls` null worlds and `planted` planted ones.
+/// Runs studies at a level, in `nulls` null worlds and `planted` planted ones.
 ///
 /// # Errors
-/// If a setting is out of range, or a stop was asked for.
+/// If a setting is out of range, the method cannot be run at the level, or a stop was asked for.
 pub fn calibrate(
-    nulls: u64,
-    planted: u64,
+    level: Level,
+    (nulls, planted): (u64, u64),
     method: Method,
     settings: &ClaimSettings,
     seed: u64,
     observer: &Observer,
 ) -> Result<Vec<CalibrationRow>> {
     settings.check()?;
+    if method != Method::Sound && !level.broken().contains(&method) {
+        let (method, level) = (method.name(), level.name());
+        return Err(Error::request(format!("`{method}` cannot be run in micro-worlds of level `{level}`")));
+    }
     let worlds: Vec<(Planting, u64)> = (0..nulls)
         .map(|world| (Planting::Nothing, seed.wrapping_add(world)))
         .chain((0..planted).map(|world| (Planting::Transfer, seed.wrapping_add(world))))
         .collect();
-    let mut bar = observer.bar("check calibration", worlds.len() as u64, "worlds");
+    let label = format!("check calibration: {}, {}", level.name(), method.name());
+    let mut bar = observer.bar(&label, worlds.len() as u64, "worlds");
+    let within = observer.muted();
+    let study = |planting, seed| match level {
+        Level::Activations => activations::study(seed, planting, method, settings),
+        Level::Model => model::study(seed, planting, method, settings, &within),
+    };
     let mut rows = Vec::with_capacity(worlds.len());
     for block in worlds.chunks(BLOCK as usize) {
         observer.check()?;
         let found: Result<Vec<CalibrationRow>> = block
             .par_iter()
-            .map(|(planting, seed)| row(*planting, *seed, study(*seed, *planting, method, settings)?))
+            .map(|(planting, seed)| Ok(row(level, *planting, *seed, study(*planting, *seed)?)))
             .collect();
         rows.extend(found?);
         bar.advance(block.len() as u64);
@@ -154,7 +110,7 @@ pub fn calibrate(
     Ok(rows)
 }
 
-fn row(planting: Planting, seed: u64, finding: study::Finding) -> Result<CalibrationRow> {
+fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> CalibrationRow {
     let claim = finding.claim;
     let within = |low: Option<f64>, high: Option<f64>, truth: f64| {
         low.is_none_or(|low| low <= truth) && high.is_none_or(|high| truth <= high)
@@ -165,8 +121,9 @@ fn row(planting: Planting, seed: u64, finding: study::Finding) -> Result<Calibra
         Planting::Nothing => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,
     };
-    Ok(CalibrationRow {
-        world: if planting == Planting::Nothing { "null" } else { "planted" }.into(),
+    CalibrationRow {
+        level: level.name().into(),
+        world: planting.name().into(),
         seed,
         verdict: claim.verdict,
         claimed,
@@ -179,63 +136,54 @@ fn row(planting: Planting, seed: u64, finding: study::Finding) -> Result<Calibra
         covered: within(claim.ci_low, claim.ci_high, finding.truth[0])
             && within(claim.other_ci_low, claim.other_ci_high, finding.truth[1]),
         p: claim.p,
-    })
-}
-
-/// The smallest count k with P(X <= k) >= `level`, for X binomial with `trials` and `probability`.
-fn binomial_quantile(trials: usize, probability: f64, level: f64) -> usize {
-    let odds = probability / (1.0 - probability);
-    let mut log_mass = trials as f64 * (1.0 - probability).ln();
-    let mut below = log_mass.exp();
-    let mut count = 0;
-    while below < level && count < trials {
-        log_mass += ((trials - count) as f64 / (count + 1) as f64 * odds).ln();
-        below += log_mass.exp();
-        count += 1;
     }
-    count
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn calibration(nulls: u64, planted: u64, method: Method) -> Calibration {
+    fn calibration(level: Level, worlds: (u64, u64), method: Method) -> Calibration {
         let settings = ClaimSettings { draws: 300, ..ClaimSettings::default() };
-        let rows = calibrate(nulls, planted, method, &settings, 100, &Observer::silent()).unwrap();
-        Calibration::of(&rows, settings.alpha)
-    }
-
-    #[test]
-    fn the_limits_are_the_protocols() {
-        assert_eq!(binomial_quantile(400, 0.05, 0.975), 29);
-        assert_eq!(binomial_quantile(200, 0.95, 0.975), 196);
-        assert!((181..=183).contains(&binomial_quantile(200, 0.95, 0.005)));
+        let rows = calibrate(level, worlds, method, &settings, 100, &Observer::silent()).unwrap();
+        Calibration::of(level, &rows, settings.alpha)
     }
 
     #[test]
     fn the_method_keeps_its_level_covers_the_truth_and_finds_what_is_planted() {
-        let found = calibration(40, 20, Method::Sound);
-        assert_eq!(found.failures(), Vec::<String>::new(), "{found:?}");
+        for (level, worlds) in [(Level::Activations, (40, 20)), (Level::Model, (20, 20))] {
+            let found = calibration(level, worlds, Method::Sound);
+            assert_eq!(found.failures(), Vec::<String>::new(), "{found:?}");
+        }
     }
 
-    // Each mutation is caught by the short form, as CI runs it: 20 planted worlds, 40 null ones.
+    // Each mutation is caught by the short form, as CI runs it: 20 planted worlds (10 where a model is in the
+    // loop) or 40 null ones.
 
     #[test]
     fn a_disabled_edit_is_noticed() {
-        let found = calibration(0, 20, Method::EditDisabled);
-        assert!(!found.failures().is_empty(), "{found:?}");
+        for (level, planted) in [(Level::Activations, 20), (Level::Model, 10)] {
+            let found = calibration(level, (0, planted), Method::EditDisabled);
+            assert_eq!(found.planted_right, 0, "{found:?}");
+            assert!(!found.failures().is_empty(), "{found:?}");
+        }
     }
 
     #[test]
     fn halves_made_one_are_noticed() {
-        let found = calibration(40, 0, Method::HalvesMadeOne);
-        assert!(!found.failures().is_empty(), "{found:?}");
+        for level in Level::ALL {
+            let found = calibration(level, (40, 0), Method::HalvesMadeOne);
+            assert!(!found.failures().is_empty(), "{found:?}");
+        }
     }
 
     #[test]
     fn unmatched_controls_are_noticed() {
-        let found = calibration(40, 0, Method::ControlsUnmatched);
+        let found = calibration(Level::Activations, (40, 0), Method::ControlsUnmatched);
         assert!(!found.failures().is_empty(), "{found:?}");
+        let settings = ClaimSettings::default();
+        let observer = Observer::silent();
+        let refused = calibrate(Level::Model, (1, 0), Method::ControlsUnmatched, &settings, 100, &observer);
+        assert!(refused.unwrap_err().to_string().contains("cannot be run"));
     }
 }

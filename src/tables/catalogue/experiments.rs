@@ -204,12 +204,21 @@ pub const CALIBRATION: TableSpec = TableSpec {
     name: "calibration",
     about: "One row per study in a micro-world whose true effects are known (`check calibration`).",
     columns: &[
+        fixed(
+            "level",
+            ColumnType::Text,
+            "activations, or model: a decoder with planted weights is in the loop",
+        ),
         fixed("world", ColumnType::Text, "null or planted"),
         fixed("seed", ColumnType::Integer, "the world's seed"),
         fixed("verdict", ColumnType::Text, "what was decided"),
         fixed("claimed", ColumnType::Boolean, "whether something was claimed to be carried"),
         fixed("right", ColumnType::Boolean, "null: no claim; planted: the planted set carries transfer"),
-        fixed("chose_planted", ColumnType::Boolean, "whether selection chose the planted set"),
+        fixed(
+            "chose_planted",
+            ColumnType::Boolean,
+            "whether selection chose the planted set (in a model: most of its effect)",
+        ),
         fixed("effect", ColumnType::Float, "the measured effect on the declared suite"),
         fixed("truth", ColumnType::Float, "the true effect of the chosen set there"),
         fixed("ci_low", ColumnType::Float, "lower end of the simultaneous interval"),

@@ -1,4 +1,4 @@
-//! A micro-world: features with known directions, two suites, and a readout whose dependence on the
+//! A world of activations: features with known directions, two suites, and a readout whose dependence on the
 //! features is known.
 //!
 //! A problem has tokens at which features fire with codes f; the receiver's activation there is
@@ -11,6 +11,7 @@
 //! with mean zero over problems (so every edit moves single problems, but no set moves the mean), and c
 //! is the damage that any edit does.
 
+use super::super::setting::{Planting, Suite};
 use crate::interventions::{Decoders, Position, Writer};
 use crate::rng::Stream;
 
@@ -29,21 +30,6 @@ const STRONG: usize = 130;
 /// c of null worlds, in logits per squared norm: a set that writes much stands out from zero, and only a
 /// control that writes as much does so too.
 const DAMAGE: f64 = 0.8;
-
-/// What is planted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Planting {
-    /// No set moves the mean of any suite; every edit does some damage.
-    Nothing,
-    /// The first candidate set carries the transfer suite and nothing else.
-    Transfer,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Suite {
-    Transfer,
-    Safety,
-}
 
 pub(super) struct World {
     seed: u64,

@@ -1,15 +1,17 @@
-//! A whole study in a micro-world, by the rules that real ones follow: select on one half, draw matched
-//! controls, measure on the other half with the same random numbers, decide.
+//! A whole study in a world of activations, by the rules that real ones follow: select on one half, draw
+//! matched controls, measure on the other half with the same random numbers, decide.
 
-use super::super::{ClaimRow, ClaimSettings, Power, decide};
-use super::world::{CANDIDATES, FEATURES, Planting, Problem, SAMPLES, SET_SIZE, Suite, TOKENS, World};
+mod world;
+
+use super::super::{ClaimSettings, Power, decide};
+use super::setting::{Finding, Method, Planting, Suite};
 use crate::error::{Error, Result};
 use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Reference, Writer};
 use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
-use serde::Serialize;
+use world::{CANDIDATES, FEATURES, Problem, SAMPLES, SET_SIZE, TOKENS, World};
 
 /// Problems in each half of each suite.
 const PROBLEMS: usize = 40;
@@ -17,44 +19,6 @@ const PROBLEMS: usize = 40;
 const POPULATION: usize = 1500;
 /// Relative gap that a matched control may have.
 const TOLERANCE: f64 = 0.2;
-
-/// How the study is run: as it should be, or broken in a way that the calibration must notice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Method {
-    /// By the protocol.
-    Sound,
-    /// The edit writes nothing.
-    EditDisabled,
-    /// What selects also measures.
-    HalvesMadeOne,
-    /// Controls are any sets of the tested set's size.
-    ControlsUnmatched,
-}
-
-impl Method {
-    /// The broken ones.
-    pub const BROKEN: [Self; 3] = [Self::EditDisabled, Self::HalvesMadeOne, Self::ControlsUnmatched];
-
-    /// What it is, in words.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sound => "by the protocol",
-            Self::EditDisabled => "the edit disabled",
-            Self::HalvesMadeOne => "the halves made one",
-            Self::ControlsUnmatched => "the controls unmatched",
-        }
-    }
-}
-
-/// What a study claimed, and what is true.
-pub(super) struct Finding {
-    pub(super) claim: ClaimRow,
-    /// Whether selection chose the first candidate, the planted one.
-    pub(super) chose_planted: bool,
-    /// The true effects of the chosen set on transfer and on safety; 0 in a null world, where nobody asks.
-    pub(super) truth: [f64; 2],
-}
 
 /// Runs one study.
 pub(super) fn study(
@@ -64,7 +28,7 @@ pub(super) fn study(
     settings: &ClaimSettings,
 ) -> Result<Finding> {
     let world = World::new(seed, planting);
-    let halves: [[Vec<Problem>; 2]; 2] = [Suite::Transfer, Suite::Safety].map(|suite| {
+    let halves: [[Vec<Problem>; 2]; 2] = Suite::BOTH.map(|suite| {
         let of = |half: std::ops::Range<usize>| half.map(|index| world.problem(suite, index)).collect();
         [of(0..PROBLEMS), of(PROBLEMS..2 * PROBLEMS)]
     });
@@ -92,7 +56,7 @@ pub(super) fn study(
 
     let writer = zero(&set)?;
     let mut tables = Tables::default();
-    for (suite, [selection, measuring]) in [Suite::Transfer, Suite::Safety].into_iter().zip(&halves) {
+    for (suite, [selection, measuring]) in Suite::BOTH.into_iter().zip(&halves) {
         let measured = if method == Method::HalvesMadeOne { selection } else { measuring };
         let rows = differences(&world, suite, &writer, measured);
         tables.add_effect(suite, &rows, seed);
@@ -109,7 +73,7 @@ pub(super) fn study(
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
     let truth = match planting {
         Planting::Nothing => [0.0; 2],
-        Planting::Transfer => [Suite::Transfer, Suite::Safety].map(|suite| truth(&world, suite, &writer)),
+        Planting::Transfer => Suite::BOTH.map(|suite| truth(&world, suite, &writer)),
     };
     Ok(Finding { claim, chose_planted: best.1 == 0, truth })
 }

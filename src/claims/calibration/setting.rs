@@ -1,0 +1,103 @@
+//! What a calibration runs: at which level, with what planted, by which method; and what a study found.
+
+use super::super::ClaimRow;
+use serde::Serialize;
+
+/// How much of the real path stands between a feature and an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Codes are drawn, and a formula answers: the edits' arithmetic, matching, tests and decision.
+    Activations,
+    /// A decoder with planted weights answers: the experiments of a study, from the hooks to the claim.
+    Model,
+}
+
+impl Level {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Activations, Self::Model];
+
+    /// The name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Activations => "activations",
+            Self::Model => "model",
+        }
+    }
+
+    /// The broken methods that can be run at this level. Controls are unmatched only where the study draws
+    /// them itself: the experiments of a real one cannot be told to.
+    pub fn broken(self) -> &'static [Method] {
+        match self {
+            Self::Activations => &[Method::EditDisabled, Method::HalvesMadeOne, Method::ControlsUnmatched],
+            Self::Model => &[Method::EditDisabled, Method::HalvesMadeOne],
+        }
+    }
+}
+
+/// How the study is run: as it should be, or broken in a way that the calibration must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// By the protocol.
+    Sound,
+    /// The edit writes nothing.
+    EditDisabled,
+    /// What selects also measures.
+    HalvesMadeOne,
+    /// Controls are any sets of the tested set's size.
+    ControlsUnmatched,
+}
+
+impl Method {
+    /// What it is, in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "by the protocol",
+            Self::EditDisabled => "the edit disabled",
+            Self::HalvesMadeOne => "the halves made one",
+            Self::ControlsUnmatched => "the controls unmatched",
+        }
+    }
+}
+
+/// What is planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Planting {
+    /// No set carries a suite: every edit does some damage, and one that writes as much does as much.
+    Nothing,
+    /// One set carries the transfer suite and nothing else.
+    Transfer,
+}
+
+impl Planting {
+    /// The name in tables.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "null",
+            Self::Transfer => "planted",
+        }
+    }
+}
+
+/// The two suites of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suite {
+    Transfer,
+    Safety,
+}
+
+impl Suite {
+    pub(super) const BOTH: [Self; 2] = [Self::Transfer, Self::Safety];
+}
+
+/// What a study claimed, and what is true.
+pub(super) struct Finding {
+    pub(super) claim: ClaimRow,
+    /// Whether selection chose the planted set; at the level of the model, features with at least half of
+    /// its effect.
+    pub(super) chose_planted: bool,
+    /// The true effects of the chosen set on transfer and on safety; 0 in a null world of activations, where
+    /// nobody asks.
+    pub(super) truth: [f64; 2],
+}
