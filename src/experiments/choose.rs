@@ -8,7 +8,9 @@
 //! 3. Candidates are features that the edit moves in the wanted direction and whose decoders differ
 //!    between the receiver and the reference (the donor, else base), ranked by attribution.
 //! 4. Attribution only proposes: the first 1, 2, 4, ... candidates are really edited on selection problems, and the
-//!    smallest set with `effect_share` of the best effect is taken, if matched controls exist for it.
+//!    smallest set with `effect_share` of the best effect is taken, if matched controls exist for it; else the next
+//!    larger one for which they do, and after those the weaker ones. Where no size has matched controls, the first is
+//!    taken, and no claim will be made about it.
 //!
 //! Nothing here looks at a problem of the measuring half.
 
@@ -267,7 +269,7 @@ fn carriers(
     let effects: Vec<f64> =
         (1..conditions.len()).map(|condition| sign * measured.effect(condition, column)).collect();
     let mut fallback = None;
-    for index in preferred(&effects, selection.settings.effect_share).into_iter().take(SIZES_TRIED) {
+    for index in preferred(&effects, selection.settings.effect_share) {
         let set = ranked.get(..sizes[index]).unwrap_or(&ranked).to_vec();
         let controls = controls(prepared, selection, matching, &set)?;
         if controls.iter().all(|control| control.matched) {
@@ -282,9 +284,6 @@ fn carriers(
     }
     Ok(())
 }
-
-/// Sizes for which controls are drawn before the first is taken unmatched.
-const SIZES_TRIED: usize = 3;
 
 /// The sizes that there are candidates for; all of the candidates if there are fewer than the smallest.
 fn sizes(wanted: &[usize], candidates: usize) -> Vec<usize> {

@@ -131,7 +131,7 @@ impl Stage for Experiments {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {
