@@ -13,9 +13,11 @@ fn main() -> deltascope::Result<()> {
     // What is read by hand here is a hypothesis and supports no claim: it has no second half of problems and
     // no matched controls. Write it into a study as a `[[hypothesis]]` to test it.
     //
-    // Before: `cargo run --release -- run probes/quickstart.toml`.
+    // Before: `cargo run --release -- run probes/quickstart.toml`. The first cell builds the crate without
+    // optimisation, which takes a third of the time; leave `:opt 0` out for long work.
 
     // %%
+    // :opt 0
     // :dep deltascope = { path = ".." }
     use deltascope::compute::Compute;
     use deltascope::diff::{FeatureRow, Reading};
