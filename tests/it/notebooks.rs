@@ -25,7 +25,7 @@ fn cells_are_those_of_the_source() {
         });
         let cells = sources.collect::<Vec<String>>().join("\n");
         let source = std::fs::read_to_string(path.with_extension("rs")).unwrap();
-        let (_, body) = source.split_once("// %%").unwrap();
+        let (_, body) = source.split_once("\n    // %%").unwrap();
         let (body, _) = body.rsplit_once("Ok(())").unwrap();
         assert_eq!(
             lines(cells.lines()),
