@@ -14,7 +14,7 @@ fn main() -> deltascope::Result<()> {
     // no matched controls. Write it into a study as a `[[hypothesis]]` to test it.
     //
     // Before: `cargo run --release -- run probes/quickstart.toml`. The first cell builds the crate without
-    // optimisation, which takes a third of the time; leave `:opt 0` out for long work.
+    // optimisation, which is sooner done; leave `:opt 0` out for long work.
 
     // %%
     // :opt 0

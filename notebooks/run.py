@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Makes every notebook of this folder from its Rust source, runs it, and fails when a cell errs or panics.
 
-    pip install nbclient nbformat ipykernel
+    pip install nbclient nbformat
     cargo install --locked evcxr_jupyter && evcxr_jupyter --install
     cargo run --release -- run probes/quickstart.toml
-    python notebooks/run.py                # or: python notebooks/run.py --check, which only compares the cells
+    python notebooks/run.py
 
 A panicking cell leaves nbconvert's exit code at 0, so the outputs themselves are read here.
 """
@@ -77,21 +77,8 @@ def run(path):
     return None
 
 
-def stale(path):
-    """Whether the notebook's cells are not those of its source."""
-    import json
-
-    written = json.loads(path.with_suffix(".ipynb").read_text())
-    held = [(cell["cell_type"], "".join(cell["source"])) for cell in written["cells"]]
-    return held != list(cells(path.read_text()))
-
-
 def main():
-    sources = sorted(FOLDER.glob("*.rs"))
-    if "--check" in sys.argv[1:]:
-        problems = [f"{path.name}: the notebook has other cells" for path in sources if stale(path)]
-    else:
-        problems = [problem for problem in map(run, sources) if problem]
+    problems = [problem for problem in map(run, sorted(FOLDER.glob("*.rs"))) if problem]
     for problem in problems:
         print(problem, file=sys.stderr)
     sys.exit(1 if problems else 0)
