@@ -156,6 +156,7 @@ fn axes(model: &Model, point: HookPoint) -> String {
             BlockPoint::Query | BlockPoint::RotatedQuery | BlockPoint::Mixed => {
                 format!("{heads}, {head_dim}")
             }
+            BlockPoint::Result => format!("{heads}, {}", config.d_model),
             BlockPoint::Key | BlockPoint::RotatedKey | BlockPoint::Value => {
                 format!("{key_heads}, {head_dim}")
             }

@@ -44,6 +44,9 @@ pub enum BlockPoint {
     Pattern,
     /// `attn.hook_z` [row, position, head, head_dim]: what the output projection reads.
     Mixed,
+    /// `attn.hook_result` [row, position, head, d_model]: what each head adds to the output projection's sum, without
+    /// its bias. Computed only where it is asked for.
+    Result,
     /// `ln1_post.hook_normalized`: the norm after attention, where a sandwich has one.
     Norm1PostNormalized,
     /// `hook_attn_out`: what attention adds to the stream.
@@ -70,7 +73,7 @@ pub enum BlockPoint {
 
 impl BlockPoint {
     /// All places, in the order in which a sequential block passes them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::ResidPre,
         Self::Norm1Scale,
         Self::Norm1Normalized,
@@ -82,6 +85,7 @@ impl BlockPoint {
         Self::Scores,
         Self::Pattern,
         Self::Mixed,
+        Self::Result,
         Self::Norm1PostNormalized,
         Self::AttentionOut,
         Self::ResidMid,
@@ -109,6 +113,7 @@ impl BlockPoint {
             Self::Scores => "attn.hook_attn_scores",
             Self::Pattern => "attn.hook_pattern",
             Self::Mixed => "attn.hook_z",
+            Self::Result => "attn.hook_result",
             Self::Norm1PostNormalized => "ln1_post.hook_normalized",
             Self::AttentionOut => "hook_attn_out",
             Self::ResidMid => "hook_resid_mid",

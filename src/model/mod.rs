@@ -23,6 +23,7 @@ pub mod hub;
 mod initialise;
 mod parameters;
 mod pass;
+mod recompute;
 mod rope_scaling;
 mod sampler;
 mod token_file;
@@ -281,12 +282,13 @@ impl Model {
     /// zero at padding, or `None` when a hook ended the pass.
     ///
     /// With [`Gradients::On`] the result is tracked, and the backward of a loss adds into the gradients of
-    /// trainable [`Parameters`]. Each pass can be run backward once.
+    /// trainable [`Parameters`]. Each pass can be run backward once. [`Gradients::Recomputed`] does the same in less
+    /// memory, for a pass without hooks.
     ///
     /// # Errors
     /// If a token is outside of the vocabulary, a row is longer than learned positions reach, the cache
     /// has another number of rows or is combined with gradients, a hook names a point that the model does
-    /// not have, or an edit fails.
+    /// not have, or an edit fails. A batch whose rows branch takes no cache.
     pub fn forward(
         &self,
         tokens: &TokenBatch,
@@ -295,8 +297,9 @@ impl Model {
         gradients: Gradients,
     ) -> Result<Option<Tensor>> {
         hooks.check(|point| self.has(point), || self.hook_points())?;
-        let starts = match &cache {
-            Some(cache) if gradients == Gradients::On => {
+        let (lengths, width) = (tokens.lengths().to_vec(), tokens.width());
+        let layout = match &cache {
+            Some(cache) if gradients != Gradients::Off => {
                 let rows = cache.rows();
                 return Err(Error::request(format!(
                     "a pass with gradients needs whole sequences, found a cache of {rows} rows"
@@ -309,10 +312,18 @@ impl Model {
                     tokens.rows()
                 )));
             }
-            Some(cache) => cache.lengths(),
-            None => vec![0; tokens.rows()],
+            Some(_) if tokens.trunks().iter().any(Option::is_some) => {
+                return Err(Error::request("a batch whose rows branch is read without a cache, found one"));
+            }
+            Some(cache) => Layout::new(cache.lengths(), lengths, width),
+            None => Layout::branching(tokens.trunks().to_vec(), lengths, width),
         };
-        let layout = Layout::new(starts, tokens.lengths().to_vec(), tokens.width());
+        if gradients == Gradients::Recomputed {
+            return match hooks.is_empty() && hooks.start().is_none() {
+                true => recompute::forward(self, tokens).map(Some),
+                false => Err(Error::request("a pass that is computed again has no hooks, found some")),
+            };
+        }
         match self.compute().composed_format() {
             None => {
                 let kernels = Fused::new(layout.clone(), gradients)?;

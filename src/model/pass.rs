@@ -159,9 +159,33 @@ impl<K: Kernels> Pass<'_, K> {
         let mixed = self.mix(layer, shape, &query, &key, &value)?;
         let mixed = self.hook(at(BlockPoint::Mixed), mixed, &heads)?;
         let out = self.kernels.linear(&block.output, &mixed)?;
+        let out = self.head_results(layer, block, &mixed, out)?;
         let norms = (block.attention_norm.as_ref(), block.attention_post_norm.as_ref());
         let out = self.after(layer, norms, out, &AROUND_ATTENTION)?;
         self.hook(at(BlockPoint::AttentionOut), out, &[self.config.d_model])
+    }
+
+    /// Shows what each head adds to `out`, where somebody looks. An edit's difference is added to `out`, so that one
+    /// that changes nothing leaves every bit as it was.
+    fn head_results(
+        &mut self,
+        layer: usize,
+        block: &Block,
+        mixed: &K::Value,
+        out: K::Value,
+    ) -> Result<K::Value, Halt> {
+        let point = HookPoint::Block(layer, BlockPoint::Result);
+        if !self.hooks.wants(point) && !self.hooks.stops_after(point) {
+            return Ok(out);
+        }
+        let heads = block.shape.heads;
+        let result = self.kernels.head_results(&block.output, mixed, heads)?;
+        // Before the hook: going back, the gradient shown there is then that of the edited results alone.
+        let taken_out = self.kernels.scale(result.clone(), -1.0)?;
+        let shown = self.hook(point, result, &[heads, self.config.d_model])?;
+        let change = self.kernels.add(taken_out, &shown)?;
+        let change = self.kernels.sum_heads(&change, heads)?;
+        Ok(self.kernels.add(out, &change)?)
     }
 
     /// Query or key norm, then rotation.

@@ -3,11 +3,16 @@
 use crate::error::{Error, Result};
 
 /// Rows of token ids, right-padded to one width. Padding is never computed.
+///
+/// A row may be a *branch*: it then goes on where another row of the same batch, its *trunk*, ends, and sees all of
+/// it. So a prompt that many responses share is computed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenBatch {
     ids: Vec<u32>,
     lengths: Vec<usize>,
     width: usize,
+    /// The row that each row goes on from, if it is a branch.
+    trunks: Vec<Option<usize>>,
 }
 
 impl TokenBatch {
@@ -25,7 +30,23 @@ impl TokenBatch {
             ids.extend_from_slice(row);
             ids.resize(ids.len() + width - row.len(), 0);
         }
-        Ok(Self { ids, lengths: rows.iter().map(Vec::len).collect(), width })
+        Ok(Self { ids, lengths: rows.iter().map(Vec::len).collect(), width, trunks: vec![None; rows.len()] })
+    }
+
+    /// A batch of families: each a trunk and the branches that go on from it, which become rows in this order.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn branching(families: Vec<(Vec<u32>, Vec<Vec<u32>>)>) -> Result<Self> {
+        let (mut rows, mut trunks) = (Vec::new(), Vec::new());
+        for (trunk, branches) in families {
+            let at = rows.len();
+            rows.push(trunk);
+            trunks.push(None);
+            trunks.extend(branches.iter().map(|_| Some(at)));
+            rows.extend(branches);
+        }
+        Ok(Self { trunks, ..Self::new(&rows)? })
     }
 
     /// The real tokens of padded rows: those whose mask is not zero, wherever the padding stands.
@@ -63,6 +84,11 @@ impl TokenBatch {
     /// The number of real tokens of each row.
     pub fn lengths(&self) -> &[usize] {
         &self.lengths
+    }
+
+    /// The row that each row goes on from, if it is a branch.
+    pub fn trunks(&self) -> &[Option<usize>] {
+        &self.trunks
     }
 
     /// The real tokens of one row; none if there is no such row.

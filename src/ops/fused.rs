@@ -2,6 +2,7 @@
 
 use super::attention::{self, LayerMemory, Memory, Shape};
 use super::embedding::lookup;
+use super::heads;
 use super::kernels::{Attended, Kernels};
 use super::layout::{Frame, Layout};
 use super::linear::Linear;
@@ -45,6 +46,15 @@ impl Kernels for Fused {
 
     fn linear(&self, linear: &Linear, x: &Value) -> Result<Value> {
         linear.forward(&self.tape, x)
+    }
+
+    fn head_results(&self, linear: &Linear, x: &Value, heads: usize) -> Result<Value> {
+        let results = linear.without_bias().forward(&self.tape, &heads::apart(&self.tape, x, heads))?;
+        Ok(results.regrouped(heads * linear.outputs))
+    }
+
+    fn sum_heads(&self, results: &Value, heads: usize) -> Result<Value> {
+        Ok(heads::sum(&self.tape, results, heads))
     }
 
     fn norm(&self, norm: &Norm, x: &Value) -> Result<Value> {

@@ -33,6 +33,13 @@ pub(crate) trait Kernels {
     /// A projection of every token.
     fn linear(&self, linear: &Linear, x: &Self::Value) -> Result<Self::Value>;
 
+    /// What each head adds to a projection that reads all of them, without its bias: from `x` [tokens, inputs] to
+    /// [tokens, heads · outputs].
+    fn head_results(&self, linear: &Linear, x: &Self::Value, heads: usize) -> Result<Self::Value>;
+
+    /// The sum over heads: from [tokens, heads · width] to [tokens, width].
+    fn sum_heads(&self, results: &Self::Value, heads: usize) -> Result<Self::Value>;
+
     /// A norm of every group of numbers as long as its weight.
     fn norm(&self, norm: &Norm, x: &Self::Value) -> Result<Self::Value>;
 

@@ -5,6 +5,7 @@
 
 use crate::error::Result;
 use candle_core::{Device, Tensor};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The rows of one forward pass. Cheap to clone.
@@ -17,11 +18,24 @@ struct Inner {
     lengths: Vec<usize>,
     offsets: Vec<usize>,
     width: usize,
+    trunks: Vec<Option<usize>>,
 }
 
 impl Layout {
     /// Row r brings `lengths[r]` new tokens, the first of them at absolute position `starts[r]`.
     pub(crate) fn new(starts: Vec<usize>, lengths: Vec<usize>, width: usize) -> Self {
+        let trunks = vec![None; lengths.len()];
+        Self::with(starts, lengths, width, trunks)
+    }
+
+    /// Row r goes on from the end of row `trunks[r]` of this same pass, or starts at position 0. A trunk starts at 0,
+    /// and its branches are the rows behind it.
+    pub(crate) fn branching(trunks: Vec<Option<usize>>, lengths: Vec<usize>, width: usize) -> Self {
+        let starts = trunks.iter().map(|trunk| trunk.map_or(0, |trunk| lengths[trunk])).collect();
+        Self::with(starts, lengths, width, trunks)
+    }
+
+    fn with(starts: Vec<usize>, lengths: Vec<usize>, width: usize, trunks: Vec<Option<usize>>) -> Self {
         let mut offsets = Vec::with_capacity(lengths.len() + 1);
         let mut total = 0;
         offsets.push(0);
@@ -29,7 +43,7 @@ impl Layout {
             total += length;
             offsets.push(total);
         }
-        Self(Arc::new(Inner { starts, lengths, offsets, width }))
+        Self(Arc::new(Inner { starts, lengths, offsets, width, trunks }))
     }
 
     /// The number of rows.
@@ -60,6 +74,33 @@ impl Layout {
     /// The packed index of each row's first token, and at the end their number.
     pub(crate) fn offsets(&self) -> &[usize] {
         &self.0.offsets
+    }
+
+    /// The row of this pass that row `row` goes on from.
+    pub(crate) fn trunk(&self, row: usize) -> Option<usize> {
+        self.0.trunks[row]
+    }
+
+    /// Whether some row goes on from another.
+    pub(crate) fn branches(&self) -> bool {
+        self.0.trunks.iter().any(Option::is_some)
+    }
+
+    /// The rows that stand alone, and those that share a trunk, as ranges that begin with it.
+    pub(crate) fn families(&self) -> Vec<Range<usize>> {
+        let mut firsts: Vec<usize> = (0..self.rows()).filter(|row| self.trunk(*row).is_none()).collect();
+        firsts.push(self.rows());
+        firsts.windows(2).map(|pair| pair[0]..pair[1]).collect()
+    }
+
+    /// The packed index of the token at an absolute position of a row, on its trunk or its own. The position is one
+    /// of this pass.
+    pub(crate) fn packed(&self, row: usize, position: usize) -> usize {
+        let start = self.0.starts[row];
+        match self.0.trunks[row] {
+            Some(trunk) if position < start => self.0.offsets[trunk] + position,
+            _ => self.0.offsets[row] + position - start,
+        }
     }
 
     /// The absolute position of every packed token.

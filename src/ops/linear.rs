@@ -104,6 +104,11 @@ impl Linear {
         Ok(y)
     }
 
+    /// The same projection without its bias.
+    pub(crate) fn without_bias(&self) -> Self {
+        Self { bias: None, ..self.clone() }
+    }
+
     /// `x Wᵀ`.
     fn product(&self, x: &[f32]) -> Result<Vec<f32>> {
         let panels = self

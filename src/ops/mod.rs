@@ -17,6 +17,7 @@ pub(crate) mod attention;
 pub(crate) mod composed;
 pub(crate) mod embedding;
 pub(crate) mod fused;
+pub(crate) mod heads;
 pub(crate) mod kernels;
 pub(crate) mod lanes;
 pub(crate) mod layout;

@@ -27,6 +27,9 @@ pub enum Gradients {
     Off,
     /// Record: training and attribution.
     On,
+    /// Keep only the residual stream between blocks and compute each block again in the backward: training on long
+    /// sequences. For passes without cache and hooks.
+    Recomputed,
 }
 
 /// Packed numbers [tokens, width] inside a forward pass. Clones share them.
@@ -51,6 +54,11 @@ impl Value {
     /// Numbers per token.
     pub(crate) fn width(&self) -> usize {
         self.width
+    }
+
+    /// The same numbers in groups of another width.
+    pub(crate) fn regrouped(self, width: usize) -> Self {
+        Self { width, ..self }
     }
 
     /// The numbers for changing: without a copy if nothing else holds them.
@@ -129,7 +137,7 @@ impl Tape {
     pub(crate) fn new(gradients: Gradients) -> Result<Self> {
         let recording = match gradients {
             Gradients::Off => None,
-            Gradients::On => {
+            Gradients::On | Gradients::Recomputed => {
                 let record = Shared::default();
                 let root = Var::zeros(1, DType::F32, &Device::Cpu)?;
                 let token = root.as_tensor().apply_op1(Root { record: record.clone() })?;

@@ -13,7 +13,7 @@ use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::DpoSettings;
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
-use crate::model::{Gradients, Model};
+use crate::model::Model;
 use crate::tasks::Pair;
 use candle_core::Tensor;
 use serde_json::json;
@@ -136,9 +136,11 @@ impl Dpo<'_> {
         let parts = parts(examples, self.settings.sft.part_tokens)?;
         let model = &self.weights.model;
         let entropies = each_part(&parts, |part| {
-            let hidden = scoring::hidden(model, &part.tokens, Gradients::On)?;
+            let hidden = scoring::hidden(model, &part.tokens, self.settings.sft.gradients())?;
             let output = model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
-            let weights: Vec<f32> = part.at.iter().map(|(row, _)| slopes[part.rows[*row]] as f32).collect();
+            let by_example = part.by_example(&part.targets);
+            let weights: Vec<f32> =
+                by_example.flat_map(|(row, targets)| vec![slopes[row] as f32; targets.len()]).collect();
             let weights = Tensor::from_vec(weights, part.at.len(), hidden.device())?;
             output.log_probabilities.mul(&weights)?.sum_all()?.backward()?;
             Ok(output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>())

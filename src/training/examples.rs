@@ -11,6 +11,7 @@ use crate::rng::{Stream, passes};
 use crate::tasks::Document;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// One row of training: a prompt and the response that is learned.
@@ -47,6 +48,11 @@ impl Example {
         Ok(Self { tokens, prompt, truncated })
     }
 
+    /// The prompt's tokens.
+    fn prompt(&self) -> &[u32] {
+        self.tokens.get(..self.prompt).unwrap_or_default()
+    }
+
     /// The response's tokens, the end token included.
     pub(super) fn response(&self) -> &[u32] {
         self.tokens.get(self.prompt..).unwrap_or_default()
@@ -66,43 +72,85 @@ pub(super) fn repeated(step: usize, batch: usize, different: usize, seed: u64) -
     passes(different, next, order).into_iter().map(|place| place as u64).collect()
 }
 
-/// Rows that go through the model together.
+/// Examples that go through the model together.
 pub(super) struct Part {
-    /// Which examples, by index.
+    /// Which examples, by index; those with the same prompt are neighbours.
     pub(super) rows: Vec<usize>,
+    /// What is computed of them: a prompt that several share is there once, and their responses branch off.
     pub(super) tokens: TokenBatch,
-    /// (row, position) of every prediction of a response token, row by row.
+    /// (row of `tokens`, position in it) of every prediction of a response token, example by example.
     pub(super) at: Vec<(usize, usize)>,
     /// The response tokens, in the same order.
     pub(super) targets: Vec<u32>,
+    /// How many of them each example has.
+    counts: Vec<usize>,
 }
 
-/// Cuts `examples`, shortest first, into parts of about equally many tokens (but at least one row), an even
-/// number where there are rows enough. Two parts hold at most `limit` tokens, but for single longer rows.
+impl Part {
+    /// One value per target, as (example, the values of its response).
+    pub(super) fn by_example<'a, T>(
+        &'a self,
+        mut values: &'a [T],
+    ) -> impl Iterator<Item = (usize, &'a [T])> + 'a {
+        self.rows.iter().zip(&self.counts).map(move |(row, count)| {
+            let (own, rest) = values.split_at((*count).min(values.len()));
+            values = rest;
+            (*row, own)
+        })
+    }
+}
+
+/// Cuts `examples`, shortest first, into parts of about equally many tokens (but at least one example), an even
+/// number where there are examples enough. Two parts hold at most `limit` tokens, but for single longer examples.
+/// Examples with the same prompt stand together, so that it is computed once a part.
 pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
+    let mut groups: BTreeMap<&[u32], Group> = BTreeMap::new();
+    for (index, example) in examples.iter().enumerate() {
+        let group = groups.entry(example.prompt()).or_insert(Group { longest: 0, first: index });
+        group.longest = group.longest.max(example.tokens.len());
+    }
     let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|index| examples[*index].tokens.len());
-    let total: usize = examples.iter().map(|example| example.tokens.len()).sum();
+    order.sort_by_key(|index| {
+        let example = &examples[*index];
+        (groups.get(example.prompt()), example.tokens.len())
+    });
+    let prompts: usize = groups.keys().map(|prompt| prompt.len()).sum();
+    let total = prompts + examples.iter().map(|example| example.response().len()).sum::<usize>();
     let count = LANES * total.div_ceil(limit).max(1);
     let mut parts = Vec::new();
     let mut rows: Vec<usize> = Vec::new();
-    let (mut seen, mut held) = (0, 0);
+    let (mut seen, mut held, mut before) = (0, 0, None);
     for index in order {
-        let length = examples[index].tokens.len();
+        let example = &examples[index];
+        let length = match before == Some(example.prompt()) {
+            true => example.response().len(),
+            false => example.tokens.len(),
+        };
         // The part that the middle of this row falls into, were all of them equal.
         let place = (2 * seen + length) * count / (2 * total).max(1);
+        seen += length;
         if !rows.is_empty() && (place > parts.len() || held + length > limit.div_ceil(LANES)) {
             parts.push(part(examples, std::mem::take(&mut rows))?);
-            held = 0;
+            held = example.tokens.len();
+        } else {
+            held += length;
         }
         rows.push(index);
-        seen += length;
-        held += length;
+        before = Some(example.prompt());
     }
     if !rows.is_empty() {
         parts.push(part(examples, rows)?);
     }
     Ok(parts)
+}
+
+/// The examples with one prompt, by what they are ordered by.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Group {
+    /// Tokens of the longest.
+    longest: usize,
+    /// The index of the first: groups of equal length keep their order.
+    first: usize,
 }
 
 /// Calls `work` for every part, [`LANES`] of them at a time, and returns the results in order. Gradients add
@@ -124,14 +172,33 @@ pub(super) fn each_part<R: Send>(parts: &[Part], work: impl Fn(&Part) -> Result<
 }
 
 fn part(examples: &[Example], rows: Vec<usize>) -> Result<Part> {
+    let (mut families, mut at, mut next) = (Vec::new(), Vec::new(), 0);
+    for alike in rows.chunk_by(|one, other| examples[*one].prompt() == examples[*other].prompt()) {
+        let members = || alike.iter().map(|row| &examples[*row]);
+        let trunk = next;
+        match alike {
+            [only] => {
+                families.push((examples[*only].tokens.clone(), Vec::new()));
+                at.extend(examples[*only].predicting().map(|position| (trunk, position)));
+            }
+            _ => {
+                let branches = members().map(|example| example.response().to_vec()).collect();
+                families.push((examples[alike[0]].prompt().to_vec(), branches));
+                for (branch, example) in members().enumerate() {
+                    at.extend(example.predicting().map(|position| match position.checked_sub(example.prompt) {
+                        None => (trunk, position),
+                        Some(since) => (trunk + 1 + branch, since),
+                    }));
+                }
+                next += alike.len();
+            }
+        }
+        next += 1;
+    }
     let chosen = || rows.iter().map(|row| &examples[*row]);
-    let tokens = TokenBatch::new(&chosen().map(|example| example.tokens.clone()).collect::<Vec<_>>())?;
-    let at = chosen()
-        .enumerate()
-        .flat_map(|(row, example)| example.predicting().map(move |position| (row, position)))
-        .collect();
     let targets = chosen().flat_map(|example| example.response().iter().copied()).collect();
-    Ok(Part { rows, tokens, at, targets })
+    let counts = chosen().map(|example| example.response().len()).collect();
+    Ok(Part { tokens: TokenBatch::branching(families)?, at, targets, counts, rows })
 }
 
 #[cfg(test)]
@@ -154,26 +221,45 @@ mod tests {
         assert_ne!(pass(0), pass(3));
     }
 
+    /// An example whose tokens begin with its prompt's number.
+    fn of_prompt(prompt: u32, length: usize) -> Example {
+        Example { tokens: std::iter::once(prompt).chain(1..length as u32).collect(), ..example(0) }
+    }
+
     #[test]
     fn parts_hold_every_row_once_within_the_limit() {
-        let examples: Vec<Example> = (0..100).map(|index| example(5 + index * 37 % 50)).collect();
-        for limit in [100, 1000, 100_000] {
-            let parts = parts(&examples, limit).unwrap();
-            let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
-            rows.sort_unstable();
-            assert_eq!(rows, (0..100).collect::<Vec<_>>());
-            for part in &parts {
-                let tokens: usize = part.tokens.lengths().iter().sum();
-                assert!(tokens <= limit / 2 || part.rows.len() == 1, "{tokens} of {limit}");
-                assert_eq!(part.at.len(), part.targets.len());
-                for (&(row, position), &target) in part.at.iter().zip(&part.targets) {
-                    assert_eq!(part.tokens.row(row)[position + 1], target);
+        for prompts in [1, 7, 100] {
+            let examples: Vec<Example> =
+                (0..100).map(|index| of_prompt(index % prompts, 5 + index as usize * 37 % 50)).collect();
+            for limit in [100, 1000, 100_000] {
+                let parts = parts(&examples, limit).unwrap();
+                let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
+                rows.sort_unstable();
+                assert_eq!(rows, (0..100).collect::<Vec<_>>());
+                for part in &parts {
+                    let tokens: usize = part.tokens.lengths().iter().sum();
+                    assert!(tokens <= limit / 2 || part.rows.len() == 1, "{tokens} of {limit}");
+                    each_prediction_sees_its_example(part, &examples);
                 }
             }
+            let halves = parts(&examples, 100_000).unwrap();
+            let sizes: Vec<usize> = halves.iter().map(|part| part.tokens.lengths().iter().sum()).collect();
+            assert!(sizes.len() == 2 && sizes[0].abs_diff(sizes[1]) < 60, "{sizes:?}");
+            let whole: usize = examples.iter().map(|example| example.tokens.len()).sum();
+            assert_eq!(sizes.iter().sum::<usize>() < whole, prompts < 100, "{prompts} prompts");
         }
-        let halves = parts(&examples, 100_000).unwrap();
-        let sizes: Vec<usize> = halves.iter().map(|part| part.tokens.lengths().iter().sum()).collect();
-        assert!(sizes.len() == 2 && sizes[0].abs_diff(sizes[1]) < 60, "{sizes:?}");
+    }
+
+    fn each_prediction_sees_its_example(part: &Part, examples: &[Example]) {
+        assert_eq!(part.at.len(), part.targets.len());
+        for ((row, at), (_, targets)) in part.by_example(&part.at).zip(part.by_example(&part.targets)) {
+            assert_eq!(targets, examples[row].response());
+            for (index, (line, position)) in at.iter().enumerate() {
+                let trunk = part.tokens.trunks()[*line].map_or(&[][..], |trunk| part.tokens.row(trunk));
+                let seen = [trunk, &part.tokens.row(*line)[..=*position]].concat();
+                assert_eq!(seen, examples[row].tokens[..examples[row].prompt + index]);
+            }
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::rows::TrainingRow;
 use super::settings::{SftSettings, TokenWeighting};
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
-use crate::model::{Gradients, Model};
+use crate::model::Model;
 use candle_core::Tensor;
 
 /// Weights, their optimiser, and a copy of what it began as.
@@ -71,7 +71,7 @@ impl<'a> Fit<'a> {
 
     /// Adds one part's share of the gradient.
     fn part(&self, part: &Part, responses: usize) -> Result<Sums> {
-        let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
+        let hidden = scoring::hidden(&self.weights.model, &part.tokens, self.settings.gradients())?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         let values = output.log_probabilities.to_vec1::<f32>()?;
         let weight = |value: f32| match self.settings.weighting {

@@ -20,10 +20,8 @@ pub(super) fn log_probabilities(model: &Model, examples: &[Example], limit: usiz
         Ok(output.log_probabilities.to_vec1::<f32>()?)
     })?;
     for (part, values) in parts.iter().zip(found) {
-        for (&(row, _), value) in part.at.iter().zip(values) {
-            if let Some(example) = part.rows.get(row).and_then(|row| all.get_mut(*row)) {
-                example.push(f64::from(value));
-            }
+        for (row, values) in part.by_example(&values) {
+            all[row] = values.iter().map(|value| f64::from(*value)).collect();
         }
     }
     Ok(all)

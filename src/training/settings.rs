@@ -3,6 +3,7 @@
 use super::lora::LoraSettings;
 use super::schedule::Schedule;
 use crate::error::{Error, Result, nearest};
+use crate::ops::Gradients;
 use serde::{Deserialize, Serialize};
 
 /// AdamW's constants and the clip of the gradient.
@@ -82,6 +83,9 @@ pub struct SftSettings {
     pub max_tokens: usize,
     /// Tokens that forward passes may hold at a time, two passes together; more are accumulated.
     pub part_tokens: usize,
+    /// Activation checkpointing: keep only the residual stream between blocks and compute each block again in the
+    /// backward. A step takes a third more work and a fraction of the memory; the gradients are the same.
+    pub gradient_checkpointing: bool,
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,
     /// Train adapters instead of all weights.
@@ -103,6 +107,7 @@ impl Default for SftSettings {
             weighting: TokenWeighting::Plain,
             max_tokens: 4096,
             part_tokens: 4096,
+            gradient_checkpointing: false,
             kl_every: 10,
             lora: None,
             optimiser: OptimiserSettings::default(),
@@ -163,6 +168,11 @@ impl SftSettings {
             optimiser: OptimiserSettings { beta2: 0.999, weight_decay: 0.01, ..OptimiserSettings::default() },
             ..Self::default()
         }
+    }
+
+    /// How a pass that is learned from records.
+    pub(super) fn gradients(&self) -> Gradients {
+        checkpointed(self.gradient_checkpointing)
     }
 
     /// Checks every field.
@@ -308,6 +318,11 @@ pub(super) fn check_rate(learning_rate: f64, floor: f64) -> Result<()> {
         true => Ok(()),
         false => Err(field("floor", "a fraction from 0 to 1", floor)),
     }
+}
+
+/// How a pass that is learned from records: everything, or only what activation checkpointing keeps.
+pub(super) fn checkpointed(yes: bool) -> Gradients {
+    if yes { Gradients::Recomputed } else { Gradients::On }
 }
 
 pub(super) fn at_least_one(name: &str, value: usize) -> Result<()> {

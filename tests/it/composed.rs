@@ -4,7 +4,7 @@
 
 use crate::cli::{MICRO, deltascope, text};
 use crate::goldens::{folder, places};
-use crate::invariance::cache_in_pieces;
+use crate::invariance::{all_gradients, branches_beside_whole_rows, cache_in_pieces};
 use candle_core::{DType, Device, Tensor, Var};
 use deltascope::Result;
 use deltascope::compute::Compute;
@@ -108,6 +108,30 @@ fn identity_hooks_at_every_point_change_no_bit() -> Result<()> {
             hooks.finish()?;
             assert!(numbers(&model.logits(&hidden)?)? == expected, "{family} {gradients:?}");
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_branches_off_a_shared_prompt_is_what_it_is_in_a_row_of_its_own() -> Result<()> {
+    for family in FAMILIES {
+        let [_, model] = both(family)?;
+        let near = |ours: &Tensor, expected: &Tensor| Ok(apart(ours, expected)? < 1e-4);
+        branches_beside_whole_rows(&model, near, Hooks::none)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn blocks_that_are_computed_again_give_the_same_gradients() -> Result<()> {
+    for family in FAMILIES {
+        let [_, model] = both(family)?;
+        let batch = TokenBatch::new(&rows(4, 5))?;
+        let kept = all_gradients(&model, &batch, Hooks::none(), Gradients::On)?;
+        let again = all_gradients(&model, &batch, Hooks::none(), Gradients::Recomputed)?;
+        let norm = kept.iter().map(|value| value * value).sum::<f32>().sqrt();
+        let apart = kept.iter().zip(&again).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+        assert!(apart < 1e-5 * norm, "{family}: {apart} of {norm}");
     }
     Ok(())
 }

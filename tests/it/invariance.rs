@@ -94,6 +94,91 @@ fn a_cache_fed_in_pieces_and_rearranged_equals_one_pass() -> Result<()> {
     Ok(())
 }
 
+/// Answers that branch off from shared prompts, beside the same in rows of their own: calls `same(found, expected)`
+/// on the logits of all tokens, and compares the gradients of every parameter. `hooks` makes what a pass is run with.
+pub(crate) fn branches_beside_whole_rows(
+    model: &Model,
+    same: impl Fn(&Tensor, &Tensor) -> Result<bool>,
+    hooks: impl Fn() -> Hooks,
+) -> Result<()> {
+    let family = model.config().family;
+    // Short enough, together, for the learned positions of GPT-2.
+    let short = |rows: Vec<Vec<u32>>| rows.into_iter().map(|row| row[..row.len().min(30)].to_vec()).collect();
+    let (prompts, answers): (Vec<Vec<u32>>, Vec<Vec<u32>>) = (short(rows(4, 8)), short(rows(9, 9)));
+    // One prompt without an answer, one with one, one with three, one with five.
+    let families: Vec<(Vec<u32>, Vec<Vec<u32>>)> = prompts
+        .into_iter()
+        .zip([0..0, 0..1, 1..4, 4..9])
+        .map(|(prompt, chosen)| (prompt, answers[chosen].to_vec()))
+        .collect();
+    let shared = TokenBatch::branching(families.clone())?;
+    let mut whole = Vec::new();
+    // (row, first position, tokens) of the shared batch, and where the same stands in whole rows.
+    let (mut pieces, mut row) = (Vec::new(), 0);
+    for (prompt, answers) in &families {
+        pieces.push(((row, 0), (whole.len(), 0), prompt.len()));
+        for (branch, answer) in answers.iter().enumerate() {
+            pieces.push(((row + 1 + branch, 0), (whole.len() + branch, prompt.len()), answer.len()));
+        }
+        row += 1 + answers.len();
+        whole.extend(answers.iter().map(|answer| [&prompt[..], answer].concat()));
+        if answers.is_empty() {
+            whole.push(prompt.clone());
+        }
+    }
+    let alone = TokenBatch::new(&whole)?;
+    let mut found = Vec::new();
+    for (batch, side) in [(&shared, 0), (&alone, 1)] {
+        model.parameters().zero_gradients();
+        let hidden = model.hidden(batch, None, &mut hooks(), Gradients::On)?;
+        let at: Vec<(usize, usize)> = pieces
+            .iter()
+            .flat_map(|(here, there, count)| {
+                let (row, first) = if side == 0 { *here } else { *there };
+                (0..*count).map(move |position| (row, first + position))
+            })
+            .collect();
+        let targets: Vec<u32> = (0..at.len() as u32).map(|index| index % 50).collect();
+        let likelihood = model.token_log_probabilities(&hidden, &at, &targets)?;
+        likelihood.log_probabilities.mean_all()?.backward()?;
+        let mut gradients = Vec::new();
+        for parameter in model.parameters().iter() {
+            gradients.extend(parameter.gradient()?.unwrap().flatten_all()?.to_vec1::<f32>()?);
+        }
+        found.push((model.logits(&hidden)?, gradients));
+    }
+    let [(ours, to_ours), (expected, to_expected)] = &found[..] else { unreachable!("two batches") };
+    for ((row, first), (other, from), count) in pieces {
+        let ours = ours.get(row)?.narrow(0, first, count)?;
+        let expected = expected.get(other)?.narrow(0, from, count)?;
+        assert!(same(&ours, &expected)?, "{family:?}: row {row}");
+    }
+    let norm = to_expected.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let apart = to_ours.iter().zip(to_expected).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+    assert!(apart < 1e-5 * norm, "{family:?}: {apart} of {norm}");
+    Ok(())
+}
+
+#[test]
+fn what_branches_off_a_shared_prompt_is_what_it_is_in_a_row_of_its_own() -> Result<()> {
+    for family in FAMILIES.into_iter().chain(["mistral"]) {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        let same = |ours: &Tensor, expected: &Tensor| Ok(bits(ours)? == bits(expected)?);
+        branches_beside_whole_rows(&model, same, Hooks::none)?;
+        // With a hook, attention goes step by step.
+        branches_beside_whole_rows(&model, same, || {
+            let point = HookPoint::Block(0, BlockPoint::Pattern);
+            Hooks::none().edit(point, Box::new(|_, value| Ok(value.clone())))
+        })?;
+    }
+    let model = Model::load(&folder("llama"), &Device::Cpu)?;
+    let batch = TokenBatch::branching(vec![(vec![1, 2], vec![vec![3], vec![4]])])?;
+    let mut cache = model.cache(3);
+    let error = model.hidden(&batch, Some(&mut cache), &mut Hooks::none(), Gradients::Off).unwrap_err();
+    assert!(error.to_string().contains("without a cache"), "{error}");
+    Ok(())
+}
+
 #[test]
 fn identity_hooks_at_every_point_change_nothing() -> Result<()> {
     for family in FAMILIES {
@@ -118,22 +203,33 @@ fn identity_hooks_at_every_point_change_nothing() -> Result<()> {
 }
 
 #[test]
+fn a_heads_result_is_its_part_of_what_attention_adds() -> Result<()> {
+    for family in FAMILIES {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        let batch = TokenBatch::new(&rows(4, 10))?;
+        // Without head 1: taken out of what the output projection reads, or out of what it adds up.
+        let without = |point| -> Result<Tensor> {
+            let edit = move |_: &deltascope::model::Site, value: &Tensor| {
+                let heads = value.dim(2)?;
+                let kept: Vec<f32> = (0..heads).map(|head| f32::from(head != 1)).collect();
+                let kept = Tensor::from_vec(kept, (1, 1, heads, 1), &Device::Cpu)?;
+                Ok(value.broadcast_mul(&kept)?)
+            };
+            let mut hooks = Hooks::none().edit(HookPoint::Block(0, point), Box::new(edit));
+            model.logits(&model.hidden(&batch, None, &mut hooks, Gradients::Off)?)
+        };
+        let largest = |value: Tensor| -> Result<f32> { Ok(value.abs()?.max_all()?.to_scalar()?) };
+        let (read, added) = (without(BlockPoint::Mixed)?, without(BlockPoint::Result)?);
+        let apart = largest((&read - &added)?)?;
+        let moved = largest((&read - plain(&model, &rows(4, 10))?)?)?;
+        assert!(apart < 1e-5 && moved > 1e-2, "{family}: {apart} apart, {moved} moved");
+    }
+    Ok(())
+}
+
+#[test]
 fn gradients_are_the_same_through_identity_hooks_and_at_any_thread_count() -> Result<()> {
-    let gradients = |model: &Model, batch: &TokenBatch, mut hooks: Hooks| -> Result<Vec<f32>> {
-        model.parameters().zero_gradients();
-        let hidden = model.forward(batch, None, &mut hooks, Gradients::On)?.unwrap();
-        let at: Vec<(usize, usize)> = (0..batch.rows())
-            .flat_map(|row| (1..batch.lengths()[row]).map(move |position| (row, position - 1)))
-            .collect();
-        let targets: Vec<u32> = at.iter().map(|(row, position)| batch.row(*row)[position + 1]).collect();
-        let found = model.token_log_probabilities(&hidden, &at, &targets)?;
-        found.log_probabilities.mean_all()?.backward()?;
-        let mut all = Vec::new();
-        for parameter in model.parameters().iter() {
-            all.extend(parameter.gradient()?.unwrap().flatten_all()?.to_vec1::<f32>()?);
-        }
-        Ok(all)
-    };
+    let gradients = |model: &Model, batch: &TokenBatch, hooks| all_gradients(model, batch, hooks, Gradients::On);
     for family in FAMILIES {
         let model = Model::load(&folder(family), &Device::Cpu)?;
         let batch = TokenBatch::new(&rows(9, 5))?;
@@ -152,6 +248,46 @@ fn gradients_are_the_same_through_identity_hooks_and_at_any_thread_count() -> Re
             assert!(found == plain, "{family}: {threads} threads");
         }
     }
+    Ok(())
+}
+
+/// The gradients of all parameters, of a pass that records in this way.
+pub(crate) fn all_gradients(
+    model: &Model,
+    batch: &TokenBatch,
+    mut hooks: Hooks,
+    gradients: Gradients,
+) -> Result<Vec<f32>> {
+    model.parameters().zero_gradients();
+    let hidden = model.hidden(batch, None, &mut hooks, gradients)?;
+    let at: Vec<(usize, usize)> = (0..batch.rows())
+        .flat_map(|row| (0..batch.lengths()[row]).map(move |position| (row, position)))
+        .collect();
+    let targets: Vec<u32> = (0..at.len() as u32).map(|index| index % 50).collect();
+    let found = model.token_log_probabilities(&hidden, &at, &targets)?;
+    found.log_probabilities.mean_all()?.backward()?;
+    let mut all = Vec::new();
+    for parameter in model.parameters().iter() {
+        all.extend(parameter.gradient()?.unwrap().flatten_all()?.to_vec1::<f32>()?);
+    }
+    Ok(all)
+}
+
+#[test]
+fn blocks_that_are_computed_again_give_the_same_gradients() -> Result<()> {
+    let answers = rows(3, 12);
+    let branching = TokenBatch::branching(vec![(vec![1, 2, 3], answers), (vec![4; 9], vec![])])?;
+    for family in FAMILIES {
+        let model = Model::load(&folder(family), &Device::Cpu)?;
+        for batch in [TokenBatch::new(&rows(9, 11))?, branching.clone()] {
+            let kept = all_gradients(&model, &batch, Hooks::none(), Gradients::On)?;
+            assert!(kept == all_gradients(&model, &batch, Hooks::none(), Gradients::Recomputed)?, "{family}");
+        }
+    }
+    let model = Model::load(&folder("llama"), &Device::Cpu)?;
+    let mut hooks = Hooks::none().capture(HookPoint::resid_post(0));
+    let error = model.hidden(&branching, None, &mut hooks, Gradients::Recomputed).unwrap_err();
+    assert!(error.to_string().contains("no hooks"), "{error}");
     Ok(())
 }
 

@@ -23,39 +23,62 @@ pub(super) struct Inputs<'a> {
 }
 
 /// (dQ, dK, dV), packed.
-pub(super) fn gradients(
+pub(super) fn gradients<'a>(
     shape: Shape,
     layout: &Layout,
-    inputs: Inputs<'_>,
-    dz: &[f32],
+    inputs: Inputs<'a>,
+    dz: &'a [f32],
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let mut dq = vec![0f32; inputs.queries.len()];
     let mut dk = vec![0f32; inputs.keys.len()];
     let mut dv = vec![0f32; inputs.values.len()];
     let (shared_q, shared_k, shared_v) =
         (Disjoint::new(&mut dq), Disjoint::new(&mut dk), Disjoint::new(&mut dv));
-    (0..layout.rows() * shape.key_heads).into_par_iter().for_each(|task| {
-        let (row, key_head) = (task / shape.key_heads, task % shape.key_heads);
-        let length = layout.lengths()[row];
-        let head_dim = shape.head_dim;
-        let mut local_k = vec![0f32; length * head_dim];
-        let mut local_v = vec![0f32; length * head_dim];
-        let mut local_q = vec![0f32; length * head_dim];
-        let first = layout.offsets()[row];
-        for head in key_head * shape.group()..(key_head + 1) * shape.group() {
-            one_head(
-                shape,
-                Head { inputs, dz, first, length, head, key_head },
-                &mut local_q,
-                &mut local_k,
-                &mut local_v,
-            );
-            store(&shared_q, &local_q, first, shape.heads, head, head_dim);
+    let families = layout.families();
+    let (heads, key_heads, head_dim) = (shape.heads, shape.key_heads, shape.head_dim);
+    (0..families.len() * key_heads).into_par_iter().for_each(|task| {
+        let (family, key_head) = (families[task / key_heads].clone(), task % key_heads);
+        let trunk = layout.offsets()[family.start];
+        let common = layout.lengths()[family.start] * head_dim;
+        // What the keys and values of the trunk got so far: every branch adds to it.
+        let (mut trunk_k, mut trunk_v) = (Vec::new(), Vec::new());
+        for row in family {
+            let (start, length, first) = (layout.starts()[row], layout.lengths()[row], layout.offsets()[row]);
+            let keys = &seen(shape, layout, row, key_head, inputs.keys);
+            let values = &seen(shape, layout, row, key_head, inputs.values);
+            trunk_k.resize(keys.len(), 0f32);
+            trunk_v.resize(values.len(), 0f32);
+            let mut local_q = vec![0f32; length * head_dim];
+            for head in key_head * shape.group()..(key_head + 1) * shape.group() {
+                let view = |data: &'a [f32]| Matrix {
+                    data: &data[(first * heads + head) * head_dim..],
+                    rows: length,
+                    columns: head_dim,
+                    row_stride: heads * head_dim,
+                    column_stride: 1,
+                };
+                let one = Head { queries: view(inputs.queries), dz: view(dz), keys, values, start };
+                one_head(shape, one, &mut local_q, &mut trunk_k, &mut trunk_v);
+                store(&shared_q, &local_q, first, heads, head, head_dim);
+            }
+            let own = start * head_dim;
+            store(&shared_k, &trunk_k[own..], first, key_heads, key_head, head_dim);
+            store(&shared_v, &trunk_v[own..], first, key_heads, key_head, head_dim);
+            trunk_k.truncate(common);
+            trunk_v.truncate(common);
         }
-        store(&shared_k, &local_k, first, shape.key_heads, key_head, head_dim);
-        store(&shared_v, &local_v, first, shape.key_heads, key_head, head_dim);
+        store(&shared_k, &trunk_k, trunk, key_heads, key_head, head_dim);
+        store(&shared_v, &trunk_v, trunk, key_heads, key_head, head_dim);
     });
     (dq, dk, dv)
+}
+
+/// One key head of all tokens that a row sees, those of its trunk first: [tokens, head_dim].
+fn seen(shape: Shape, layout: &Layout, row: usize, key_head: usize, data: &[f32]) -> Vec<f32> {
+    let parts = layout.trunk(row).into_iter().chain([row]);
+    let tokens = parts.flat_map(|part| layout.offsets()[part]..layout.offsets()[part + 1]);
+    let at = |token| (token * shape.key_heads + key_head) * shape.head_dim;
+    tokens.flat_map(|token| &data[at(token)..][..shape.head_dim]).copied().collect()
 }
 
 /// Copies one head's [tokens, head_dim] into the packed buffer of all heads.
@@ -67,47 +90,33 @@ fn store(to: &Disjoint, from: &[f32], first: usize, heads: usize, head: usize, h
     }
 }
 
+/// One query head of one row.
 struct Head<'a> {
-    inputs: Inputs<'a>,
-    dz: &'a [f32],
-    first: usize,
-    length: usize,
-    head: usize,
-    key_head: usize,
-}
-
-impl<'a> Head<'a> {
-    /// Rows `from..to` of one head of a packed buffer.
-    fn view(
-        &self,
-        data: &'a [f32],
-        heads: usize,
-        head: usize,
-        head_dim: usize,
-        from: usize,
-        to: usize,
-    ) -> Matrix<'a> {
-        Matrix {
-            data: &data[((self.first + from) * heads + head) * head_dim..],
-            rows: to - from,
-            columns: head_dim,
-            row_stride: heads * head_dim,
-            column_stride: 1,
-        }
-    }
+    /// [tokens, head_dim], as are their gradients `dz`.
+    queries: Matrix<'a>,
+    dz: Matrix<'a>,
+    /// Of all tokens that the row sees, dense.
+    keys: &'a [f32],
+    values: &'a [f32],
+    /// The position of the first query.
+    start: usize,
 }
 
 fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &mut [f32]) {
     let head_dim = shape.head_dim;
     let mut from = 0;
-    while from < head.length {
-        let to = (from + TILE).min(head.length);
-        let low = shape.first_key(from);
-        let keys = to - low;
-        let q = head.view(head.inputs.queries, shape.heads, head.head, head_dim, from, to);
-        let dz = head.view(head.dz, shape.heads, head.head, head_dim, from, to);
-        let k = head.view(head.inputs.keys, shape.key_heads, head.key_head, head_dim, low, to);
-        let v = head.view(head.inputs.values, shape.key_heads, head.key_head, head_dim, low, to);
+    while from < head.queries.rows {
+        let to = (from + TILE).min(head.queries.rows);
+        let low = shape.first_key(head.start + from);
+        let end = head.start + to;
+        let keys = end - low;
+        let [q, dz] = [head.queries, head.dz].map(|all| Matrix {
+            data: &all.data[from * all.row_stride..],
+            rows: to - from,
+            ..all
+        });
+        let [k, v] = [head.keys, head.values]
+            .map(|all| Matrix::dense(&all[low * head_dim..end * head_dim], head_dim));
         let mut pattern = vec![0f32; (to - from) * keys];
         let mut gradient = vec![0f32; (to - from) * keys];
         product(&mut pattern, keys, q, k.transposed(), false, Threads::One);
@@ -118,7 +127,7 @@ fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &m
             || {
                 let rows = pattern.chunks_exact_mut(keys).zip(gradient.chunks_exact_mut(keys));
                 for (index, (pattern, gradient)) in rows.enumerate() {
-                    let position = from + index;
+                    let position = head.start + from + index;
                     pattern.iter_mut().for_each(|score| *score = finish(shape, *score));
                     if let Some(cap) = shape.soft_cap {
                         for (slope, score) in slopes.iter_mut().zip(&*pattern) {
@@ -135,7 +144,7 @@ fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &m
         );
         let pattern = Matrix::dense(&pattern, keys);
         let gradient = Matrix::dense(&gradient, keys);
-        let part = low * head_dim..to * head_dim;
+        let part = low * head_dim..end * head_dim;
         product(&mut dv[part.clone()], head_dim, pattern.transposed(), dz, true, Threads::One);
         product(&mut dk[part], head_dim, gradient.transposed(), q, true, Threads::One);
         let part = from * head_dim..to * head_dim;

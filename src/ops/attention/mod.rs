@@ -93,11 +93,13 @@ pub(crate) fn forward(
     z
 }
 
-/// Appends the new tokens' keys and values to the memory of every row.
+/// Appends the new tokens' keys and values to the memory of every row, those of its trunk first.
 pub(crate) fn remember(layout: &Layout, memory: &mut [Memory], keys: &Value, values: &Value) {
     let width = keys.width();
-    memory.par_iter_mut().zip(layout.offsets().par_windows(2)).for_each(|(memory, range)| {
-        let range = range[0] * width..range[1] * width;
-        memory.append(&keys.data()[range.clone()], &values.data()[range]);
+    memory.par_iter_mut().enumerate().for_each(|(row, memory)| {
+        for part in layout.trunk(row).into_iter().chain([row]) {
+            let range = layout.offsets()[part] * width..layout.offsets()[part + 1] * width;
+            memory.append(&keys.data()[range.clone()], &values.data()[range]);
+        }
     });
 }

@@ -204,9 +204,9 @@ pub(crate) fn mix(
             let mut to_weights = vec![0f32; pattern.len()];
             each_query(shape, &layout, &mut to_weights, |query, slice| {
                 let gradient = &gradient[query.at(shape)..][..shape.head_dim];
-                let first = layout.offsets()[query.row];
-                for (key, slice) in slice.iter_mut().enumerate().take(layout.lengths()[query.row]) {
-                    let at = (first + key) * width + query.key_offset(shape);
+                let seen = layout.starts()[query.row] + layout.lengths()[query.row];
+                for (key, slice) in slice.iter_mut().enumerate().take(seen) {
+                    let at = layout.packed(query.row, key) * width + query.key_offset(shape);
                     *slice = dot(gradient, &values[at..at + shape.head_dim]);
                 }
             });
@@ -225,18 +225,20 @@ pub(crate) fn mix(
     z
 }
 
-/// Calls `work(query, packed key token, weight)` for every pair whose weight is not zero. Rows start at
-/// position 0 here: a pass with a cache is never run backward.
+/// Calls `work(query, packed key token, weight)` for every pair whose weight is not zero. All keys are those of this
+/// pass: one with a cache is never run backward.
 fn backward_pairs(shape: Shape, layout: &Layout, weights: &[f32], mut work: impl FnMut(Query, usize, f32)) {
     let keys = keys(layout);
     for (row, offsets) in layout.offsets().windows(2).enumerate() {
+        let start = layout.starts()[row];
         for head in 0..shape.heads {
             for local in 0..offsets[1] - offsets[0] {
-                let query = Query { row, head, token: offsets[0] + local, position: local };
+                let query = Query { row, head, token: offsets[0] + local, position: start + local };
                 let at = ((row * shape.heads + head) * layout.width() + local) * keys;
-                for (key, weight) in weights[at..at + offsets[1] - offsets[0]].iter().enumerate() {
+                let seen = start + offsets[1] - offsets[0];
+                for (key, weight) in weights[at..at + seen].iter().enumerate() {
                     if *weight != 0.0 {
-                        work(query, offsets[0] + key, *weight);
+                        work(query, layout.packed(row, key), *weight);
                     }
                 }
             }

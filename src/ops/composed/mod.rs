@@ -22,6 +22,7 @@ mod rope;
 mod tests;
 
 pub(crate) use likelihood::{logits, token_log_probabilities};
+pub(crate) use record::attached;
 
 use super::attention::{DeviceMemory, LayerMemory, Shape};
 use super::kernels::{Attended, Kernels};
@@ -82,6 +83,21 @@ impl Kernels for Composed {
 
     fn linear(&self, linear: &Linear, x: &Tensor) -> Result<Tensor> {
         linear::forward(&self.weights, linear, x)
+    }
+
+    fn head_results(&self, linear: &Linear, x: &Tensor, heads: usize) -> Result<Tensor> {
+        let (tokens, inputs) = x.dims2()?;
+        // Each head in a row of its own, with zeros for the others.
+        let own = Tensor::eye(heads, x.dtype(), &self.device)?.reshape((1, heads, heads, 1))?;
+        let apart = x.reshape((tokens, 1, heads, inputs / heads))?.broadcast_mul(&own)?;
+        let apart = apart.reshape((tokens * heads, inputs))?;
+        let results = linear::forward(&self.weights, &linear.without_bias(), &apart)?;
+        Ok(results.reshape((tokens, heads * linear.outputs))?)
+    }
+
+    fn sum_heads(&self, results: &Tensor, heads: usize) -> Result<Tensor> {
+        let (tokens, width) = results.dims2()?;
+        Ok(results.reshape((tokens, heads, width / heads))?.sum(1)?)
     }
 
     fn norm(&self, norm: &Norm, x: &Tensor) -> Result<Tensor> {

@@ -81,11 +81,19 @@ impl Places {
         })
     }
 
-    /// The tokens seen before, [rows, places, columns], and the packed new ones behind them: the first
+    /// The tokens seen before, [rows, places, columns], and the packed new ones behind them or their trunk: the first
     /// places of each row hold its tokens, and all rows have as many places as the longest needs.
     pub(super) fn append(&self, old: Option<&Tensor>, new: &Tensor) -> Result<Tensor> {
-        let Some(old) = old else { return self.pad(new) };
         let layout = &self.0.layout;
+        let Some(old) = old else {
+            return match layout.branches() {
+                true => {
+                    let shape = (layout.rows(), keys(layout), new.dim(1)?);
+                    Ok(new.contiguous()?.index_select(&self.appended(0)?, 0)?.reshape(shape)?)
+                }
+                false => self.pad(new),
+            };
+        };
         let (rows, places, columns) = old.dims3()?;
         if layout.is_full() && layout.starts().iter().all(|start| *start == places) {
             return Ok(Tensor::cat(&[old, &self.pad(new)?], 1)?);
@@ -104,11 +112,10 @@ impl Places {
         let (rows, total) = (layout.rows(), keys(layout));
         let mut index = Vec::with_capacity(rows * total);
         for (row, (start, length)) in layout.starts().iter().zip(layout.lengths()).enumerate() {
-            let fresh = rows * places + layout.offsets()[row];
-            index.extend((0..total).map(|place| match place.checked_sub(*start) {
-                None => (row * places + place) as u32,
-                Some(since) if since < *length => (fresh + since) as u32,
-                Some(_) => NOWHERE,
+            index.extend((0..total).map(|place| match place {
+                _ if place >= start + length => NOWHERE,
+                _ if place < *start && layout.trunk(row).is_none() => (row * places + place) as u32,
+                _ => (rows * places + layout.packed(row, place)) as u32,
             }));
         }
         let index = Tensor::from_vec(index, rows * total, &self.0.device)?;

@@ -23,7 +23,7 @@ impl Lender {
     pub(super) fn new(device: &Device, gradients: Gradients) -> Result<Self> {
         let root = match gradients {
             Gradients::Off => None,
-            Gradients::On => Some(Var::zeros(1, DType::F32, device)?),
+            Gradients::On | Gradients::Recomputed => Some(Var::zeros(1, DType::F32, device)?),
         };
         Ok(Self { root, lent: RefCell::default() })
     }
@@ -53,7 +53,7 @@ pub(super) fn watched(
 
 /// `value`, computed without a record, in the place of what was computed from `from`: `backward` turns its
 /// gradient into that of `from`.
-pub(super) fn attached(
+pub(crate) fn attached(
     from: &Tensor,
     value: Tensor,
     backward: impl Fn(&Tensor, &Tensor) -> Result<Tensor> + Send + Sync + 'static,

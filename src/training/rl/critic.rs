@@ -66,10 +66,8 @@ impl Critic {
         for part in parts(examples, limit)? {
             let hidden = scoring::hidden(model, &part.tokens, Gradients::Off)?;
             let found = self.values(&hidden, &part)?.1.to_vec1::<f32>()?;
-            for (&(row, _), value) in part.at.iter().zip(found) {
-                if let Some(values) = part.rows.get(row).and_then(|row| values.get_mut(*row)) {
-                    values.push(f64::from(value));
-                }
+            for (row, found) in part.by_example(&found) {
+                values[row] = found.iter().map(|value| f64::from(*value)).collect();
             }
         }
         let (mut advantages, mut targets) = (Vec::new(), Vec::new());

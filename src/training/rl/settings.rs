@@ -5,9 +5,12 @@ use super::advantages::Advantage;
 use super::objectives::{Aggregation, Clip, Fipo, Objective, PolicyLoss};
 use super::rollout::Sampling;
 use crate::error::{Error, Result, nearest};
+use crate::ops::Gradients;
 use crate::training::lora::LoraSettings;
 use crate::training::schedule::Schedule;
-use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, field, positive};
+use crate::training::settings::{
+    OptimiserSettings, at_least_one, check_rate, checkpointed, field, positive,
+};
 use serde::{Deserialize, Serialize};
 
 /// The methods by name, in the order the documentation lists them.
@@ -54,6 +57,9 @@ pub struct RlSettings {
     pub value_head: ValueHeadSettings,
     /// Tokens that forward passes may hold at a time, two passes together; more are accumulated.
     pub part_tokens: usize,
+    /// Activation checkpointing: keep only the residual stream between blocks and compute each block again in the
+    /// backward. A step takes a third more work and a fraction of the memory; the gradients are the same.
+    pub gradient_checkpointing: bool,
     /// Rows that are sampled together.
     pub batch_rows: usize,
     /// Steps between two measurements of the KL to base; 0 for none.
@@ -110,6 +116,7 @@ impl Default for RlSettings {
             overlong_buffer: 0,
             value_head: ValueHeadSettings::default(),
             part_tokens: 4096,
+            gradient_checkpointing: false,
             batch_rows: 256,
             kl_every: 1,
             lora: None,
@@ -119,6 +126,11 @@ impl Default for RlSettings {
 }
 
 impl RlSettings {
+    /// How a pass that is learned from records.
+    pub(super) fn gradients(&self) -> Gradients {
+        checkpointed(self.gradient_checkpointing)
+    }
+
     /// The settings of the method called `name`: its paper's advantage, loss, average and sampling, with
     /// the sizes of the microcosm.
     ///

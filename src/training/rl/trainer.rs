@@ -5,7 +5,8 @@
 //!    reward are dropped where the method says so ([`super::advantages`], [`super::critic`]).
 //! 3. Per pass, the groups are shuffled and cut into minibatches. Per minibatch, the log-probabilities of
 //!    the sampled tokens are computed part by part, [`super::objectives`] turns them into a weight per
-//!    token, `sum(weight * log_probability)` is run backward, and AdamW makes one update.
+//!    token, `sum(weight * log_probability)` is run backward, and AdamW makes one update. The prompt that the
+//!    samples of a group share is computed once.
 //!
 //! The old log-probabilities are the sampler's own; they equal the trainer's, which a test checks.
 
@@ -15,7 +16,7 @@ use super::objectives::{Evaluation, KlPenalty, Responses, Totals, Watched};
 use super::rollout::{Rollout, roll_out};
 use super::settings::RlSettings;
 use crate::error::Result;
-use crate::model::{Gradients, Model};
+use crate::model::Model;
 use crate::ops::Parameter;
 use crate::rng::Stream;
 use crate::tasks::Suite;
@@ -249,7 +250,7 @@ impl PolicyGradient<'_> {
 
     /// Adds the gradient of one part of a minibatch.
     fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals) -> Result<PartReport> {
-        let hidden = scoring::hidden(&self.weights.model, &part.tokens, Gradients::On)?;
+        let hidden = scoring::hidden(&self.weights.model, &part.tokens, self.settings.gradients())?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         let entropy = output.entropies.iter().map(|value| f64::from(*value)).sum();
         let new = output.log_probabilities.to_vec1::<f32>()?;
