@@ -3,7 +3,9 @@
 //! 1. Estimates on the same units (problems) share their draws: units of each group are resampled with
 //!    replacement, one draw for all of its estimates. Groups are independent.
 //! 2. In every draw each estimate gives |mean* - mean| / se*, with the draw's own standard error; the
-//!    largest over all estimates is kept.
+//!    largest over all estimates is kept. A draw that leaves an estimate no spread (where one unit of many differs,
+//!    a third of the draws miss it) is measured in the standard error of the data: an infinite ratio would take the
+//!    intervals of all other estimates with it.
 //! 3. The (1 - alpha) quantile c of these maxima makes mean +- c se hold for all estimates at once.
 //!
 //! Source: Romano and Wolf (2005), studentised step-down without the steps.
@@ -77,7 +79,7 @@ pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, 
             if *error > 0.0 {
                 let (drawn, drawn_error) = estimand.moments(Some(&weights));
                 let distance = (drawn - mean).abs();
-                let t = if distance == 0.0 { 0.0 } else { distance / drawn_error };
+                let t = distance / if drawn_error > 0.0 { drawn_error } else { *error };
                 largest = largest.max(t);
             }
         }
@@ -144,6 +146,18 @@ mod tests {
         let alone = width(std::slice::from_ref(&one));
         assert_eq!(width(&[one.clone(), one.clone()]), alone, "same units, same numbers");
         assert!(width(&[one, world(1, 1, 0.0, 50), world(1, 2, 0.0, 50)]) > alone);
+    }
+
+    #[test]
+    fn one_unit_that_differs_takes_no_interval_away() {
+        let mut rare = vec![0.0; 12];
+        rare[3] = 0.04;
+        let steady = world(1, 0, 0.5, 40);
+        let alone = simultaneous_intervals(std::slice::from_ref(&steady), 0.05, 500, 2)[0];
+        let both = simultaneous_intervals(&[steady, Estimand::mean(1, rare)], 0.05, 500, 2);
+        let width = |interval: &Interval| interval.high - interval.low;
+        assert!((width(&both[0]) / width(&alone) - 1.0).abs() < 0.2, "{both:?} beside {alone:?}");
+        assert!(both[1].low < 0.0 && both[1].high > 0.04 / 12.0 && both[1].high < 0.1, "{both:?}");
     }
 
     #[test]
