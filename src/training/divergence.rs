@@ -1,6 +1,6 @@
 //! How far a variant has moved from its base: KL over the whole vocabulary.
 
-use super::examples::{Example, parts};
+use super::examples::{Example, Prompts, parts};
 use super::scoring;
 use crate::error::Result;
 use crate::model::{Gradients, Model};
@@ -20,7 +20,7 @@ pub(super) fn to_base(
     limit: usize,
 ) -> Result<Option<f64>> {
     let (mut total, mut count) = (0.0, 0usize);
-    for part in parts(examples, limit)? {
+    for part in parts(examples, Prompts::Own, limit)? {
         let log_probabilities = |model: &Model| -> Result<Tensor> {
             let hidden = scoring::hidden(model, &part.tokens, Gradients::Off)?;
             let width = part.tokens.width();

@@ -5,7 +5,7 @@
 //! `-beta * sigmoid(-(r_chosen - r_rejected))` on the chosen response and the opposite on the rejected
 //! one. The reference is a real copy of the model as it was at the start.
 
-use super::examples::{Example, each_part, parts};
+use super::examples::{Example, Prompts, each_part, parts};
 use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
@@ -133,7 +133,7 @@ impl Dpo<'_> {
 
     /// Adds the gradient of `sum(slope * log-probability of the response)`; returns the summed entropy.
     fn backward(&self, examples: &[Example], slopes: &[f64]) -> Result<f64> {
-        let parts = parts(examples, self.settings.sft.part_tokens)?;
+        let parts = parts(examples, Prompts::Shared, self.settings.sft.part_tokens)?;
         let model = &self.weights.model;
         let entropies = each_part(&parts, |part| {
             let hidden = scoring::hidden(model, &part.tokens, self.settings.sft.gradients())?;

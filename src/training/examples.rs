@@ -100,29 +100,39 @@ impl Part {
     }
 }
 
+/// Whether examples come in groups that answer one prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Prompts {
+    /// Every example is a row of its own: documents, whose prompts are equal by chance at most.
+    Own,
+    /// A prompt is computed once for all examples of a part that begin with it.
+    Shared,
+}
+
 /// Cuts `examples`, shortest first, into parts of about equally many tokens (but at least one example), an even
 /// number where there are examples enough. Two parts hold at most `limit` tokens, but for single longer examples.
-/// Examples with the same prompt stand together, so that it is computed once a part.
-pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
-    let mut groups: BTreeMap<&[u32], Group> = BTreeMap::new();
+/// Examples that share a prompt stand together.
+pub(super) fn parts(examples: &[Example], prompts: Prompts, limit: usize) -> Result<Vec<Part>> {
+    let key = |index: usize| match prompts {
+        Prompts::Own => (index, &[][..]),
+        Prompts::Shared => (0, examples[index].prompt()),
+    };
+    let mut groups: BTreeMap<(usize, &[u32]), Group> = BTreeMap::new();
     for (index, example) in examples.iter().enumerate() {
-        let group = groups.entry(example.prompt()).or_insert(Group { longest: 0, first: index });
+        let group = groups.entry(key(index)).or_insert(Group { longest: 0, first: index });
         group.longest = group.longest.max(example.tokens.len());
     }
     let mut order: Vec<usize> = (0..examples.len()).collect();
-    order.sort_by_key(|index| {
-        let example = &examples[*index];
-        (groups.get(example.prompt()), example.tokens.len())
-    });
-    let prompts: usize = groups.keys().map(|prompt| prompt.len()).sum();
-    let total = prompts + examples.iter().map(|example| example.response().len()).sum::<usize>();
+    order.sort_by_key(|index| (groups.get(&key(*index)), examples[*index].tokens.len()));
+    let prompt_tokens: usize = groups.values().map(|group| examples[group.first].prompt).sum();
+    let total = prompt_tokens + examples.iter().map(|example| example.response().len()).sum::<usize>();
     let count = LANES * total.div_ceil(limit).max(1);
     let mut parts = Vec::new();
     let mut rows: Vec<usize> = Vec::new();
     let (mut seen, mut held, mut before) = (0, 0, None);
     for index in order {
         let example = &examples[index];
-        let length = match before == Some(example.prompt()) {
+        let length = match before == Some(key(index)) {
             true => example.response().len(),
             false => example.tokens.len(),
         };
@@ -130,16 +140,16 @@ pub(super) fn parts(examples: &[Example], limit: usize) -> Result<Vec<Part>> {
         let place = (2 * seen + length) * count / (2 * total).max(1);
         seen += length;
         if !rows.is_empty() && (place > parts.len() || held + length > limit.div_ceil(LANES)) {
-            parts.push(part(examples, std::mem::take(&mut rows))?);
+            parts.push(part(examples, std::mem::take(&mut rows), key)?);
             held = example.tokens.len();
         } else {
             held += length;
         }
         rows.push(index);
-        before = Some(example.prompt());
+        before = Some(key(index));
     }
     if !rows.is_empty() {
-        parts.push(part(examples, rows)?);
+        parts.push(part(examples, rows, key)?);
     }
     Ok(parts)
 }
@@ -171,9 +181,9 @@ pub(super) fn each_part<R: Send>(parts: &[Part], work: impl Fn(&Part) -> Result<
     Ok(results)
 }
 
-fn part(examples: &[Example], rows: Vec<usize>) -> Result<Part> {
+fn part<K: PartialEq>(examples: &[Example], rows: Vec<usize>, key: impl Fn(usize) -> K) -> Result<Part> {
     let (mut families, mut at, mut next) = (Vec::new(), Vec::new(), 0);
-    for alike in rows.chunk_by(|one, other| examples[*one].prompt() == examples[*other].prompt()) {
+    for alike in rows.chunk_by(|one, other| key(*one) == key(*other)) {
         let members = || alike.iter().map(|row| &examples[*row]);
         let trunk = next;
         match alike {
@@ -185,10 +195,12 @@ fn part(examples: &[Example], rows: Vec<usize>) -> Result<Part> {
                 let branches = members().map(|example| example.response().to_vec()).collect();
                 families.push((examples[alike[0]].prompt().to_vec(), branches));
                 for (branch, example) in members().enumerate() {
-                    at.extend(example.predicting().map(|position| match position.checked_sub(example.prompt) {
-                        None => (trunk, position),
-                        Some(since) => (trunk + 1 + branch, since),
-                    }));
+                    at.extend(example.predicting().map(
+                        |position| match position.checked_sub(example.prompt) {
+                            None => (trunk, position),
+                            Some(since) => (trunk + 1 + branch, since),
+                        },
+                    ));
                 }
                 next += alike.len();
             }
@@ -232,7 +244,7 @@ mod tests {
             let examples: Vec<Example> =
                 (0..100).map(|index| of_prompt(index % prompts, 5 + index as usize * 37 % 50)).collect();
             for limit in [100, 1000, 100_000] {
-                let parts = parts(&examples, limit).unwrap();
+                let parts = parts(&examples, Prompts::Shared, limit).unwrap();
                 let mut rows: Vec<usize> = parts.iter().flat_map(|part| part.rows.clone()).collect();
                 rows.sort_unstable();
                 assert_eq!(rows, (0..100).collect::<Vec<_>>());
@@ -242,11 +254,13 @@ mod tests {
                     each_prediction_sees_its_example(part, &examples);
                 }
             }
-            let halves = parts(&examples, 100_000).unwrap();
+            let halves = parts(&examples, Prompts::Shared, 100_000).unwrap();
             let sizes: Vec<usize> = halves.iter().map(|part| part.tokens.lengths().iter().sum()).collect();
             assert!(sizes.len() == 2 && sizes[0].abs_diff(sizes[1]) < 60, "{sizes:?}");
             let whole: usize = examples.iter().map(|example| example.tokens.len()).sum();
             assert_eq!(sizes.iter().sum::<usize>() < whole, prompts < 100, "{prompts} prompts");
+            let own = parts(&examples, Prompts::Own, 1000).unwrap();
+            assert_eq!(own.iter().flat_map(|part| part.tokens.lengths()).sum::<usize>(), whole);
         }
     }
 
@@ -265,7 +279,7 @@ mod tests {
     #[test]
     fn results_come_in_the_order_of_the_parts_and_the_first_failure_stops() {
         let examples: Vec<Example> = (0..20).map(|_| example(10)).collect();
-        let parts = parts(&examples, 40).unwrap();
+        let parts = parts(&examples, Prompts::Own, 40).unwrap();
         let rows = each_part(&parts, |part| Ok(part.rows.clone())).unwrap();
         assert_eq!(rows.concat(), (0..20).collect::<Vec<_>>());
         let failed = each_part(&parts, |part| match part.rows.contains(&7) {

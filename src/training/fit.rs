@@ -1,6 +1,6 @@
 //! One update of supervised fine-tuning on given rows: what SFT and rejection sampling share.
 
-use super::examples::{Example, Part, each_part, parts};
+use super::examples::{Example, Part, Prompts, each_part, parts};
 use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::TrainingRow;
@@ -49,7 +49,9 @@ impl<'a> Fit<'a> {
             _ => None,
         };
         let mut sums = Sums::default();
-        for part in each_part(&parts(examples, settings.part_tokens)?, |part| self.part(part, responses))? {
+        for part in each_part(&parts(examples, Prompts::Own, settings.part_tokens)?, |part| {
+            self.part(part, responses)
+        })? {
             sums.loss += part.loss;
             sums.entropy += part.entropy;
         }

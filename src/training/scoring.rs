@@ -1,6 +1,6 @@
 //! Log-probabilities of given responses: what the trainer, a reference policy and a test agree on.
 
-use super::examples::{Example, each_part, parts};
+use super::examples::{Example, Prompts, each_part, parts};
 use crate::error::Result;
 use crate::model::{Gradients, Hooks, Model, TokenBatch};
 use candle_core::Tensor;
@@ -13,7 +13,7 @@ pub(super) fn hidden(model: &Model, tokens: &TokenBatch, gradients: Gradients) -
 /// The log-probability of every response token, per example. At most `limit` places go through at once.
 pub(super) fn log_probabilities(model: &Model, examples: &[Example], limit: usize) -> Result<Vec<Vec<f64>>> {
     let mut all: Vec<Vec<f64>> = vec![Vec::new(); examples.len()];
-    let parts = parts(examples, limit)?;
+    let parts = parts(examples, Prompts::Shared, limit)?;
     let found = each_part(&parts, |part| {
         let hidden = hidden(model, &part.tokens, Gradients::Off)?;
         let output = model.token_log_probabilities(&hidden, &part.at, &part.targets)?;

@@ -75,10 +75,13 @@ pub(super) fn gradients<'a>(
 
 /// One key head of all tokens that a row sees, those of its trunk first: [tokens, head_dim].
 fn seen(shape: Shape, layout: &Layout, row: usize, key_head: usize, data: &[f32]) -> Vec<f32> {
-    let parts = layout.trunk(row).into_iter().chain([row]);
-    let tokens = parts.flat_map(|part| layout.offsets()[part]..layout.offsets()[part + 1]);
-    let at = |token| (token * shape.key_heads + key_head) * shape.head_dim;
-    tokens.flat_map(|token| &data[at(token)..][..shape.head_dim]).copied().collect()
+    let tokens = layout.starts()[row] + layout.lengths()[row];
+    let mut all = Vec::with_capacity(tokens * shape.head_dim);
+    for position in 0..tokens {
+        let at = (layout.packed(row, position) * shape.key_heads + key_head) * shape.head_dim;
+        all.extend_from_slice(&data[at..at + shape.head_dim]);
+    }
+    all
 }
 
 /// Copies one head's [tokens, head_dim] into the packed buffer of all heads.
@@ -115,8 +118,8 @@ fn one_head(shape: Shape, head: Head<'_>, dq: &mut [f32], dk: &mut [f32], dv: &m
             rows: to - from,
             ..all
         });
-        let [k, v] = [head.keys, head.values]
-            .map(|all| Matrix::dense(&all[low * head_dim..end * head_dim], head_dim));
+        let [k, v] =
+            [head.keys, head.values].map(|all| Matrix::dense(&all[low * head_dim..end * head_dim], head_dim));
         let mut pattern = vec![0f32; (to - from) * keys];
         let mut gradient = vec![0f32; (to - from) * keys];
         product(&mut pattern, keys, q, k.transposed(), false, Threads::One);

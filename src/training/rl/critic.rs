@@ -10,7 +10,7 @@ use super::settings::ValueHeadSettings;
 use crate::error::Result;
 use crate::model::{Gradients, Model};
 use crate::ops::Parameter;
-use crate::training::examples::{Example, Part, parts};
+use crate::training::examples::{Example, Part, Prompts, parts};
 use crate::training::scoring;
 use candle_core::{DType, Tensor};
 
@@ -63,7 +63,7 @@ impl Critic {
         limit: usize,
     ) -> Result<(Vec<Vec<f64>>, Vec<Targets>)> {
         let mut values: Vec<Vec<f64>> = vec![Vec::new(); examples.len()];
-        for part in parts(examples, limit)? {
+        for part in parts(examples, Prompts::Shared, limit)? {
             let hidden = scoring::hidden(model, &part.tokens, Gradients::Off)?;
             let found = self.values(&hidden, &part)?.1.to_vec1::<f32>()?;
             for (row, found) in part.by_example(&found) {

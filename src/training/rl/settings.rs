@@ -8,9 +8,7 @@ use crate::error::{Error, Result, nearest};
 use crate::ops::Gradients;
 use crate::training::lora::LoraSettings;
 use crate::training::schedule::Schedule;
-use crate::training::settings::{
-    OptimiserSettings, at_least_one, check_rate, checkpointed, field, positive,
-};
+use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, checkpointed, field, positive};
 use serde::{Deserialize, Serialize};
 
 /// The methods by name, in the order the documentation lists them.

@@ -21,7 +21,7 @@ use crate::ops::Parameter;
 use crate::rng::Stream;
 use crate::tasks::Suite;
 use crate::training::divergence;
-use crate::training::examples::{Example, Part, each_part, parts};
+use crate::training::examples::{Example, Part, Prompts, each_part, parts};
 use crate::training::lora::Weights;
 use crate::training::optimiser::AdamW;
 use crate::training::rows::TrainingRow;
@@ -216,7 +216,7 @@ impl PolicyGradient<'_> {
         }
         let examples: Vec<Example> = lessons.iter().map(|lesson| lesson.example.clone()).collect();
         let (mut loss, mut watched) = (0.0, Watched::default());
-        let parts = parts(&examples, self.settings.part_tokens)?;
+        let parts = parts(&examples, Prompts::Shared, self.settings.part_tokens)?;
         let found = each_part(&parts, |part| {
             let chosen: Vec<&Lesson> = part.rows.iter().map(|row| lessons[*row]).collect();
             self.part(part, &chosen, &totals)
