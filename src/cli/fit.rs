@@ -3,6 +3,7 @@
 use super::Context;
 use super::flags::{SetFlag, named_models};
 use crate::activations::import;
+use crate::compute::Compute;
 use crate::dictionaries::{
     Dictionary, DictionaryRow, FitSettings, Job, Kind, add_splice_costs, fit_jobs, metrics_pair,
 };
@@ -101,7 +102,7 @@ fn fit_store(
         Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
         None => store.clone(),
     };
-    let jobs = jobs(arguments, settings, out);
+    let jobs = jobs(arguments, settings, out, &context.device()?);
     let order_seed = arguments.seed.first().copied().unwrap_or_default();
     let dictionaries = fit_jobs(&store, &target, &jobs, order_seed, &context.observer)?;
     let mut answers = Vec::new();
@@ -127,7 +128,7 @@ fn settings(arguments: &FitArguments) -> Result<FitSettings> {
     arguments.set.apply(&settings)
 }
 
-fn jobs(arguments: &FitArguments, settings: &FitSettings, out: &Path) -> Vec<Job> {
+fn jobs(arguments: &FitArguments, settings: &FitSettings, out: &Path, compute: &Compute) -> Vec<Job> {
     let sizes =
         if arguments.features.is_empty() { vec![settings.features] } else { arguments.features.clone() };
     let alone = sizes.len() * arguments.seed.len() == 1;
@@ -139,6 +140,7 @@ fn jobs(arguments: &FitArguments, settings: &FitSettings, out: &Path) -> Vec<Job
         settings: FitSettings { features, ..settings.clone() },
         seed,
         folder: Some(folder(features, seed)),
+        compute: compute.clone(),
     };
     sizes.iter().flat_map(|features| arguments.seed.iter().map(move |seed| job(*features, *seed))).collect()
 }

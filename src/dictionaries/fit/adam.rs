@@ -41,13 +41,13 @@ pub(super) struct Row<'a> {
 /// Adam (Kingma and Ba 2015) with bias correction, betas .9 and .999, epsilon 1e-8, no weight decay.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Adam {
-    rate: f32,
-    second_correction: f32,
+    pub(super) rate: f32,
+    pub(super) second_correction: f32,
 }
 
-const BETA_1: f32 = 0.9;
-const BETA_2: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
+pub(super) const BETA_1: f32 = 0.9;
+pub(super) const BETA_2: f32 = 0.999;
+pub(super) const EPSILON: f32 = 1e-8;
 
 impl Adam {
     /// The update of step `step`, counted from 0.

@@ -27,7 +27,7 @@ pub(super) fn finish(trainer: &Trainer, input: &Scaling, output: &Scaling) -> Re
         (Activation::Threshold, 0) => {
             let cut = state.cuts[1];
             let threshold = |cost: &f32| if *cost > 0.0 { cut / cost } else { f32::MAX };
-            weights.threshold = trainer.costs().iter().map(threshold).collect();
+            weights.threshold = trainer.costs()?.iter().map(threshold).collect();
         }
         (Activation::Threshold, _) => weights.threshold = exponential(extra(0)),
         (Activation::Relu | Activation::Topk { .. }, _) => {}

@@ -184,30 +184,78 @@ impl Reference {
     }
 }
 
+fn sites(kind: Kind) -> usize {
+    if kind.is_crosscoder() { 3 } else { 1 }
+}
+
+fn settings(kind: Kind) -> FitSettings {
+    FitSettings {
+        kind,
+        features: FEATURES,
+        k: 3,
+        k_anneal: 0.0,
+        warm_up: 0.0,
+        penalty: Some(if kind == Kind::Jumprelu { 0.0 } else { 0.7 }),
+        sparsity: Sparsity::L0,
+        batch: TOKENS,
+        dead_after: 1000,
+        weights: if sites(kind) == 3 { vec![1.0, 0.5, 2.0] } else { Vec::new() },
+        widths: if kind == Kind::Matryoshka { vec![4, 11, FEATURES] } else { Vec::new() },
+        ..FitSettings::default()
+    }
+}
+
+#[test]
+fn a_device_takes_the_same_steps() {
+    let designated = FitSettings {
+        shared_features: 4,
+        exclusive_features: 2,
+        shared_penalty: 0.3,
+        ..settings(Kind::BatchTopkCrosscoder)
+    };
+    let tanh = FitSettings { sparsity: Sparsity::Tanh, penalty: Some(0.5), ..settings(Kind::Jumprelu) };
+    for settings in Kind::ALL.map(settings).into_iter().chain([designated, tanh]) {
+        let kind = settings.kind;
+        let (mut here, x, y) = case(settings.clone(), sites(kind));
+        let (mut away, ..) = case(settings, sites(kind));
+        away.send(&Device::Cpu).unwrap();
+        for step in 0..3 {
+            let batch = Batch { inputs: &x, targets: &y };
+            let (ours, theirs) = (here.step(&batch).unwrap(), away.step(&batch).unwrap());
+            assert_eq!((ours.active, ours.dead), (theirs.active, theirs.dead), "{kind}, step {step}");
+            for (ours, theirs) in ours.error.iter().zip(&theirs.error) {
+                assert!((ours - theirs).abs() < 1e-4 * ours, "{kind}, step {step}: {ours} {theirs}");
+            }
+        }
+        away.settle().unwrap();
+        let (ours, theirs) = (&here.state, &away.state);
+        assert_eq!((ours.step, &ours.silent), (theirs.step, &theirs.silent), "{kind}");
+        let parameters = |state: &State| {
+            let State { encoder, encoder_bias, decoder, decoder_bias, skip, extras, .. } = state.clone();
+            [vec![encoder, encoder_bias, decoder, decoder_bias, skip], extras].concat()
+        };
+        for (index, (ours, theirs)) in parameters(ours).into_iter().zip(parameters(theirs)).enumerate() {
+            let largest = ours.first.iter().fold(0f32, |largest, value| largest.max(value.abs()));
+            for (ours, theirs) in ours.first.iter().zip(&theirs.first) {
+                assert!((ours - theirs).abs() <= 1e-4 * largest, "{kind}, {index}: {ours} {theirs}");
+            }
+            for (ours, theirs) in ours.value.iter().zip(&theirs.value) {
+                assert!((ours - theirs).abs() < 1e-3, "{kind}, {index}: {ours} {theirs}");
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_equal_autograd() {
     for kind in Kind::ALL {
-        let sites = if kind.is_crosscoder() { 3 } else { 1 };
-        let settings = FitSettings {
-            kind,
-            features: FEATURES,
-            k: 3,
-            k_anneal: 0.0,
-            warm_up: 0.0,
-            penalty: Some(if kind == Kind::Jumprelu { 0.0 } else { 0.7 }),
-            sparsity: Sparsity::L0,
-            batch: TOKENS,
-            dead_after: 1000,
-            weights: if sites == 3 { vec![1.0, 0.5, 2.0] } else { Vec::new() },
-            widths: if kind == Kind::Matryoshka { vec![4, 11, FEATURES] } else { Vec::new() },
-            ..FitSettings::default()
-        };
-        let (mut trainer, x, y) = case(settings, sites);
+        let sites = sites(kind);
+        let (mut trainer, x, y) = case(settings(kind), sites);
         let reference = Reference::of(&trainer);
         let gradients = reference.loss(&trainer, &x, &y).backward().unwrap();
         let unit = trainer.recipe().unit_decoder();
         let decoder = trainer.state.decoder.value.clone();
-        trainer.step(&Batch { inputs: &x, targets: &y });
+        trainer.step(&Batch { inputs: &x, targets: &y }).unwrap();
         let mut pairs = vec![
             ("encoder", &reference.encoder, &trainer.state.encoder),
             ("encoder bias", &reference.encoder_bias, &trainer.state.encoder_bias),

@@ -10,10 +10,12 @@
 //! a fit that is killed and run again gives the same bytes.
 
 mod adam;
+mod away;
 mod finish;
 #[cfg(test)]
 mod gradients;
 mod normalise;
+mod on_device;
 #[cfg(test)]
 mod options;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use super::dictionary::Dictionary;
 use super::spec::{Kind, Site, Spec};
 use super::vectors::norm;
 use crate::activations::ActivationStore;
+use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use crate::rng::Stream;
@@ -58,7 +61,8 @@ pub fn fit(
     folder: Option<&Path>,
     observer: &Observer,
 ) -> Result<Dictionary> {
-    let job = Job { settings: settings.clone(), seed, folder: folder.map(Path::to_owned) };
+    let (folder, compute) = (folder.map(Path::to_owned), Compute::cpu());
+    let job = Job { settings: settings.clone(), seed, folder, compute };
     let dictionary = fit_jobs(store, store, &[job], seed, observer)?.pop();
     dictionary.ok_or_else(|| Error::work("a fit gave no dictionary"))
 }
@@ -72,6 +76,8 @@ pub struct Job {
     pub seed: u64,
     /// Where the state is saved, if anywhere.
     pub folder: Option<PathBuf>,
+    /// What computes: the analytic steps of the CPU, or tensor operations on a device, always in f32.
+    pub compute: Compute,
 }
 
 /// Fits several dictionaries over one pass of `store`, whose tokens come in the order of `order_seed`. Transcoders
@@ -101,7 +107,7 @@ pub fn fit_jobs(
     let mut bar = observer.bar("dictionary", last as u64, "steps");
     bar.advance(first as u64);
     for step in first..last {
-        running.iter().try_for_each(|fit| fit.save_if_due(step, observer))?;
+        running.iter_mut().try_for_each(|fit| fit.save_if_due(step, observer))?;
         observer.check()?;
         let batch = source.read(step as u64)?;
         for fit in &mut running {
@@ -112,7 +118,11 @@ pub fn fit_jobs(
         }
         bar.advance(1);
     }
-    running.iter().map(|fit| finish::finish(&fit.trainer, &fit.input, &fit.output)).collect()
+    let finish = |fit: &mut Running| {
+        fit.trainer.settle()?;
+        finish::finish(&fit.trainer, &fit.input, &fit.output)
+    };
+    running.iter_mut().map(finish).collect()
 }
 
 /// A fit under way, with what it needs around the trainer.
@@ -126,20 +136,25 @@ struct Running {
 
 impl Running {
     fn start(job: &Job, spec: Spec, (input, output): (Scaling, Scaling), order_seed: u64) -> Result<Self> {
-        let fingerprint = state::fingerprint(&job.settings, &spec, [job.seed, order_seed], &input, &output);
+        let seeds = [job.seed, order_seed];
+        let fingerprint = state::fingerprint(&job.settings, &spec, seeds, (&input, &output), &job.compute);
         let mut trainer = Trainer::new(job.settings.clone(), spec, State::default());
         let saved = job.folder.as_deref().map(|folder| state::load(folder, &fingerprint)).transpose()?;
         trainer.state = match saved.flatten() {
             Some(state) => state,
             None => initial(&trainer, job.seed),
         };
+        if !job.compute.is_fused() {
+            trainer.send(job.compute.device())?;
+        }
         Ok(Self { trainer, input, output, folder: job.folder.clone(), fingerprint })
     }
 
-    fn save_if_due(&self, step: usize, observer: &Observer) -> Result<()> {
+    fn save_if_due(&mut self, step: usize, observer: &Observer) -> Result<()> {
         let due = step > 0 && step.is_multiple_of(self.trainer.settings.save_every);
         match &self.folder {
             Some(folder) if due || observer.stop_requested().is_some() => {
+                self.trainer.settle()?;
                 state::save(folder, &self.fingerprint, &self.trainer.state)
             }
             _ => Ok(()),
@@ -157,7 +172,7 @@ impl Running {
             self.output.apply(targets);
         }
         let report =
-            self.trainer.step(&Batch { inputs: &inputs, targets: targets.as_deref().unwrap_or(&inputs) });
+            self.trainer.step(&Batch { inputs: &inputs, targets: targets.as_deref().unwrap_or(&inputs) })?;
         let explained = report.error.iter().zip(&report.total).map(|(error, total)| 1.0 - error / total);
         let worst = explained.fold(f64::INFINITY, f64::min);
         if !worst.is_finite() {
@@ -356,6 +371,24 @@ mod tests {
             .map(|(a, b)| f64::from(a - b).powi(2))
             .sum();
         1.0 - error / total
+    }
+
+    #[test]
+    fn a_device_learns_as_well_and_goes_on_where_it_was_stopped() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path(), 24, 20_000);
+        let compute = Compute::composed(&candle_core::Device::Cpu, candle_core::DType::F32).unwrap();
+        let fitted = |compute: &Compute, state: Option<&str>| {
+            let settings = FitSettings { save_every: 100, ..settings(Kind::BatchTopkCrosscoder) };
+            let state = state.map(|name| folder.path().join(name));
+            let job = Job { settings, seed: 1, folder: state, compute: compute.clone() };
+            fit_jobs(&store, &store, &[job], 1, &Observer::silent()).unwrap().remove(0)
+        };
+        let (here, away) = (fitted(&Compute::cpu(), None), fitted(&compute, Some("away")));
+        let [ours, theirs] = [&here, &away].map(|dictionary| explained(dictionary, &store));
+        assert!(theirs > 0.8 && (ours - theirs).abs() < 0.03, "FVE {ours} here, {theirs} on a device");
+        // The state in the folder is that of the last save: what follows it is done again.
+        assert_eq!(fitted(&compute, Some("away")).weights(), away.weights());
     }
 
     #[test]

@@ -185,7 +185,7 @@ fn time() {
         let mut times: Vec<f64> = (0..12)
             .map(|_| {
                 let (started, spent) = (std::time::Instant::now(), processor_seconds());
-                trainer.step(&Batch { inputs: &x, targets: &x });
+                trainer.step(&Batch { inputs: &x, targets: &x }).unwrap();
                 println!(
                     "  {:.1} ms, {:.1} ms of processor",
                     started.elapsed().as_secs_f64() * 1e3,

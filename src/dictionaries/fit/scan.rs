@@ -36,7 +36,11 @@ pub(super) fn choose(
             pre_activations(block, encoder, width, products);
             let scanned: Vec<(Vec<Candidate>, Dead)> = products
                 .par_chunks_exact(bounds.len())
-                .map(|products| (above(products, &bounds), bury(products, view.bias, burial)))
+                .map(|products| {
+                    let pre = |feature: &u32| products[*feature as usize] + view.bias[*feature as usize];
+                    let dead = burial.dead.iter().map(|feature| (*feature, pre(feature)));
+                    (above(products, &bounds), bury(dead, burial.keep))
+                })
                 .collect();
             for (row, buried) in scanned {
                 rows.push(row);
@@ -80,17 +84,12 @@ fn above(products: &[f32], bounds: &[f32]) -> Vec<Candidate> {
     kept
 }
 
-/// The dead features that would fire most strongly.
-fn bury(products: &[f32], bias: &[f32], burial: &Burial<'_>) -> Dead {
-    let mut dead: Dead = burial
-        .dead
-        .iter()
-        .map(|feature| (*feature, products[*feature as usize] + bias[*feature as usize]))
-        .filter(|(_, pre)| *pre > 0.0)
-        .collect();
-    if dead.len() > burial.keep {
-        dead.select_nth_unstable_by(burial.keep, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        dead.truncate(burial.keep);
+/// Of dead features with their pre-activations, the `keep` that would fire most strongly.
+pub(super) fn bury(pre: impl Iterator<Item = (u32, f32)>, keep: usize) -> Dead {
+    let mut dead: Dead = pre.filter(|(_, pre)| *pre > 0.0).collect();
+    if dead.len() > keep {
+        dead.select_nth_unstable_by(keep, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        dead.truncate(keep);
         dead.sort_unstable_by_key(|(feature, _)| *feature);
     }
     dead

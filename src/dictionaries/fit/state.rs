@@ -6,6 +6,7 @@ use super::normalise::Scaling;
 use super::settings::FitSettings;
 use super::trainer::State;
 use super::twins::Watch;
+use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
@@ -19,11 +20,12 @@ pub(super) fn fingerprint(
     settings: &FitSettings,
     spec: &Spec,
     seeds: [u64; 2],
-    input: &Scaling,
-    output: &Scaling,
+    (input, output): (&Scaling, &Scaling),
+    compute: &Compute,
 ) -> String {
     let settings = FitSettings { save_every: 1, ..settings.clone() };
-    let text = serde_json::to_string(&(settings, spec, seeds, input, output)).unwrap_or_default();
+    let text = serde_json::to_string(&(settings, spec, seeds, input, output, compute.to_string()))
+        .unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex().to_string()
 }
 

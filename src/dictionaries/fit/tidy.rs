@@ -4,34 +4,38 @@
 //! proportional to the squared error (resampling, Bricken et al. 2023).
 
 use super::super::vectors::{add_scaled, dot, norm};
-use super::schedule::{Schedule, Watching};
+use super::schedule::Watching;
 use super::trainer::{Batch, Trainer, Use};
 use super::twins::{Merger, Watch};
+use crate::error::Result;
 use crate::rng::Stream;
 
 impl Trainer {
     /// Watches for twins where the schedule says so, and at the end of a watch merges them. `gradients` are the
-    /// slopes of the loss at the reconstructions of the batch.
+    /// slopes of the loss at the reconstructions of the batch, which the end of a watch needs.
     pub(super) fn tidy(
         &mut self,
         step: usize,
+        watching: &Watching,
         batch: &Batch<'_>,
         uses: &[Use],
         starts: &[usize],
         gradients: &[f32],
-    ) {
+    ) -> Result<()> {
         let (width_in, width) = (self.spec.input_width(), self.spec.output_width());
-        let Watching { begins, watches, ends, last } =
-            Schedule::new(&self.settings, width, self.recipe.usual_penalty()).watching(step);
+        let Watching { begins, watches, ends, last } = *watching;
         if !watches || !self.recipe.merges_twins() {
-            return;
+            return Ok(());
+        }
+        if begins || ends {
+            self.settle()?;
         }
         if begins {
             self.state.watch = Watch::begin(&self.state.encoder.value, width_in);
         }
         self.state.watch.add(uses, starts, batch.inputs.len() / width_in);
         if !ends {
-            return;
+            return Ok(());
         }
         let writes: Vec<f32> = self.state.decoder.value.chunks_exact(width).map(norm).collect();
         let alike = |a: usize, b: usize| self.roles[a] == self.roles[b] && self.prefix(a) == self.prefix(b);
@@ -43,6 +47,10 @@ impl Trainer {
         reborn.extend(mergers.iter().map(|merger| merger.merged));
         if !last {
             self.bear(step, &reborn, batch, gradients);
+        }
+        match self.away.take() {
+            Some(away) => self.send(away.device()),
+            None => Ok(()),
         }
     }
 

@@ -8,18 +8,22 @@
 //!
 //! Loss: mean over tokens of sum_v w_v ||h_v - h^_v||^2 (for Matryoshka, summed over prefixes), plus the kind's
 //! penalty, plus the side task. No step depends on the number of threads: sums run in token order within a
-//! feature, and biases are summed in fixed chunks.
+//! feature, and biases are summed in fixed chunks. On a GPU the heavy parts are done there ([`super::away`]).
 
 use super::super::kinds::{self, Entry, Recipe, Side, Slopes, View};
 use super::super::matmul::{outer_products, pre_activations};
 use super::super::spec::Spec;
 use super::super::vectors::{add_scaled, dot, norm};
 use super::adam::{Adam, Parameter, Row};
+use super::away::Away;
+use super::on_device::OnDevice;
 use super::roles::{Role, role};
 use super::scan::{self, Burial};
 use super::schedule::Schedule;
 use super::settings::FitSettings;
 use super::twins::Watch;
+use crate::error::Result;
+use candle_core::Tensor;
 use rayon::prelude::*;
 
 /// Everything that a step changes.
@@ -72,12 +76,14 @@ pub(super) struct Trainer {
     pub(super) spec: Spec,
     pub(super) state: State,
     pub(super) recipe: Box<dyn Recipe>,
-    site_weights: Vec<f32>,
-    prefixes: Vec<usize>,
+    pub(super) site_weights: Vec<f32>,
+    pub(super) prefixes: Vec<usize>,
     pub(super) roles: Vec<Role>,
     products: Vec<f32>,
     /// Whether this step has a side task.
-    aside: bool,
+    pub(super) aside: bool,
+    /// Encoder and decoder, where they are not in `state` but on a device.
+    pub(super) away: Option<OnDevice>,
 }
 
 /// The tokens of one step, normalised.
@@ -87,11 +93,17 @@ pub(super) struct Batch<'a> {
 }
 
 /// One token's part in the sparse pass.
-struct Token {
+pub(super) struct Token {
     /// Each entry with the slope of the loss with its activation.
-    entries: Vec<(Entry, f32)>,
-    error: Vec<f64>,
-    total: Vec<f64>,
+    pub(super) entries: Vec<(Entry, f32)>,
+    pub(super) error: Vec<f64>,
+    pub(super) total: Vec<f64>,
+}
+
+/// The slopes of the loss at the reconstructions, [tokens, planes, output width].
+enum Planes {
+    Here(Vec<f32>),
+    Away(Away, Tensor),
 }
 
 /// One entry of a batch, and where its decoder gradient comes from.
@@ -113,6 +125,7 @@ impl Trainer {
             roles: (0..spec.features).map(|feature| role(&settings, sites, feature)).collect(),
             products: Vec::new(),
             aside: false,
+            away: None,
             settings,
             spec,
             state,
@@ -124,23 +137,29 @@ impl Trainer {
     }
 
     /// The relative cost of a feature's role.
-    fn ease(&self, feature: usize) -> f32 {
+    pub(super) fn ease(&self, feature: usize) -> f32 {
         if self.roles[feature] == Role::Shared { self.settings.shared_penalty as f32 } else { 1.0 }
     }
 
     /// What multiplies each activation to give its cost.
-    pub(super) fn costs(&self) -> Vec<f32> {
+    pub(super) fn costs(&self) -> Result<Vec<f32>> {
         let (width, d) = (self.spec.output_width(), self.spec.d_out);
-        let rows = self.state.decoder.value.par_chunks_exact(width).enumerate();
-        rows.map(|(feature, row)| row.chunks_exact(d).map(norm).sum::<f32>() * self.ease(feature)).collect()
+        let norms: Vec<f32> = match &self.away {
+            Some(away) => away.decoder_norms(d)?,
+            None => {
+                let rows = self.state.decoder.value.par_chunks_exact(width);
+                rows.map(|row| row.chunks_exact(d).map(norm).sum()).collect()
+            }
+        };
+        Ok(norms.into_iter().enumerate().map(|(feature, norm)| norm * self.ease(feature)).collect())
     }
 
     /// One optimiser step.
-    pub(super) fn step(&mut self, batch: &Batch<'_>) -> Report {
+    pub(super) fn step(&mut self, batch: &Batch<'_>) -> Result<Report> {
         let tokens = batch.inputs.len() / self.spec.input_width();
         let width = self.spec.output_width();
         let schedule = Schedule::new(&self.settings, width, self.recipe.usual_penalty());
-        let (step, costs) = (self.state.step, self.costs());
+        let (step, costs) = (self.state.step, self.costs()?);
         let (k, annealed) = (schedule.k(step), schedule.annealed(step));
         let adam = Adam::at(step, schedule.learning_rate(step));
         let penalty = schedule.penalty(step) * self.recipe.penalty_unit(width, k) / tokens as f64;
@@ -161,30 +180,52 @@ impl Trainer {
             extras: [extras(0), extras(1)],
             last_cut: self.state.cuts[0],
         };
-        let (chosen, buried) = scan::choose(
-            &*self.recipe,
-            &view,
-            &self.state.encoder.value,
-            batch.inputs,
-            self.spec.input_width(),
-            &Burial { dead: &dead, keep: 2 * self.settings.k },
-            &mut products,
-        );
-        let planes = self.planes();
-        let mut gradients = vec![0.0f32; tokens * planes * self.spec.output_width()];
+        let burial = Burial { dead: &dead, keep: 2 * self.settings.k };
+        let away = self.away.take().map(|away| Away::new(away, &self.spec, batch)).transpose()?;
+        let (chosen, buried) = match &away {
+            Some(away) => away.device.choose(&*self.recipe, &view, &away.inputs, &burial)?,
+            None => scan::choose(
+                &*self.recipe,
+                &view,
+                &self.state.encoder.value,
+                batch.inputs,
+                self.spec.input_width(),
+                &burial,
+                &mut products,
+            ),
+        };
         let rows = chosen.rows.into_iter().zip(buried).map(|(mut row, dead)| {
             row.extend(dead.into_iter().map(|(feature, pre)| Entry { feature, side: true, value: pre, pre }));
             row
         });
-        let reconstructed = self.reconstruct(batch, rows.collect(), &mut gradients, tokens);
+        let (reconstructed, planes) = match away {
+            Some(away) => {
+                let (tokens, gradients) = self.reconstruct_away(&away, batch, &rows.collect::<Vec<_>>())?;
+                (tokens, Planes::Away(away, gradients))
+            }
+            None => {
+                let mut gradients = vec![0.0f32; tokens * self.planes() * width];
+                (self.reconstruct(batch, rows.collect(), &mut gradients, tokens), Planes::Here(gradients))
+            }
+        };
         let (report, uses, starts) = self.sort(reconstructed, dead.len());
         let slopes: Vec<Slopes> =
             uses.par_iter().map(|used| self.recipe.slopes(&view, &used.entry, used.slope)).collect();
         self.products = products;
-        self.update(batch, &adam, &gradients, &uses, &slopes, &starts, tokens);
+        let watching = schedule.watching(step);
+        let gradients = match planes {
+            Planes::Here(gradients) => {
+                self.update(batch, &adam, &gradients, &uses, &slopes, &starts, tokens);
+                gradients
+            }
+            Planes::Away(away, gradients) => {
+                self.update_away(away, &adam, &gradients, (&uses, &slopes), &starts)?;
+                if watching.ends { gradients.flatten_all()?.to_vec1()? } else { Vec::new() }
+            }
+        };
         self.remember(&uses, &starts, tokens, chosen.cut, annealed);
-        self.tidy(step, batch, &uses, &starts, &gradients);
-        report
+        self.tidy(step, &watching, batch, &uses, &starts, &gradients)?;
+        Ok(report)
     }
 
     /// Reconstructions per token: one per prefix, and the side task's.
@@ -193,7 +234,7 @@ impl Trainer {
     }
 
     /// The plane of an entry: the first prefix that holds it, or the side task.
-    fn plane(&self, entry: &Entry) -> usize {
+    pub(super) fn plane(&self, entry: &Entry) -> usize {
         if entry.side { self.prefixes.len() } else { self.prefix(entry.feature as usize) }
     }
 

@@ -100,6 +100,7 @@ impl Stage for Dictionary {
             settings: self.settings.clone(),
             seed: self.seed.wrapping_add(index as u64),
             folder: Some(scene.scratch.join(format!("fit_{index}"))),
+            compute: scene.made.device.clone(),
         };
         let jobs: Vec<Job> = (0..self.seeds).map(job).collect();
         let fitted = dictionaries::fit_jobs(&store, &store, &jobs, self.seed, &scene.observer)?;
