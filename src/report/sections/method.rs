@@ -1,12 +1,14 @@
 //! How the verdicts come about and what they do not mean.
 
+use crate::claims::NOT_REPEATED;
 use crate::report::data::Data;
 use crate::report::view::{Block, Section};
 
-const METHOD: [&str; 5] = [
+const METHOD: [&str; 6] = [
     "Units and halves. The unit of every interval and test is the problem, never the sample. Half of the problems, fixed by a hash before anything ran, chose the checkpoints, thresholds and feature sets; all numbers on this page are from the other half. Nothing was filtered by a sampled outcome.",
     "Edits. An edit adds a difference to the receiver's activation and keeps everything that the dictionary does not explain. With the joint readout all variants of the dictionary run in lockstep on the receiver's own tokens, and the receiver is read before it is edited. With and without an edit, completions are sampled with common random numbers, so that they differ only where the edit made them differ.",
     "Controls. Beside each declared set stand feature sets of the same size that fire as often and edit as strongly, on the same prompts with the same random numbers. The p-value of a hypothesis is the larger of two: a sign flip over problems against no effect, and the rank of the effect among its controls.",
+    "Nulls. Two stand beside every declared set: no effect at all, by flipping the signs of the problems' differences, and a set that was drawn without regard to the question, by the matched controls. How often the whole procedure claims something where nothing is, and how often it finds what is planted, `deltascope check calibration` counts.",
     "Decision. Hypotheses were declared before measuring; whatever else is plotted is exploratory and makes no claim. Intervals of declared effects are simultaneous. That a set moves one axis and not the other needs an equivalence test on the other axis, not a lack of significance there.",
     "Limits. A feature is a direction that a dictionary found, not a mechanism. Removing a feature from a post-trained model also removes what the base had of it; only a transplant, or the contrast with the same edit in the base, speaks of what post-training caused. A gain in pass that comes from fewer give-ups is persistence, not new ability.",
 ];
@@ -20,6 +22,9 @@ pub(in crate::report) fn section(data: &Data) -> Section {
             data.facts.alpha, data.facts.correction
         )));
     }
+    if !data.claims.is_empty() {
+        blocks.push(Block::Paragraph(stability(data)));
+    }
     blocks.extend(
         data.facts
             .changed_defaults
@@ -27,4 +32,21 @@ pub(in crate::report) fn section(data: &Data) -> Section {
             .map(|rule| Block::Caution(format!("Changed by the study: {rule}."))),
     );
     Section::new("method", "Method and limits", blocks)
+}
+
+/// Whether verdicts come back under other seeds.
+fn stability(data: &Data) -> String {
+    let repeated: Vec<String> = data
+        .claims
+        .iter()
+        .filter(|claim| claim.stability != NOT_REPEATED)
+        .map(|claim| format!("{} in {}", claim.hypothesis, claim.stability))
+        .collect();
+    match repeated.is_empty() {
+        true => "Stability. Nothing was repeated: the verdicts are those of one dictionary seed and one training seed (`dictionary_seeds` and `training_seeds` of `[claims]` repeat them).".to_owned(),
+        false => format!(
+            "Stability. Under other seeds the same verdict, with an effect of the same sign, came out for {}, this one counted in. A set is chosen anew in every repetition.",
+            repeated.join(", ")
+        ),
+    }
 }

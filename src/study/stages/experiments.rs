@@ -86,9 +86,18 @@ impl Experiments {
         }))
     }
 
-    /// The same with another dictionary: features that hypotheses list are matched one to one.
+    /// The declared hypotheses alone, with another dictionary: features that they list are matched one to one.
     pub(super) fn repeated(study: &Study) -> Result<Option<Self>> {
-        Ok(Self::new(study)?.map(|experiments| Self { repeats: true, ..experiments }))
+        Ok(Self::new(study)?.map(|experiments| Self {
+            settings: ExperimentSettings {
+                exploratory: false,
+                doses: Vec::new(),
+                protocol: None,
+                ..experiments.settings
+            },
+            repeats: true,
+            ..experiments
+        }))
     }
 
     /// Hypotheses whose listed features are those of `dictionary` that match the ones of the original.

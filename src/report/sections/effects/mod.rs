@@ -111,7 +111,10 @@ fn interval(data: &Data, row: &EffectRow) -> (f64, f64) {
 }
 
 /// The control sets that stand beside a row.
-fn controls<'a>(data: &'a Data, row: &'a EffectRow) -> impl Iterator<Item = &'a ControlRow> {
+pub(in crate::report::sections) fn controls<'a>(
+    data: &'a Data,
+    row: &'a EffectRow,
+) -> impl Iterator<Item = &'a ControlRow> {
     data.controls.iter().filter(|control| {
         control.hypothesis == row.hypothesis
             && control.condition == row.condition

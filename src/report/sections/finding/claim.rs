@@ -5,6 +5,7 @@ use crate::experiments::EffectRow;
 use crate::report::data::Data;
 use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
+use crate::report::sections::effects::controls;
 
 /// What was done, what it changed, and why that decides or does not decide the hypothesis.
 pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
@@ -23,6 +24,7 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             p_value(claim.p_corrected),
             claim.problems,
         ),
+        row.and_then(|row| nulls(data, row, scale)).unwrap_or_default(),
         sentence(&claim.reason),
     ];
     if let (Some(suite), Some(effect)) = (&claim.other_suite, claim.other_effect) {
@@ -42,6 +44,20 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
     }
     sentences.retain(|sentence| !sentence.is_empty());
     sentences.join(" ")
+}
+
+/// What the matched controls of a declared effect did: its null distribution.
+fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
+    let matched = controls(data, row).filter(|control| control.matched).map(|control| control.effect);
+    let mut effects: Vec<f64> = matched.collect();
+    effects.sort_by(f64::total_cmp);
+    let (least, most) = (effects.first()?, effects.last()?);
+    Some(format!(
+        "Its {} matched control sets changed it by {} to {}.",
+        effects.len(),
+        scale.difference(*least),
+        scale.difference(*most)
+    ))
 }
 
 /// A reason as a sentence of its own.
