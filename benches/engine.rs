@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use deltascope::activations::import;
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
-    BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch, Tokenizer,
-    sample_model,
+    BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch,
+    Tokenizer, sample_model,
 };
 use deltascope::ops::Parameter;
 use deltascope::progress::{Gauge, Observer, Sink};
@@ -110,10 +110,9 @@ fn tokens(rows: usize, lengths: impl Fn(&mut Stream) -> usize, vocabulary: usize
         .collect()
 }
 
-fn train_step(model: &Model, optimiser: &mut AdamW, rows: &[Vec<u32>]) -> Result<()> {
+fn train_step(model: &Model, optimiser: &mut AdamW, rows: &[Vec<u32>], gradients: Gradients) -> Result<()> {
     let batch = TokenBatch::new(rows)?;
-    let hidden = model.forward(&batch, None, &mut Hooks::none(), Gradients::On)?;
-    let Some(hidden) = hidden else { return Ok(()) };
+    let hidden = model.hidden(&batch, None, &mut Hooks::none(), gradients)?;
     let at: Vec<(usize, usize)> = (0..batch.rows())
         .flat_map(|row| (1..batch.lengths()[row]).map(move |position| (row, position - 1)))
         .collect();
@@ -207,8 +206,19 @@ fn main() -> Result<()> {
     if wanted == ["memory"] {
         let before = memory("VmRSS:");
         let mut optimiser = optimiser();
-        (0..3).try_for_each(|_| train_step(&reference, &mut optimiser, &rows))?;
+        (0..3).try_for_each(|_| train_step(&reference, &mut optimiser, &rows, Gradients::On))?;
         println!("memory of a train step 16x128 {:.0} MiB", memory("VmHWM:") - before);
+        return Ok(());
+    }
+    // Less memory first: the peak only rises.
+    if wanted == ["checkpointing"] {
+        let (rows, before) = (tokens(2, |_| 2048, 512), memory("VmRSS:"));
+        for (name, gradients) in [("recomputed", Gradients::Recomputed), ("kept", Gradients::On)] {
+            let mut optimiser = optimiser();
+            let step = || train_step(&reference, &mut optimiser, &rows, gradients);
+            report(&format!("train step 2x2048, blocks {name}"), median_seconds(3, 1, step)?, 4096);
+            println!("memory of a train step 2x2048, blocks {name} {:.0} MiB", memory("VmHWM:") - before);
+        }
         return Ok(());
     }
     if runs("forward") {
@@ -216,7 +226,7 @@ fn main() -> Result<()> {
     }
     if runs("train") {
         let mut optimiser = optimiser();
-        let seconds = median_seconds(7, 2, || train_step(&reference, &mut optimiser, &rows))?;
+        let seconds = median_seconds(7, 2, || train_step(&reference, &mut optimiser, &rows, Gradients::On))?;
         report("train step 16x128 (forward+backward+AdamW)", seconds, 2048);
     }
     if runs("generate") {
@@ -263,7 +273,7 @@ fn main() -> Result<()> {
         let mut optimiser = optimiser();
         report(
             "microcosm step, 128 ragged documents",
-            median_seconds(9, 3, || train_step(&small, &mut optimiser, &rows))?,
+            median_seconds(9, 3, || train_step(&small, &mut optimiser, &rows, Gradients::On))?,
             count,
         );
     }

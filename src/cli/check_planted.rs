@@ -7,7 +7,7 @@ use crate::diff::DiffSettings;
 use crate::diff::planted::{PlantedRow, PlantedStore, Pooled, Recipe, pool};
 use crate::error::{Error, Result, io};
 use crate::tables::{self, catalogue};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Gates on the easy set, pooled (PROTOCOL 9).
 const RECALL: f64 = 0.9;
@@ -25,7 +25,7 @@ pub(crate) struct CheckPlantedArguments {
     /// Leave the hard set out; it is reported, not gated.
     #[arg(long)]
     easy_only: bool,
-    /// Receives `planted.parquet`.
+    /// Receives `planted.parquet` and a page.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -45,12 +45,16 @@ pub(crate) fn check_planted(arguments: CheckPlantedArguments, context: &Context)
         recipes.push(Recipe::hard());
     }
     let rows = trials(&arguments, &recipes, &settings, context)?;
+    let pooled = pool(&rows, arguments.seed.seed);
+    let lines = || pooled.iter().map(text).collect::<Vec<_>>().join("\n");
     if let Some(out) = &arguments.out {
         std::fs::create_dir_all(out).map_err(|error| io("create", out, error))?;
         tables::write(&out.join("planted.parquet"), &catalogue::PLANTED, &rows)?;
+        let path = out.join("README.md");
+        std::fs::write(&path, report(&arguments, out, &lines()))
+            .map_err(|error| io("write", &path, error))?;
     }
-    let pooled = pool(&rows, arguments.seed.seed);
-    context.printer.answer(&pooled, || pooled.iter().map(text).collect::<Vec<_>>().join("\n"))?;
+    context.printer.answer(&pooled, lines)?;
     gate(&pooled)
 }
 
@@ -87,6 +91,23 @@ fn trials(
     // A leftover in the system's temporary folder is no reason to fail.
     let _ = std::fs::remove_dir_all(&scratch);
     result.map(|()| rows)
+}
+
+/// The page beside the table.
+fn report(arguments: &CheckPlantedArguments, out: &Path, lines: &str) -> String {
+    let set: String = arguments.set.set.iter().map(|set| format!(" --set {set}")).collect();
+    let easy_only = if arguments.easy_only { " --easy-only" } else { "" };
+    format!(
+        "# Planted features\n\nActivations of three variants whose features and fates are known, a crosscoder fitted \
+         on them with the defaults of `fit`, and the classes that `diff` gives: what is recovered and rightly classed. \
+         The easy set is gated, the hard one reported. `planted.parquet` holds one row a fit and fate. Made by\n\n    \
+         deltascope check planted --seeds {} --fits {} --seed {}{easy_only}{set} --out {}\n\n```\n{}\n```\n",
+        arguments.seeds,
+        arguments.fits,
+        arguments.seed.seed,
+        out.display(),
+        lines.trim_end(),
+    )
 }
 
 fn text(pooled: &Pooled) -> String {

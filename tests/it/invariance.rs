@@ -229,7 +229,8 @@ fn a_heads_result_is_its_part_of_what_attention_adds() -> Result<()> {
 
 #[test]
 fn gradients_are_the_same_through_identity_hooks_and_at_any_thread_count() -> Result<()> {
-    let gradients = |model: &Model, batch: &TokenBatch, hooks| all_gradients(model, batch, hooks, Gradients::On);
+    let gradients =
+        |model: &Model, batch: &TokenBatch, hooks| all_gradients(model, batch, hooks, Gradients::On);
     for family in FAMILIES {
         let model = Model::load(&folder(family), &Device::Cpu)?;
         let batch = TokenBatch::new(&rows(9, 5))?;
