@@ -9,7 +9,7 @@ use crate::ops::parallel::Disjoint;
 use crate::ops::simd::{LANES, Portable, Vector, Wide, exp, fold, max, tanh, vectorised};
 
 /// Queries per tile at most.
-const QUERIES: usize = 12;
+pub(super) const QUERIES: usize = 12;
 
 /// Computes `z` of one row for all query heads that share `key_head`.
 pub(super) fn attend(

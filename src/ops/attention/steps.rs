@@ -1,11 +1,11 @@
 //! Scores, pattern and mixing one by one, for hooks between them. Buffers are [rows, heads, width, keys],
 //! where `keys` is the longest row's; what no token reaches is −∞ in scores and 0 in the pattern.
 
-use super::kernel::{Head, normalise};
+use super::kernel::{Head, QUERIES, normalise};
 use super::memory::BLOCK;
 use super::{Memory, Shape};
 use crate::ops::layout::Layout;
-use crate::ops::matmul::kernel::{Rows, Target};
+use crate::ops::matmul::kernel::{Rows, Target, height};
 use crate::ops::parallel::Disjoint;
 use crate::ops::simd::{Portable, Vector, Wide, dot, vectorised};
 use crate::ops::tape::{Tape, Value};
@@ -17,7 +17,7 @@ pub(crate) fn keys(layout: &Layout) -> usize {
     layout.starts().iter().zip(layout.lengths()).map(|(start, length)| start + length).max().unwrap_or(0)
 }
 
-/// Calls `work(row, head, index, packed query, position, slice)` for every real query's row of keys.
+/// Calls `work(query, slice)` for every real query's row of keys.
 fn each_query(
     shape: Shape,
     layout: &Layout,
@@ -32,9 +32,7 @@ fn each_query(
         let (outer, query) = (index / layout.width(), index % layout.width());
         let (row, head) = (outer / shape.heads, outer % shape.heads);
         if query < layout.lengths()[row] {
-            let position = layout.starts()[row] + query;
-            let token = layout.offsets()[row] + query;
-            work(Query { row, head, token, position }, slice);
+            work(Query { row, head, token: layout.offsets()[row] + query }, slice);
         }
     });
 }
@@ -46,8 +44,6 @@ struct Query {
     head: usize,
     /// Packed index.
     token: usize,
-    /// Absolute position.
-    position: usize,
 }
 
 impl Query {
@@ -62,6 +58,90 @@ impl Query {
     }
 }
 
+/// What is done for all queries of one head in one row, tile by tile.
+trait ByHead {
+    /// # Safety
+    /// Nobody else touches these results; the processor has what `V` needs.
+    unsafe fn run<V: Vector>(self, head: Head<'_>);
+}
+
+/// Runs `work` on query head `head` of one row's memory.
+fn with_head(shape: Shape, head: usize, memory: &Memory, work: impl ByHead) {
+    let head = Head { shape, memory, offset: head / shape.group() * shape.head_dim };
+    vectorised(
+        #[inline(always)]
+        || {
+            // SAFETY: every task writes one head of one row; `Wide` is used where the processor has it.
+            unsafe { if Wide::here() { work.run::<Wide>(head) } else { work.run::<Portable>(head) } }
+        },
+    );
+}
+
+/// (first, count) of the tiles of `length` queries.
+fn tiles<V: Vector>(length: usize) -> impl Iterator<Item = (usize, usize)> {
+    let next = move |first: usize| {
+        let left = length - first;
+        (left > 0).then(|| (first, height::<V>(left.min(QUERIES))))
+    };
+    std::iter::successors(next(0), move |(first, count)| next(first + count))
+}
+
+/// The scores of one head in one row, into `out` [width, keys].
+struct Scores<'a> {
+    layout: &'a Layout,
+    row: usize,
+    head: usize,
+    queries: &'a [f32],
+    out: &'a mut [f32],
+}
+
+impl ByHead for Scores<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self, head: Head<'_>) {
+        let (shape, layout) = (head.shape, self.layout);
+        let (start, length) = (layout.starts()[self.row], layout.lengths()[self.row]);
+        let width = shape.heads * shape.head_dim;
+        let (stride, total) = ((start + length).next_multiple_of(BLOCK), keys(layout));
+        let mut scratch = vec![0f32; QUERIES * stride];
+        for (query, count) in tiles::<V>(length) {
+            let at = (layout.offsets()[self.row] + query) * width + self.head * shape.head_dim;
+            let tile = Rows { numbers: &self.queries[at..], row_stride: width, inner_stride: 1 };
+            let first = start + query;
+            let blocks = shape.first_key(first) / BLOCK..(first + count - 1) / BLOCK + 1;
+            // SAFETY: the caller's promise.
+            unsafe { head.scores::<V>(count, tile, blocks, &mut scratch, stride) };
+            let rows = self.out.chunks_exact_mut(total).skip(query).zip(scratch.chunks_exact(stride));
+            for (index, (out, scores)) in rows.take(count).enumerate() {
+                let seen = shape.first_key(first + index)..first + index + 1;
+                out[seen.clone()].copy_from_slice(&scores[seen]);
+            }
+        }
+    }
+}
+
+/// The values of one head in one row, mixed by its `pattern` [width, keys].
+struct Mixed<'a> {
+    layout: &'a Layout,
+    row: usize,
+    head: usize,
+    pattern: &'a [f32],
+    z: &'a Disjoint,
+}
+
+impl ByHead for Mixed<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Vector>(self, head: Head<'_>) {
+        let (keys, width) = (keys(self.layout), head.shape.heads * head.shape.head_dim);
+        let target = Target { out: self.z, stride: width, add: false };
+        for (query, count) in tiles::<V>(self.layout.lengths()[self.row]) {
+            let at = (self.layout.offsets()[self.row] + query) * width + self.head * head.shape.head_dim;
+            let weights = &self.pattern[query * keys..];
+            // SAFETY: the caller's promise.
+            unsafe { head.mix::<V>(count, weights, keys, 0..head.memory.tokens(), target, at) };
+        }
+    }
+}
+
 /// Step 1: scores, masked with −∞.
 pub(crate) fn scores(
     tape: &Tape,
@@ -71,29 +151,12 @@ pub(crate) fn scores(
     keys_value: &Value,
     memory: &[Memory],
 ) -> Value {
-    let mut out = vec![f32::NEG_INFINITY; layout.rows() * shape.heads * layout.width() * keys(layout)];
-    each_query(shape, layout, &mut out, |query, slice| {
-        let numbers = &queries.data()[query.at(shape)..][..shape.head_dim];
-        let head = Head { shape, memory: &memory[query.row], offset: query.key_offset(shape) };
-        let seen = shape.first_key(query.position)..query.position + 1;
-        let blocks = seen.start / BLOCK..seen.end.div_ceil(BLOCK);
-        let stride = blocks.end * BLOCK;
-        let mut scratch = vec![0f32; stride];
-        let numbers = Rows { numbers, row_stride: 0, inner_stride: 1 };
-        vectorised(
-            #[inline(always)]
-            || {
-                // SAFETY: `Wide` is used where the processor has it.
-                unsafe {
-                    if Wide::here() {
-                        head.scores::<Wide>(1, numbers, blocks, &mut scratch, stride);
-                    } else {
-                        head.scores::<Portable>(1, numbers, blocks, &mut scratch, stride);
-                    }
-                }
-            },
-        );
-        slice[seen.clone()].copy_from_slice(&scratch[seen]);
+    let total = keys(layout);
+    let mut out = vec![f32::NEG_INFINITY; layout.rows() * shape.heads * layout.width() * total];
+    let each = layout.width() * total;
+    out.par_chunks_mut(each.max(1)).enumerate().for_each(|(index, out)| {
+        let (row, head) = (index / shape.heads, index % shape.heads);
+        with_head(shape, head, &memory[row], Scores { layout, row, head, queries: queries.data(), out });
     });
     let out = tape.value(out, keys(layout));
     if let (Some(to_q), Some(to_k), Some(from)) = (queries.slot(), keys_value.slot(), out.slot()) {
@@ -167,34 +230,12 @@ pub(crate) fn mix(
     let width = shape.heads * shape.head_dim;
     let keys = keys(layout);
     let mut z = vec![0f32; layout.tokens() * width];
-    let at = |query: Query| ((query.row * shape.heads + query.head) * layout.width()) * keys;
-    for (row, offsets) in layout.offsets().windows(2).enumerate() {
-        z[offsets[0] * width..offsets[1] * width].par_chunks_mut(shape.head_dim).enumerate().for_each(
-            |(index, out)| {
-                let (local, head) = (index / shape.heads, index % shape.heads);
-                let position = layout.starts()[row] + local;
-                let query = Query { row, head, token: offsets[0] + local, position };
-                let weights = &pattern.data()[at(query) + local * keys..][..keys];
-                let head = Head { shape, memory: &memory[row], offset: query.key_offset(shape) };
-                let out = Disjoint::new(out);
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        let target = Target { out: &out, stride: 0, add: false };
-                        let tokens = 0..memory[row].tokens();
-                        // SAFETY: this query's own part of `z`; `Wide` is used where the processor has it.
-                        unsafe {
-                            if Wide::here() {
-                                head.mix::<Wide>(1, weights, 0, tokens, target, 0);
-                            } else {
-                                head.mix::<Portable>(1, weights, 0, tokens, target, 0);
-                            }
-                        }
-                    },
-                );
-            },
-        );
-    }
+    let shared = Disjoint::new(&mut z);
+    (0..layout.rows() * shape.heads).into_par_iter().for_each(|index| {
+        let (row, head) = (index / shape.heads, index % shape.heads);
+        let pattern = &pattern.data()[index * layout.width() * keys..][..layout.width() * keys];
+        with_head(shape, head, &memory[row], Mixed { layout, row, head, pattern, z: &shared });
+    });
     let z = tape.value(z, width);
     if let (Some(to_pattern), Some(to_v), Some(from)) = (pattern.slot(), values.slot(), z.slot()) {
         let (pattern, values, layout) = (pattern.share(), values.share(), layout.clone());
@@ -233,7 +274,7 @@ fn backward_pairs(shape: Shape, layout: &Layout, weights: &[f32], mut work: impl
         let start = layout.starts()[row];
         for head in 0..shape.heads {
             for local in 0..offsets[1] - offsets[0] {
-                let query = Query { row, head, token: offsets[0] + local, position: start + local };
+                let query = Query { row, head, token: offsets[0] + local };
                 let at = ((row * shape.heads + head) * layout.width() + local) * keys;
                 let seen = start + offsets[1] - offsets[0];
                 for (key, weight) in weights[at..at + seen].iter().enumerate() {
