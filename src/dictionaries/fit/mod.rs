@@ -14,6 +14,7 @@ mod away;
 mod finish;
 #[cfg(test)]
 mod gradients;
+mod here;
 mod normalise;
 mod on_device;
 #[cfg(test)]
