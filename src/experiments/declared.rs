@@ -4,6 +4,7 @@ use super::conditions::Condition;
 use super::effects::{About, Place, control_rows, rows};
 use super::hypothesis::{Axis, Direction};
 use super::inputs::Selection;
+use super::kind::kind;
 use super::measure::{Measured, Trial};
 use super::neutral::{self, NEUTRAL};
 use super::outcomes::outcomes;
@@ -229,12 +230,9 @@ pub(super) fn about<'a>(
         fidelity: prepared.fidelity.filter(|_| read),
         positions: hypothesis.positions,
         hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
-        kind: if hypothesis.receiver == selection.inputs.base { "sufficient" } else { "necessary" },
+        kind: kind(hypothesis, &selection.inputs.base),
         direction: selection.inputs.suite(suite).map_or(Direction::Either, |(axis, _)| {
-            match (&hypothesis.direction, own) {
-                (Some(declared), true) => *declared,
-                _ => hypothesis.direction(axis, &selection.inputs.base),
-            }
+            hypothesis.direction_on(suite, axis, &selection.inputs.base)
         }),
         declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),
         samples: selection.settings.samples,

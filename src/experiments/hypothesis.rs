@@ -90,7 +90,7 @@ pub struct Hypothesis {
     /// The endpoint; by default the suite's primary one.
     #[serde(default)]
     pub endpoint: Option<String>,
-    /// The sign of the effect; by default what undoes (in a post-trained receiver) or adds (in base) what
+    /// The sign of the effect on that suite; by default what undoes (in a post-trained receiver) or adds (in base) what
     /// post-training did: less transfer and more safety, or the reverse.
     #[serde(default)]
     pub direction: Option<Direction>,
@@ -109,6 +109,15 @@ impl Hypothesis {
             (Axis::Safety, false) | (Axis::Transfer | Axis::InDomain, true) => Direction::Decrease,
             (Axis::Collateral, _) => Direction::Either,
         })
+    }
+}
+
+impl Hypothesis {
+    /// The direction on `suite`, which stands for `axis`: a declared one holds where it was declared, and nowhere
+    /// else.
+    pub(super) fn direction_on(&self, suite: &str, axis: Axis, base: &str) -> Direction {
+        let direction = self.direction.filter(|_| suite == self.suite);
+        Self { direction, ..self.clone() }.direction(axis, base)
     }
 }
 
@@ -131,6 +140,10 @@ mod tests {
         assert_eq!(read.set, SetRule::Carriers(Axis::Safety));
         assert_eq!(read.direction(Axis::Safety, "base"), Direction::Increase);
         assert_eq!(read.direction(Axis::Transfer, "base"), Direction::Decrease);
+        let declared = Hypothesis { direction: Some(Direction::Decrease), ..read.clone() };
+        assert_eq!(declared.direction_on("refusal", Axis::Safety, "base"), Direction::Decrease);
+        assert_eq!(declared.direction_on("skills", Axis::Collateral, "base"), Direction::Either);
+        assert_eq!(declared.direction_on("asked otherwise", Axis::Safety, "base"), Direction::Increase);
         let json = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<Hypothesis>(&json).unwrap(), read);
     }

@@ -23,6 +23,7 @@ mod explore;
 mod heads;
 mod hypothesis;
 mod inputs;
+mod kind;
 mod lockstep;
 mod measure;
 mod neutral;

@@ -42,8 +42,8 @@ pub struct EffectRow {
     pub axis: String,
     /// The endpoint.
     pub endpoint: String,
-    /// `necessary` (removed from a post-trained model), `sufficient` (added to base), `ceiling` (whole
-    /// difference, error only) or `exploratory`.
+    /// `necessary` (removed from a post-trained model), `sufficient` (added to base), `other` (a declared edit that
+    /// is neither), `ceiling` (whole difference, error only) or `exploratory`.
     pub kind: String,
     /// Whether the hypothesis was declared on this receiver, suite and endpoint.
     pub declared: bool,

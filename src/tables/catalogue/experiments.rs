@@ -33,7 +33,11 @@ pub const EFFECTS: TableSpec = TableSpec {
             "the hook at which a direction is edited; null for features and heads",
         ),
         fixed("suite", ColumnType::Text, "the suite"),
-        fixed("kind", ColumnType::Text, "necessary, sufficient, ceiling or exploratory"),
+        fixed(
+            "kind",
+            ColumnType::Text,
+            "necessary (takes from a post-trained model), sufficient (adds to base), other (declared, neither), ceiling or exploratory",
+        ),
         fixed(
             "axis",
             ColumnType::Text,
@@ -140,7 +144,11 @@ pub const CLAIMS: TableSpec = TableSpec {
             "carries transfer, carries safety loss, both, neither, undecided, untestable, not testable in this variant, or moves the declared suite",
         ),
         fixed("reason", ColumnType::Text, "why, in a sentence"),
-        fixed("kind", ColumnType::Text, "necessary or sufficient, from the edit"),
+        fixed(
+            "kind",
+            ColumnType::Text,
+            "necessary (takes from a post-trained model), sufficient (adds to base) or other, from edit and receiver",
+        ),
         fixed("set", ColumnType::Text, "the edited set"),
         fixed("receiver", ColumnType::Text, "the edited variant"),
         fixed("suite", ColumnType::Text, "the suite on which it was declared"),

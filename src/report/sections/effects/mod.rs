@@ -18,7 +18,7 @@ use crate::report::view::{Block, Section};
 /// Whether a row is of the condition that a hypothesis declares, on whatever suite: not one of its ceilings,
 /// doses, or repetitions in another receiver.
 fn is_declared_set(row: &EffectRow) -> bool {
-    matches!(row.kind.as_str(), "necessary" | "sufficient")
+    !matches!(row.kind.as_str(), "ceiling" | "exploratory")
 }
 
 /// The colours of declared sets, in the order of the hypotheses.

@@ -9,7 +9,7 @@ use crate::report::view::{Cell, Sheet, Tone};
 
 const COLUMNS: [(&str, &str); 17] = [
     ("Hypothesis", "The name in the study, or exploratory"),
-    ("Kind", "Declared; the declared edit elsewhere (necessary, sufficient); ceiling; exploratory"),
+    ("Kind", "Declared; the declared edit elsewhere (necessary, sufficient, other); ceiling; exploratory"),
     ("Receiver", "The variant whose forward pass is edited"),
     ("Set", "Features (how many), direction or head"),
     ("Edit", "What is done to it, and the dose"),
