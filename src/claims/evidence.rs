@@ -4,7 +4,11 @@ use super::rows::Verdict;
 use crate::error::{Error, Result};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::stats::p_controls;
+use crate::tasks::Scale;
 use std::collections::BTreeMap;
+
+/// The cloud that is no set of features.
+const RANDOM_DIRECTION: &str = "random_direction";
 
 /// Paired differences of one condition on one endpoint of one suite, by problem in table order.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,11 +45,20 @@ impl DifferenceIndex {
     }
 }
 
+/// A suite of the other axis under the declared edit.
+pub(super) struct Other<'a> {
+    /// Its primary endpoint.
+    pub(super) primary: &'a EffectRow,
+    /// The endpoint on which equivalence is judged: one in nats where the suite has it, for it moves where a share
+    /// stands at its end; else the primary one.
+    pub(super) judged: &'a EffectRow,
+}
+
 /// What was measured for one declared hypothesis.
 pub(super) struct Case<'a> {
     pub(super) declared: &'a EffectRow,
-    /// The primary endpoint of every suite on the other axis, in table order.
-    pub(super) others: Vec<&'a EffectRow>,
+    /// Every suite on the other axis, in table order.
+    pub(super) others: Vec<Other<'a>>,
     /// The same edit in another receiver, on the declared suite and endpoint.
     pub(super) in_base: Option<&'a EffectRow>,
 }
@@ -62,11 +75,15 @@ impl<'a> Case<'a> {
                 )));
             }
             let same = |row: &&EffectRow| row.hypothesis == declared.hypothesis;
-            let mut others: Vec<&EffectRow> = Vec::new();
+            let mut others: Vec<Other<'_>> = Vec::new();
             for row in effects.iter().filter(same).filter(|row| row.condition == declared.condition) {
-                let primary = !others.iter().any(|other| other.suite == row.suite);
-                if Some(row.axis.as_str()) == other_axis(&declared.axis) && primary {
-                    others.push(row);
+                if Some(row.axis.as_str()) != other_axis(&declared.axis) {
+                    continue;
+                }
+                match others.iter_mut().find(|other| other.primary.suite == row.suite) {
+                    Some(other) if Scale::of(&row.endpoint) == Scale::Nats => other.judged = row,
+                    Some(_) => {}
+                    None => others.push(Other { primary: row, judged: row }),
                 }
             }
             let in_base = effects.iter().filter(same).find(|row| {
@@ -79,13 +96,51 @@ impl<'a> Case<'a> {
         Ok(cases)
     }
 
-    /// The verdict when the hypothesis is confirmed on its own axis.
+    /// The primary endpoint of the first suite on the other axis.
+    pub(super) fn other(&self) -> Option<&'a EffectRow> {
+        self.others.first().map(|other| other.primary)
+    }
+
+    /// Whether the axis of safety is the declared one, or the other one.
+    pub(super) fn safety_is_declared(&self) -> bool {
+        self.declared.axis == "safety"
+    }
+
+    /// The verdict when the hypothesis is confirmed on its own axis. A set carries something only if the edit undoes it
+    /// where post-training put it, or brings it where it was not.
     pub(super) fn confirmed(&self) -> Verdict {
         match self.declared.axis.as_str() {
-            "transfer" => Verdict::CarriesTransfer,
-            "safety" => Verdict::CarriesSafetyLoss,
+            "transfer" if self.carries(self.declared) => Verdict::CarriesTransfer,
+            "safety" if self.carries(self.declared) => Verdict::CarriesSafetyLoss,
             _ => Verdict::MovesDeclaredSuite,
         }
+    }
+
+    /// Whether an effect of the declared edit has the sign of a set that carries the axis of the row: removed from a
+    /// post-trained model, transfer falls and refusals come back; added to base, the reverse.
+    pub(super) fn carries(&self, row: &EffectRow) -> bool {
+        let removed = match self.declared.kind.as_str() {
+            "necessary" => 1.0,
+            "sufficient" => -1.0,
+            _ => return false,
+        };
+        // More of an endpoint is more transfer, or more safety, unless it counts the contrary.
+        let more = match row.endpoint.as_str() {
+            "gave_up" | "cut_off" | "old_rule" | "comply" => -1.0,
+            _ => 1.0,
+        };
+        let axis = match row.axis.as_str() {
+            "transfer" => -1.0,
+            "safety" => 1.0,
+            _ => return false,
+        };
+        row.effect * removed * more * axis > 0.0
+    }
+
+    /// Whether a claim must show that the edit does more here than in base: what removes a set from a post-trained model
+    /// also removes what base had of it. A transplant does not, for it writes the difference alone.
+    pub(super) fn must_exceed_base(&self) -> bool {
+        self.declared.kind == "necessary" && self.declared.donor.is_none()
     }
 
     /// Whether the effect has the declared sign.
@@ -113,8 +168,10 @@ pub(super) struct AmongControls {
     pub(super) controls: usize,
 }
 
-/// A cloud that has the needed number of matched draws counts by itself, and the largest p of such clouds
-/// is taken; while none has, all matched draws are taken together.
+/// The largest p among the clouds that have the needed number of matched draws, and of all matched draws together.
+///
+/// Random directions are the weaker null for a set of features: they neither count towards the needed number nor
+/// are they taken together with features.
 pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: usize) -> AmongControls {
     let mut clouds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     let of_this = |control: &&ControlRow| {
@@ -123,16 +180,16 @@ pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: u
             && control.suite == row.suite
             && control.endpoint == row.endpoint
     };
+    // What the set does on the very prompts of its controls.
+    let mut effect = row.effect;
     for control in controls.iter().filter(of_this) {
+        effect = control.set_effect;
         clouds.entry(&control.cloud).or_default().push(control.effect);
     }
-    let full: Vec<&Vec<f64>> = clouds.values().filter(|draws| draws.len() >= needed.max(1)).collect();
-    if full.is_empty() {
-        let pooled: Vec<f64> = clouds.into_values().flatten().collect();
-        return AmongControls { p: p_controls(row.effect, &pooled), controls: pooled.len() };
-    }
-    AmongControls {
-        p: full.iter().map(|draws| p_controls(row.effect, draws)).fold(0.0, f64::max),
-        controls: full.iter().map(|draws| draws.len()).min().unwrap_or(0),
-    }
+    let counts = |cloud: &str| row.set_size.is_none() || cloud != RANDOM_DIRECTION;
+    let together: Vec<f64> =
+        clouds.iter().filter(|(cloud, _)| counts(cloud)).flat_map(|(_, draws)| draws).copied().collect();
+    let full = clouds.values().filter(|draws| draws.len() >= needed.max(1));
+    let p = full.map(|draws| p_controls(effect, draws)).fold(p_controls(effect, &together), f64::max);
+    AmongControls { p, controls: together.len() }
 }

@@ -5,21 +5,18 @@ use crate::dictionaries::DictionaryRow;
 use crate::evaluation::EvaluationRow;
 use crate::experiments::EffectRow;
 
-/// The suite of unrelated skills, and its endpoint.
-const SKILLS: (&str, &str) = ("skills", "pass");
-/// The suite of disallowed requests, and the endpoints for refusing and fluent compliance.
-const REQUESTS: (&str, &str, &str) = ("refusal", "refuse", "comply");
-
 /// How well a variant works, measured without any edit.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fitness {
     /// The variant.
     pub variant: String,
-    /// Its score on unrelated skills over base's. `None` where it was not measured.
+    /// Its score on unrelated skills (the first suite of the collateral axis) over base's. `None` where it was not
+    /// measured.
     pub skills: Option<f64>,
-    /// Share of fluent compliance among its answers to disallowed requests that are not refusals. `None`
-    /// where hardly any is not (fewer than 5 %), or it was not measured.
-    pub fluent: Option<f64>,
+    /// Share of refusals on the first suite of the safety axis. `None` where it was not measured.
+    pub refuses: Option<f64>,
+    /// Share of fluent compliance among its answers there that are not refusals. `None` where it was not measured.
+    pub complies: Option<f64>,
     /// Share of the variance of its difference from base that the dictionary explains. `None` for base, and
     /// where it was not measured.
     pub difference_fve: Option<f64>,
@@ -37,7 +34,12 @@ impl Fitness {
         let mut receivers: Vec<&str> = effects.iter().map(|row| row.receiver.as_str()).collect();
         receivers.sort_unstable();
         receivers.dedup();
-        let value = |receiver: &str, suite: &str, endpoint: &str| {
+        let suite_of = |axis: &str, endpoint: &str| {
+            let on_axis = effects.iter().filter(|row| row.axis == axis && row.endpoint == endpoint);
+            on_axis.map(|row| row.suite.as_str()).next()
+        };
+        let (skills, requests) = (suite_of("collateral", "pass"), suite_of("safety", "refuse"));
+        let value = |receiver: &str, suite: Option<&str>, endpoint: &str| {
             let (variant, step) = match receiver.split_once('@') {
                 Some((variant, step)) => (variant, step.parse::<u64>().ok()),
                 None => (receiver, None),
@@ -45,24 +47,26 @@ impl Fitness {
             evaluations
                 .iter()
                 .filter(|row| row.variant == variant && step.is_none_or(|step| row.checkpoint == step))
-                .filter(|row| row.suite == suite && row.endpoint == endpoint && row.half == "all")
+                .filter(|row| Some(row.suite.as_str()) == suite && row.endpoint == endpoint)
+                .filter(|row| row.half == "all")
                 .max_by_key(|row| row.checkpoint)
                 .and_then(|row| row.value)
         };
-        let of_base = value(base, SKILLS.0, SKILLS.1);
+        let of_base = value(base, skills, "pass");
         receivers
             .into_iter()
             .map(|receiver| {
-                let own = value(receiver, SKILLS.0, SKILLS.1);
-                let refuses = value(receiver, REQUESTS.0, REQUESTS.1);
-                let complies = value(receiver, REQUESTS.0, REQUESTS.2);
+                let own = value(receiver, skills, "pass");
+                let refuses = value(receiver, requests, "refuse");
+                let comply = value(receiver, requests, "comply");
                 Self {
                     variant: receiver.to_owned(),
                     skills: own.zip(of_base).filter(|(_, base)| *base > 0.0).map(|(own, base)| own / base),
-                    fluent: refuses
-                        .zip(complies)
-                        .filter(|(refuses, _)| *refuses < 0.95)
-                        .map(|(refuses, complies)| complies / (1.0 - refuses)),
+                    refuses,
+                    complies: refuses.zip(comply).map(|(refuses, comply)| match 1.0 - refuses {
+                        answered if answered > 0.0 => comply / answered,
+                        _ => 1.0,
+                    }),
                     difference_fve: dictionaries
                         .iter()
                         .find(|row| row.target == format!("{receiver}-{base}"))
@@ -84,9 +88,12 @@ impl Fitness {
         ))
     }
 
-    /// Why no safety claim can be made about the variant, if so.
+    /// Why no safety claim can be made about the variant, if so. What was not measured is not taken for fit.
     pub(super) fn objection(&self, settings: &ClaimSettings) -> Option<String> {
-        if let Some(skills) = self.skills.filter(|skills| *skills < settings.skills) {
+        let (Some(skills), Some(refuses), Some(complies)) = (self.skills, self.refuses, self.complies) else {
+            return Some(Self::unmeasured(&self.variant));
+        };
+        if skills < settings.skills {
             return Some(format!(
                 "unrelated skills of {} are {:.0} % of base's; {:.0} % are needed",
                 self.variant,
@@ -94,15 +101,25 @@ impl Fitness {
                 100.0 * settings.skills
             ));
         }
-        let fluent = self.fluent.filter(|fluent| *fluent < settings.fluent)?;
-        Some(format!(
-            "only {:.0} % of what {} says instead of refusing is fluent compliance; {:.0} % are needed",
-            100.0 * fluent,
-            self.variant,
-            100.0 * settings.fluent
-        ))
+        // Where hardly anything is no refusal, its fluency says nothing.
+        (refuses < MOSTLY && complies < settings.fluent).then(|| {
+            format!(
+                "only {:.0} % of what {} says instead of refusing is fluent compliance; {:.0} % are needed",
+                100.0 * complies,
+                self.variant,
+                100.0 * settings.fluent
+            )
+        })
+    }
+
+    /// The objection to a variant of which it is not known whether it works.
+    pub(super) fn unmeasured(variant: &str) -> String {
+        format!("its unrelated skills and its answers to disallowed requests were not measured for {variant}")
     }
 }
+
+/// Refusals above this share leave too few other answers to judge.
+const MOSTLY: f64 = 0.95;
 
 #[cfg(test)]
 mod tests {
@@ -125,17 +142,29 @@ mod tests {
         let evaluations = [
             row("base", 0, "skills", "pass", 0.95),
             row("sft", 40, "skills", "pass", 0.94),
+            row("sft", 40, "refusal", "refuse", 1.0),
+            row("sft", 40, "refusal", "comply", 0.0),
             row("sft", 640, "skills", "pass", 0.14),
             row("sft", 640, "refusal", "refuse", 0.1),
             row("sft", 640, "refusal", "comply", 0.2),
         ];
-        let effect = |receiver: &str| crate::claims::tests::effect(receiver);
-        let fitness =
-            Fitness::of_receivers(&[effect("sft@640"), effect("sft@40")], &evaluations, &[], "base");
+        let effect = |receiver: &str, suite: &str, axis: &str, endpoint: &str| EffectRow {
+            suite: suite.into(),
+            axis: axis.into(),
+            endpoint: endpoint.into(),
+            ..crate::claims::tests::effect(receiver)
+        };
+        let effects = [
+            effect("sft@640", "skills", "collateral", "pass"),
+            effect("sft@40", "refusal", "safety", "refuse"),
+        ];
+        let fitness = Fitness::of_receivers(&effects, &evaluations, &[], "base");
         let settings = ClaimSettings::default();
         assert_eq!(fitness[0].variant, "sft@40");
         assert_eq!(fitness[0].objection(&settings), None);
         assert!(fitness[1].objection(&settings).unwrap().contains("15 % of base's"));
-        assert!((fitness[1].fluent.unwrap() - 0.2 / 0.9).abs() < 1e-12);
+        assert!((fitness[1].complies.unwrap() - 0.2 / 0.9).abs() < 1e-12);
+        let unknown = Fitness::of_receivers(&effects, &evaluations[..3], &[], "base");
+        assert!(unknown[0].objection(&settings).unwrap().contains("not measured"));
     }
 }

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 /// What was decided about a hypothesis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Verdict {
-    /// The set moves transfer as declared, and not surely safety.
+    /// The set moves transfer as declared and beyond base, and not surely safety.
     #[serde(rename = "carries transfer")]
     CarriesTransfer,
-    /// The set moves safety as declared, and not surely transfer.
+    /// The set moves safety as declared and beyond base, and not surely transfer.
     #[serde(rename = "carries safety loss")]
     CarriesSafetyLoss,
     /// The set moves what it was declared to move, and the other axis too.
@@ -26,9 +26,13 @@ pub enum Verdict {
     /// The receiver no longer works well enough for a safety claim.
     #[serde(rename = "not testable in this variant")]
     NotTestableInThisVariant,
-    /// The set moves an axis that is neither transfer nor safety, as declared.
+    /// The set moves the declared suite as declared, but not as a set that carries transfer or the loss of safety would.
     #[serde(rename = "moves the declared suite")]
     MovesDeclaredSuite,
+    /// The edit moves the declared suite as declared, but not surely more than in base: post-training need not have
+    /// put it there.
+    #[serde(rename = "no more than in base")]
+    NotBeyondBase,
 }
 
 impl Verdict {
@@ -43,7 +47,13 @@ impl Verdict {
             Self::Untestable => "untestable",
             Self::NotTestableInThisVariant => "not testable in this variant",
             Self::MovesDeclaredSuite => "moves the declared suite",
+            Self::NotBeyondBase => "no more than in base",
         }
+    }
+
+    /// Whether it says that the set carries something.
+    pub fn carries(self) -> bool {
+        matches!(self, Self::CarriesTransfer | Self::CarriesSafetyLoss | Self::Both)
     }
 }
 
@@ -68,15 +78,19 @@ pub struct ClaimRow {
     pub endpoint: String,
     /// The declared sign.
     pub direction: String,
+    /// What post-training changed there: the receiver's baseline less base's. `None` where base was not measured.
+    pub gain: Option<f64>,
     /// The effect on the declared endpoint.
     pub effect: f64,
     /// Lower end of its interval. `None` where it has no end: too few problems.
     pub ci_low: Option<f64>,
     /// Upper end of its interval.
     pub ci_high: Option<f64>,
-    /// What the intervals hold: `simultaneous` (with Holm: max-t bootstrap over all declared hypotheses and their
-    /// other axes) or `false coverage` (with BH and BY: the expected share of selected ones that miss).
+    /// What the intervals hold: `simultaneous` (with Holm: max-t bootstrap over all declared hypotheses, their other
+    /// axes and the contrasts below) or `false coverage` (with BH and BY: the expected share of selected ones that miss).
     pub interval: String,
+    /// The effect of replacing the whole activation by that of the donor, or of base. `None` where there is none.
+    pub ceiling: Option<f64>,
     /// The larger of `p_zero` and `p_controls`.
     pub p: f64,
     /// Sign flip over problems.
@@ -103,23 +117,29 @@ pub struct ClaimRow {
     pub other_ci_high: Option<f64>,
     /// `p` on the other axis, after the same correction.
     pub other_p_corrected: Option<f64>,
-    /// p-value of the two one-sided tests that every suite of the other axis lies within the margin.
+    /// The endpoint of the other axis on which equivalence is judged: one in nats where there is one, else the primary.
+    pub equivalence_endpoint: Option<String>,
+    /// p-value of the two one-sided tests that every suite of the other axis lies within the margin, after the same
+    /// correction.
     pub equivalence_p: Option<f64>,
-    /// Declared margin of the equivalence.
+    /// Declared margin of the equivalence, for shares.
     pub margin: f64,
-    /// How much more the declared endpoint moves than the other axis, in the same receiver.
+    /// Declared margin for endpoints in nats.
+    pub margin_nats: f64,
+    /// How much more the declared endpoint moves than the other axis's primary one, in the same receiver. `None` where
+    /// one of them is no share.
     pub interaction: Option<f64>,
-    /// Lower end of its 1 - alpha interval.
+    /// Lower end of its interval, in the same family.
     pub interaction_low: Option<f64>,
-    /// Upper end of its 1 - alpha interval.
+    /// Upper end of its interval.
     pub interaction_high: Option<f64>,
     /// Whether the effect is selective: the other axis equivalent, and the interaction's interval without zero.
     pub selective: Option<bool>,
     /// The effect less that of the same edit in base, where it was measured: what post-training added.
     pub beyond_base: Option<f64>,
-    /// Lower end of its 1 - alpha interval.
+    /// Lower end of its interval, in the same family.
     pub beyond_base_low: Option<f64>,
-    /// Upper end of its 1 - alpha interval.
+    /// Upper end of its interval.
     pub beyond_base_high: Option<f64>,
     /// Whose activations made the code.
     pub readout: String,

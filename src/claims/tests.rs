@@ -5,7 +5,7 @@ use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::rng::Stream;
 use crate::stats::{Alternative, sign_flip};
 
-/// Tables with one condition per hypothesis, two suites, and controls.
+/// Tables with one condition per hypothesis, in which the same edit does nothing in base, two suites, and controls.
 #[derive(Default)]
 struct World {
     effects: Vec<EffectRow>,
@@ -92,6 +92,7 @@ impl World {
                 suite: suite.into(),
                 endpoint: endpoint.into(),
                 effect: 0.01 * f64::from(stream.normal()),
+                set_effect: effect,
                 balance: 0.1,
                 matched,
             });
@@ -103,6 +104,7 @@ impl World {
             axis: axis.into(),
             endpoint: endpoint.into(),
             declared,
+            direction: if axis == "safety" { "increase" } else { "decrease" }.into(),
             edited: 0.5 + effect,
             effect,
             ci_low: effect,
@@ -110,17 +112,55 @@ impl World {
             p_zero: sign_flip(&values, Alternative::TwoSided, 1),
             ..effect_row
         });
+        if declared {
+            self.in_base(name, 0.0);
+        }
+    }
+
+    /// Says that the declared edit has `share` of its effect in base, problem by problem.
+    fn in_base(&mut self, name: &str, share: f64) {
+        let condition = format!("{name} in base");
+        self.effects.retain(|row| row.condition != condition);
+        self.differences.retain(|row| row.condition != condition);
+        let declared =
+            self.effects.iter().find(|row| row.declared && row.hypothesis == name).unwrap().clone();
+        let of_this = |row: &&DifferenceRow| row.condition == name && row.suite == declared.suite;
+        let rows: Vec<DifferenceRow> = self.differences.iter().filter(of_this).cloned().collect();
+        self.differences.extend(rows.into_iter().map(|row| DifferenceRow {
+            condition: condition.clone(),
+            edited: row.baseline + share * row.difference(),
+            ..row
+        }));
+        self.effects.push(EffectRow {
+            condition,
+            receiver: "base".into(),
+            declared: false,
+            baseline: 0.3,
+            effect: share * declared.effect,
+            ..declared
+        });
     }
 
     fn decide(&self, fitness: &[Fitness]) -> Vec<ClaimRow> {
         let settings = ClaimSettings { draws: 400, ..ClaimSettings::default() };
         decide(&self.effects, &self.controls, &self.differences, fitness, &settings, 7).unwrap()
     }
+
+    /// Decides about receivers that work.
+    fn decided(&self) -> Vec<ClaimRow> {
+        self.decide(&[working()])
+    }
 }
 
-/// A receiver of which nothing is known beside its name.
-fn unmeasured() -> Fitness {
-    Fitness { variant: "rl".into(), skills: None, fluent: None, difference_fve: None }
+/// A receiver that works.
+fn working() -> Fitness {
+    Fitness {
+        variant: "rl".into(),
+        skills: Some(1.0),
+        refuses: Some(0.5),
+        complies: Some(1.0),
+        difference_fve: None,
+    }
 }
 
 #[test]
@@ -131,7 +171,7 @@ fn a_dictionary_that_misses_the_change_supports_no_claim_about_absence() {
         row.set = "class:specific".into();
     }
     let verdicts = |fve| {
-        let claims = world.decide(&[Fitness { difference_fve: Some(fve), ..unmeasured() }]);
+        let claims = world.decide(&[Fitness { difference_fve: Some(fve), ..working() }]);
         claims.into_iter().map(|claim| (claim.verdict, claim.reason)).collect::<Vec<_>>()
     };
     let fit = verdicts(0.6);
@@ -149,7 +189,7 @@ fn a_readout_that_misses_the_joint_code_supports_no_claim() {
         [(0.95, Verdict::CarriesTransfer), (0.89, Verdict::Undecided), (f64::NAN, Verdict::Undecided)]
     {
         world.effects.iter_mut().for_each(|row| (row.readout, row.readout_f1) = ("own".into(), Some(f1)));
-        assert_eq!(world.decide(&[])[0].verdict, verdict, "{f1}");
+        assert_eq!(world.decided()[0].verdict, verdict, "{f1}");
     }
 }
 
@@ -167,7 +207,7 @@ fn a_screen_reports_intervals_that_few_selected_effects_miss() {
         }
         // Twenty hypotheses ask for more controls than a world has.
         let settings = ClaimSettings { draws: 400, correction, alpha: 0.4, ..ClaimSettings::default() };
-        decide(&world.effects, &world.controls, &world.differences, &[], &settings, 7).unwrap()
+        decide(&world.effects, &world.controls, &world.differences, &[working()], &settings, 7).unwrap()
     };
     let width = |claim: &ClaimRow| claim.ci_high.unwrap() - claim.ci_low.unwrap();
     let (bh, holm) = (screen(Correction::Bh), screen(Correction::Holm));
@@ -179,9 +219,9 @@ fn a_screen_reports_intervals_that_few_selected_effects_miss() {
 fn every_verdict_is_reached_by_the_evidence_for_it() {
     let world = World::default()
         .hypothesis("selective", -0.2, 0.0, true)
-        .hypothesis("broad", -0.2, -0.2, true)
+        .hypothesis("broad", -0.2, 0.2, true)
         .hypothesis("nothing", 0.001, 0.0, true);
-    let claims = world.decide(&[]);
+    let claims = world.decided();
     let verdicts: Vec<Verdict> = claims.iter().map(|claim| claim.verdict).collect();
     assert_eq!(verdicts, [Verdict::CarriesTransfer, Verdict::Both, Verdict::Neither]);
     assert_eq!(claims[0].selective, Some(true));
@@ -191,7 +231,7 @@ fn every_verdict_is_reached_by_the_evidence_for_it() {
 
 #[test]
 fn unmatched_controls_make_no_claim() {
-    let claims = World::default().hypothesis("selective", -0.2, 0.0, false).decide(&[]);
+    let claims = World::default().hypothesis("selective", -0.2, 0.0, false).decided();
     assert_eq!(claims[0].verdict, Verdict::Undecided);
     assert_eq!((claims[0].controls, claims[0].p_controls), (0, 1.0));
 }
@@ -200,7 +240,7 @@ fn unmatched_controls_make_no_claim() {
 fn an_effect_that_controls_have_too_is_undecided() {
     let mut world = World::default().hypothesis("generic", -0.2, 0.0, true);
     world.controls.iter_mut().for_each(|control| control.effect -= 0.2);
-    let claims = world.decide(&[]);
+    let claims = world.decided();
     assert_eq!(claims[0].verdict, Verdict::Undecided);
     assert!(claims[0].p_zero < 0.001 && claims[0].p_controls > 0.1);
 }
@@ -214,12 +254,12 @@ fn the_hardest_full_cloud_decides() {
         control.effect -= 0.2;
     });
     world.controls.extend(shifted);
-    assert_eq!(world.decide(&[])[0].verdict, Verdict::Undecided);
+    assert_eq!(world.decided()[0].verdict, Verdict::Undecided);
 }
 
 #[test]
 fn the_wrong_sign_is_no_confirmation() {
-    let claims = World::default().hypothesis("reverse", 0.2, 0.0, true).decide(&[]);
+    let claims = World::default().hypothesis("reverse", 0.2, 0.0, true).decided();
     assert_eq!(claims[0].verdict, Verdict::Undecided);
     assert!(claims[0].reason.contains("direction"));
 }
@@ -228,11 +268,11 @@ fn the_wrong_sign_is_no_confirmation() {
 fn what_cannot_be_tested_says_so() {
     let mut world = World::default().hypothesis("silent", -0.2, 0.0, true);
     world.effects.iter_mut().for_each(|row| row.untestable = true);
-    assert_eq!(world.decide(&[])[0].verdict, Verdict::Untestable);
+    assert_eq!(world.decided()[0].verdict, Verdict::Untestable);
 
     let mut world = World::default();
-    world.measure("safety", SAFETY, -0.2, true, true);
-    let fit = |skills| Fitness { skills: Some(skills), ..unmeasured() };
+    world.measure("safety", SAFETY, 0.2, true, true);
+    let fit = |skills| Fitness { skills: Some(skills), ..working() };
     assert_eq!(world.decide(&[fit(0.95)])[0].verdict, Verdict::CarriesSafetyLoss);
     let broken = world.decide(&[fit(0.4)]);
     assert_eq!(broken[0].verdict, Verdict::NotTestableInThisVariant);
@@ -240,34 +280,136 @@ fn what_cannot_be_tested_says_so() {
 }
 
 #[test]
-fn the_effect_beyond_base_is_paired_by_problem() {
+fn what_the_edit_does_in_base_as_well_is_not_carried() {
     let mut world = World::default().hypothesis("shared", -0.2, 0.0, true);
-    let base: Vec<DifferenceRow> = world
+    for (share, verdict) in [
+        (0.0, Verdict::CarriesTransfer),
+        (0.5, Verdict::CarriesTransfer),
+        (1.0, Verdict::NotBeyondBase),
+        (1.5, Verdict::NotBeyondBase),
+    ] {
+        world.in_base("shared", share);
+        let claim = &world.decided()[0];
+        assert_eq!(claim.verdict, verdict, "{share}: {}", claim.reason);
+        assert!(
+            (claim.beyond_base.unwrap() - (1.0 - share) * claim.effect).abs() < 1e-9,
+            "paired by problem"
+        );
+        assert!((claim.gain.unwrap() - 0.2).abs() < 1e-9);
+    }
+    world.effects.retain(|row| row.receiver != "base");
+    let unknown = &world.decided()[0];
+    assert_eq!(unknown.verdict, Verdict::Undecided);
+    assert!(unknown.reason.contains("in base was not measured"), "{}", unknown.reason);
+    // A transplant writes the difference alone.
+    world.effects.iter_mut().for_each(|row| row.donor = Some("base".into()));
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+}
+
+#[test]
+fn a_set_carries_only_what_its_removal_undoes() {
+    let mut world = World::default().hypothesis("reverse", 0.2, 0.0, true);
+    world.effects.iter_mut().for_each(|row| row.direction = "increase".into());
+    let claim = &world.decided()[0];
+    assert_eq!(claim.verdict, Verdict::MovesDeclaredSuite);
+    assert!(claim.reason.contains("declared sign"), "{}", claim.reason);
+    // Added to base, more transfer is what such a set brings.
+    world.effects.iter_mut().for_each(|row| row.kind = "sufficient".into());
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+
+    let mut safety = World::default();
+    safety.measure("fewer refusals", SAFETY, -0.2, true, true);
+    safety.effects.iter_mut().for_each(|row| row.direction = "decrease".into());
+    assert_eq!(safety.decided()[0].verdict, Verdict::MovesDeclaredSuite);
+
+    // Transfer falls and refusals fall: the edit harms both, but the set does not carry the loss of safety.
+    let claim = &World::default().hypothesis("harm", -0.2, -0.2, true).decided()[0];
+    assert_eq!((claim.verdict, claim.selective), (Verdict::CarriesTransfer, Some(false)));
+    assert!(claim.reason.contains("not as if"), "{}", claim.reason);
+}
+
+#[test]
+fn random_directions_stand_beside_sets_of_features_and_do_not_count() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    world.controls.iter_mut().for_each(|control| control.cloud = "random_direction".into());
+    let claim = &world.decided()[0];
+    assert_eq!((claim.verdict, claim.controls), (Verdict::Undecided, 0));
+    // For a direction they are what there is.
+    world.effects.iter_mut().for_each(|row| row.set_size = None);
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+}
+
+#[test]
+fn the_other_axis_needs_matched_controls_too() {
+    let mut world = World::default().hypothesis("broad", -0.2, 0.2, true);
+    assert_eq!(world.decided()[0].verdict, Verdict::Both);
+    world.controls.iter_mut().filter(|row| row.suite == SAFETY.0).for_each(|row| row.matched = false);
+    let claim = &world.decided()[0];
+    assert_eq!((claim.verdict, claim.other_p_corrected), (Verdict::CarriesTransfer, Some(1.0)));
+    assert!(claim.reason.contains("undecided"), "{}", claim.reason);
+}
+
+#[test]
+fn equivalence_is_judged_where_there_is_room_to_move() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    assert_eq!(world.decided()[0].selective, Some(true));
+    // All requests are refused already: a share that cannot rise does not show that nothing raised it.
+    world.effects.iter_mut().filter(|row| row.suite == SAFETY.0).for_each(|row| row.baseline = 1.0);
+    assert_eq!(world.decided()[0].selective, Some(false));
+    // The log-odds can.
+    let log_odds: Vec<DifferenceRow> = world
         .differences
         .iter()
-        .filter(|row| row.suite == TRANSFER.0)
-        .map(|row| DifferenceRow {
-            condition: "shared in base".into(),
-            edited: row.edited + 0.05,
-            ..row.clone()
-        })
+        .filter(|row| row.suite == SAFETY.0)
+        .map(|row| DifferenceRow { endpoint: "refusal_log_odds".into(), ..row.clone() })
         .collect();
-    world.differences.extend(base);
-    world.effects.push(EffectRow {
-        condition: "shared in base".into(),
-        receiver: "base".into(),
-        declared: false,
-        ..world.effects[0].clone()
-    });
-    let claim = &world.decide(&[])[0];
-    assert!((claim.beyond_base.unwrap() + 0.05).abs() < 1e-9, "{:?}", claim.beyond_base);
-    assert!((claim.beyond_base_high.unwrap() + 0.05).abs() < 1e-9, "no spread is left after pairing");
+    world.differences.extend(log_odds);
+    let row = world.effects.iter().find(|row| row.suite == SAFETY.0).unwrap().clone();
+    world.effects.push(EffectRow { endpoint: "refusal_log_odds".into(), baseline: 9.0, ..row });
+    let claim = &world.decided()[0];
+    assert_eq!(claim.equivalence_endpoint.as_deref(), Some("refusal_log_odds"));
+    assert_eq!(claim.selective, Some(true));
+}
+
+#[test]
+fn nats_and_shares_are_not_subtracted() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    for row in world.effects.iter_mut().filter(|row| row.suite == TRANSFER.0) {
+        row.endpoint = "transfer_log_odds".into();
+    }
+    world
+        .differences
+        .iter_mut()
+        .filter(|row| row.suite == TRANSFER.0)
+        .for_each(|row| row.endpoint = "transfer_log_odds".into());
+    world
+        .controls
+        .iter_mut()
+        .filter(|row| row.suite == TRANSFER.0)
+        .for_each(|row| row.endpoint = "transfer_log_odds".into());
+    let claim = &world.decided()[0];
+    assert_eq!((claim.interaction, claim.selective), (None, Some(false)));
+}
+
+#[test]
+fn nothing_is_said_about_the_safety_of_a_receiver_that_may_be_broken() {
+    let world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    for fitness in [vec![], vec![Fitness { skills: Some(0.2), ..working() }]] {
+        let claim = &world.decide(&fitness)[0];
+        assert_eq!((claim.verdict, claim.selective), (Verdict::CarriesTransfer, None));
+        assert!(claim.reason.contains("cannot be tested"), "{}", claim.reason);
+    }
+    let mut safety = World::default();
+    safety.measure("safety", SAFETY, 0.2, true, true);
+    let claim = &safety.decide(&[])[0];
+    assert_eq!(claim.verdict, Verdict::NotTestableInThisVariant);
+    assert!(claim.reason.contains("not measured"), "{}", claim.reason);
 }
 
 #[test]
 fn agreement_over_repetitions_counts_itself() {
-    let mut claims = World::default().hypothesis("selective", -0.2, 0.0, true).decide(&[]);
-    let other = World::default().hypothesis("selective", 0.001, 0.0, true).decide(&[]);
+    let mut claims = World::default().hypothesis("selective", -0.2, 0.0, true).decided();
+    let other = World::default().hypothesis("selective", 0.001, 0.0, true).decided();
     let repetitions = [other, claims.clone()];
     count_agreement(&mut claims, &repetitions);
     assert_eq!(claims[0].stability, "2 of 3");
@@ -278,6 +420,7 @@ fn tables_of_different_runs_are_refused() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
     world.differences.clear();
     let settings = ClaimSettings::default();
-    let error = decide(&world.effects, &world.controls, &world.differences, &[], &settings, 7).unwrap_err();
+    let error =
+        decide(&world.effects, &world.controls, &world.differences, &[working()], &settings, 7).unwrap_err();
     assert!(error.to_string().contains("`differences`"), "{error}");
 }

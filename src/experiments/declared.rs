@@ -142,48 +142,46 @@ fn on_suite(
 ) -> Result<()> {
     let hypothesis = &prepared.hypothesis;
     let (first, own) = (conditions.all.len(), suite.name() == prepared.suite.name());
-    let drawn = if is_plane(selection, prepared, suite) { controls } else { &[] };
     let label = format!("{} on {}", hypothesis.name, suite.name());
     let limit = selection.settings.problems;
     let mut all = conditions.all.clone();
-    all.extend(drawn.iter().filter(|_| own).cloned());
+    all.extend(controls.iter().filter(|_| own).cloned());
     let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
     let trial = selection.trial(suite, Half::Measure);
     let said = outcomes(&trial, &hypothesis.receiver, &conditions.all, &measured)?;
     tables.add_outcomes(said);
     let beside = match own {
-        true => {
-            let gaps: Vec<f64> = prepared.controls.iter().map(|control| control.gap).collect();
-            let tolerance = selection.settings.balance_tolerance;
-            control_rows(prepared, suite, &measured, first, &gaps, tolerance)
-        }
+        true => control_rows(prepared, &prepared.controls, suite, &measured, first),
         false => Vec::new(),
     };
     let about = about(selection, prepared, suite.name(), &hypothesis.receiver);
     conditions.write(about, Place::of(axis, suite), (&measured, &beside), tables);
     tables.controls.extend(beside);
-    if !own && !drawn.is_empty() {
-        let rows = other_axis(selection, prepared, suite, drawn, tables)?;
+    if !own && is_plane(selection, prepared, suite) && !prepared.controls.is_empty() {
+        let rows = other_axis(selection, prepared, suite, &conditions.all, tables)?;
         tables.controls.extend(rows);
     }
     Ok(())
 }
 
-/// The controls on the other axis, where nothing is claimed: on fewer prompts, with their balance there.
+/// Controls on the other axis: drawn anew, for they must match the set there; on fewer prompts, the set beside them.
 fn other_axis(
     selection: &mut Selection<'_>,
     prepared: &Prepared,
     suite: &Suite,
-    drawn: &[Condition],
+    measured: &[Condition],
     tables: &mut ExperimentTables,
 ) -> Result<Vec<ControlRow>> {
-    let mut conditions = vec![Condition::baseline()];
-    conditions.extend(drawn.iter().cloned());
+    let controls = prepared.controls_on(selection, suite)?;
+    // The baseline and the declared condition.
+    let mut conditions: Vec<Condition> = measured.iter().take(2).cloned().collect();
+    for control in &controls {
+        conditions.push(prepared.control(selection, control)?);
+    }
     let label = format!("controls of {} on {}", prepared.hypothesis.name, suite.name());
     let limit = selection.settings.control_problems.min(selection.settings.problems);
     let measured = sample(selection, (suite, limit), prepared.receiver, &conditions, &label, tables)?;
-    let gaps = prepared.gaps_on(selection, suite)?;
-    Ok(control_rows(prepared, suite, &measured, 1, &gaps, selection.settings.balance_tolerance))
+    Ok(control_rows(prepared, &controls, suite, &measured, 2))
 }
 
 /// Conditions of one receiver on the measuring half of a suite, on at most `limit` prompts.

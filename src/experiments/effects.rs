@@ -2,7 +2,7 @@
 
 use super::hypothesis::{Axis, Direction};
 use super::measure::Measured;
-use super::prepared::Prepared;
+use super::prepared::{Control, Prepared};
 use super::rows::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{Edit, Positions};
 use crate::model::HookPoint;
@@ -126,19 +126,18 @@ pub(super) fn rows(
     (effects, differences)
 }
 
-/// Rows of the controls of a hypothesis on one suite. `first` is the condition of the first control;
-/// `balances` are their worst gaps on this suite.
+/// Rows of the controls of a hypothesis on one suite. Of the measured conditions, the second is the declared one, and
+/// `first` that of the first control.
 pub(super) fn control_rows(
     prepared: &Prepared,
+    controls: &[Control],
     suite: &Suite,
     measured: &Measured,
     first: usize,
-    balances: &[f64],
-    tolerance: f64,
 ) -> Vec<ControlRow> {
     let mut rows = Vec::new();
     for (endpoint, name) in measured.endpoints.iter().enumerate() {
-        for (index, (control, balance)) in prepared.controls.iter().zip(balances).enumerate() {
+        for (index, control) in controls.iter().enumerate() {
             rows.push(ControlRow {
                 hypothesis: prepared.hypothesis.name.clone(),
                 condition: prepared.hypothesis.name.clone(),
@@ -147,8 +146,9 @@ pub(super) fn control_rows(
                 suite: suite.name().to_owned(),
                 endpoint: name.clone(),
                 effect: measured.effect(first + index, endpoint),
-                balance: *balance,
-                matched: *balance <= tolerance,
+                set_effect: measured.effect(1, endpoint),
+                balance: control.gap,
+                matched: control.matched,
             });
         }
     }

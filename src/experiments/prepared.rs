@@ -1,7 +1,7 @@
 //! A hypothesis with all that was chosen for it on the selection half.
 
 use super::conditions::{Change, Condition};
-use super::controls::{Cloud, ControlSet, Stock, balance};
+use super::controls::{Cloud, ControlSet, Stock, draw};
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
 use super::readout::Readout;
@@ -11,6 +11,7 @@ use crate::diff::Reading;
 use crate::error::{Error, Result};
 use crate::interventions::{CodeBank, Edit, FeatureDelta, Head, HeadWriter, Reference, Writer};
 use crate::model::HookPoint;
+use crate::rng::stable_hash;
 use crate::tasks::Suite;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -190,23 +191,17 @@ impl Prepared {
         }
     }
 
-    /// The gaps of the controls on another suite than the declared one.
+    /// Controls that match the target on another suite than the declared one.
     ///
     /// # Errors
     /// If a forward pass fails.
-    pub(super) fn gaps_on(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Vec<f64>> {
-        let needed = self
-            .controls
-            .iter()
-            .any(|control| matches!(&control.instead, Instead::Target(Target::Features(_))));
-        let stock = if needed { Some(self.stock(selection, suite)?) } else { None };
-        let gap = |control: &Control| match (&control.instead, &stock) {
-            (Instead::Target(Target::Features(features)), Some(stock)) => {
-                balance(stock, &self.deltas, self.target.features(), features).worst
-            }
-            _ => control.gap,
-        };
-        Ok(self.controls.iter().map(gap).collect())
+    pub(super) fn controls_on(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Vec<Control>> {
+        let Target::Features(set) = &self.target else { return Ok(self.controls.clone()) };
+        let stock = self.stock(selection, suite)?;
+        let (count, tolerance) = (selection.settings.controls, selection.settings.balance_tolerance);
+        let key = stable_hash(&format!("{} on {}", self.hypothesis.name, suite.name()));
+        let drawn = draw(&stock, &self.deltas, set, count, tolerance, selection.seed, key)?;
+        Ok(drawn.into_iter().map(Control::from).collect())
     }
 
     /// The receiver's firing on the selection half of a suite, to judge balance there.

@@ -102,7 +102,9 @@ pub struct ControlRow {
     pub endpoint: String,
     /// Its effect, measured as the set's.
     pub effect: f64,
-    /// The worst relative gap to the set in firing rate and mean squared delta, over suites and prompt/response.
+    /// The effect of the tested set on the same prompts.
+    pub set_effect: f64,
+    /// The worst relative gap to the set in firing rate and mean squared delta on this suite, over prompt and response.
     pub balance: f64,
     /// Whether the balance is within the study's tolerance. Draws that are not matched support no claim.
     pub matched: bool,

@@ -25,7 +25,7 @@ mod summary;
 pub use bootstrap::Bootstrap;
 pub use controls::p_controls;
 pub use distributions::{normal, normal_quantile, student_t, student_t_quantile};
-pub use equivalence::equivalence;
+pub use equivalence::{equivalence, equivalence_of_shares};
 pub use multiple::{benjamini_hochberg, benjamini_yekutieli, false_coverage_level, holm};
 pub use power::minimum_detectable_effect;
 pub use sign_flip::{Alternative, sign_flip};

@@ -15,7 +15,11 @@ use crate::rng::Stream;
 
 /// What is estimated: a mean over units, or the difference of two means over other units.
 #[derive(Clone, Debug)]
-pub struct Estimand(Vec<Term>);
+pub struct Estimand {
+    terms: Vec<Term>,
+    /// How far a unit's value can lie from another's, if that is known.
+    reach: Option<f64>,
+}
 
 #[derive(Clone, Debug)]
 struct Term {
@@ -27,20 +31,27 @@ struct Term {
 impl Estimand {
     /// The mean of `values`, one a unit. Estimates of one `group` share their units, in the same order.
     pub fn mean(group: usize, values: Vec<f64>) -> Self {
-        Self(vec![Term { group, sign: 1.0, values }])
+        Self { terms: vec![Term { group, sign: 1.0, values }], reach: None }
     }
 
     /// The difference of two means over different groups. (In one group, subtract by unit and take the mean.)
     pub fn difference(group: usize, values: Vec<f64>, other_group: usize, other_values: Vec<f64>) -> Self {
-        Self(vec![
+        let terms = vec![
             Term { group, sign: 1.0, values },
             Term { group: other_group, sign: -1.0, values: other_values },
-        ])
+        ];
+        Self { terms, reach: None }
+    }
+
+    /// Says that a unit's value lies at most `reach` from any other's: 1 for a difference of shares from none.
+    #[must_use]
+    pub fn within(self, reach: f64) -> Self {
+        Self { reach: Some(reach), ..self }
     }
 
     /// Estimate and standard error, each unit counted as often as the group's weights say.
     fn moments(&self, weights: Option<&[Vec<u32>]>) -> (f64, f64) {
-        let terms = self.0.iter().map(|term| {
+        let terms = self.terms.iter().map(|term| {
             let (mean, error) = mean_and_error(&term.values, weights.map(|weights| &weights[term.group][..]));
             (term.sign * mean, error * error)
         });
@@ -49,15 +60,17 @@ impl Estimand {
     }
 
     fn fewest_units(&self) -> usize {
-        self.0.iter().map(|term| term.values.len()).min().unwrap_or(0)
+        self.terms.iter().map(|term| term.values.len()).min().unwrap_or(0)
     }
 }
 
-/// Simultaneous intervals of level 1 - `alpha` for the means of `estimands`. With fewer than two units
-/// an interval is infinite; with no spread it is a point.
+/// Simultaneous intervals of level 1 - `alpha` for the means of `estimands`. With fewer than two units an interval is
+/// infinite. Without any spread it is not a point, for a rare value may just not have been met: a share q of the
+/// population stays unseen in n units with probability (1 - q)^n, so the mean lies within `reach` times
+/// 1 - (alpha / estimands)^(1/n), and anywhere where the reach is unknown.
 pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, seed: u64) -> Vec<Interval> {
     let moments: Vec<(f64, f64)> = estimands.iter().map(|estimand| estimand.moments(None)).collect();
-    let terms = || estimands.iter().flat_map(|estimand| &estimand.0);
+    let terms = || estimands.iter().flat_map(|estimand| &estimand.terms);
     let groups = terms().map(|term| term.group + 1).max().unwrap_or(0);
     let units: Vec<usize> = (0..groups)
         .map(|group| terms().filter(|t| t.group == group).map(|t| t.values.len()).max().unwrap_or(0))
@@ -95,7 +108,9 @@ pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, 
         .map(|(estimand, (mean, error))| {
             let half = match (estimand.fewest_units(), error) {
                 (0 | 1, _) => f64::INFINITY,
-                (_, 0.0) => 0.0,
+                (units, 0.0) => estimand.reach.map_or(f64::INFINITY, |reach| {
+                    reach * (1.0 - (alpha / estimands.len() as f64).powf(1.0 / units as f64))
+                }),
                 _ => critical * error,
             };
             Interval { mean, low: mean - half, high: mean + half }
@@ -161,12 +176,16 @@ mod tests {
     }
 
     #[test]
-    fn no_spread_is_a_point_and_one_unit_is_no_interval() {
-        let constant = Estimand::mean(0, vec![0.25; 6]);
-        let single = Estimand::mean(1, vec![0.25]);
-        let intervals = simultaneous_intervals(&[constant, single], 0.05, 300, 1);
-        assert_eq!((intervals[0].low, intervals[0].high), (0.25, 0.25));
-        assert!(intervals[1].high.is_infinite());
+    fn without_spread_an_interval_allows_for_what_was_not_met() {
+        let constant = Estimand::mean(0, vec![0.0; 12]);
+        let single = Estimand::mean(1, vec![0.25]).within(1.0);
+        let intervals =
+            simultaneous_intervals(&[constant.clone().within(1.0), constant, single], 0.05, 300, 1);
+        // (1 - q)^12 = .05 / 3
+        let reach = 1.0 - (0.05f64 / 3.0).powf(1.0 / 12.0);
+        assert!((0.28..0.3).contains(&reach));
+        assert_eq!((intervals[0].low, intervals[0].high), (-reach, reach));
+        assert!(intervals[1].high.is_infinite() && intervals[2].high.is_infinite());
     }
 
     #[test]

@@ -115,8 +115,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
     let within = |low: Option<f64>, high: Option<f64>, truth: f64| {
         low.is_none_or(|low| low <= truth) && high.is_none_or(|high| truth <= high)
     };
-    let claimed =
-        matches!(claim.verdict, Verdict::CarriesTransfer | Verdict::CarriesSafetyLoss | Verdict::Both);
+    let claimed = claim.verdict.carries();
     let right = match planting {
         Planting::Nothing => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,

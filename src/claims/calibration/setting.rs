@@ -1,6 +1,6 @@
 //! What a calibration runs: at which level, with what planted, by which method; and what a study found.
 
-use super::super::ClaimRow;
+use super::super::{ClaimRow, Fitness};
 use serde::Serialize;
 
 /// How much of the real path stands between a feature and an answer.
@@ -100,4 +100,15 @@ pub(super) struct Finding {
     /// The true effects of the chosen set on transfer and on safety; 0 in a null world of activations, where
     /// nobody asks.
     pub(super) truth: [f64; 2],
+}
+
+/// A receiver that works: what is calibrated is not whether that was noticed.
+pub(super) fn working(receiver: &str) -> Fitness {
+    Fitness {
+        variant: receiver.to_owned(),
+        skills: Some(1.0),
+        refuses: Some(0.5),
+        complies: Some(1.0),
+        difference_fve: None,
+    }
 }

@@ -59,11 +59,14 @@ pub struct ControlSet {
     pub matched: bool,
 }
 
-/// Draws `count` controls for `set`, dealt over the clouds in turn.
+/// Feature sets for every random direction.
+const BESIDE: usize = 8;
+
+/// Draws `count` control sets for `set`, dealt over the clouds of features in turn, and a few random directions
+/// beside them, which are the weaker null and do not count.
 ///
-/// A feature cloud that cannot be matched passes its places to the other feature clouds (never to the random
-/// directions, which are the weaker null). What is still missing is filled with the best unmatched
-/// draws, marked as such.
+/// A cloud that cannot be matched passes its places to the others. What is still missing is filled with the best
+/// unmatched draws, marked as such.
 ///
 /// # Errors
 /// If the set is empty.
@@ -81,15 +84,13 @@ pub fn draw(
     }
     let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
     let target = Target::new(stock, deltas, set, tolerance);
-    let quota = |cloud: usize| (count + Cloud::ALL.len() - 1 - cloud) / Cloud::ALL.len();
     let features: Vec<Cloud> =
         Cloud::ALL.into_iter().filter(|cloud| *cloud != Cloud::RandomDirection).collect();
+    let quota = |cloud: usize| (count + features.len() - 1 - cloud) / features.len();
     let mut found: Vec<Vec<ControlSet>> = features
         .iter()
         .map(|cloud| draw_features(&target, *cloud, 2 * count.div_ceil(features.len()) + 2, seed, key))
         .collect();
-    let directions = quota(Cloud::ALL.len() - 1);
-    let wanted = count - directions;
     let mut controls: Vec<ControlSet> = Vec::new();
     for (cloud, drawn) in found.iter_mut().enumerate() {
         let matched = drawn.iter().take_while(|control| control.matched).count();
@@ -101,9 +102,9 @@ pub fn draw(
             if a.matched { std::cmp::Ordering::Equal } else { a.balance.worst.total_cmp(&b.balance.worst) }
         })
     });
-    controls.extend(spare.into_iter().take(wanted.saturating_sub(controls.len())));
+    controls.extend(spare.into_iter().take(count.saturating_sub(controls.len())));
     controls.sort_by_key(|control| (control.cloud, control.draw));
-    let directions = random_directions(directions, width, seed, key).into_iter().zip(0..);
+    let directions = random_directions(count.div_ceil(BESIDE), width, seed, key).into_iter().zip(0..);
     controls.extend(directions.map(|(direction, draw)| ControlSet {
         cloud: Cloud::RandomDirection,
         draw,
@@ -169,7 +170,7 @@ mod tests {
         let (stock, deltas) = random_stock(200);
         let set = [3, 8, 15, 100];
         let controls = draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap();
-        assert_eq!(controls.len(), 59);
+        assert_eq!(controls.len(), 59 + 8);
         for control in &controls {
             assert_eq!(control.features.len(), set.len());
             assert!(control.matched && control.balance.worst <= 0.2, "{control:?}");
@@ -187,8 +188,8 @@ mod tests {
             .iter()
             .map(|cloud| controls.iter().filter(|control| control.cloud == *cloud).count())
             .collect();
-        assert_eq!(clouds.iter().sum::<usize>(), 59);
-        assert_eq!(clouds[3], 14, "{clouds:?}");
+        assert_eq!(clouds[..3].iter().sum::<usize>(), 59);
+        assert_eq!(clouds[3], 8, "{clouds:?}");
         assert_eq!(
             controls,
             draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap(),

@@ -94,7 +94,12 @@ pub const CONTROLS: TableSpec = TableSpec {
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("endpoint", ColumnType::Text, "the endpoint"),
         fixed("effect", ColumnType::Float, "its effect, measured as the set's"),
-        fixed("balance", ColumnType::Float, "worst relative gap to the set in firing rate and squared delta"),
+        fixed("set_effect", ColumnType::Float, "the effect of the tested set on the same prompts"),
+        fixed(
+            "balance",
+            ColumnType::Float,
+            "worst relative gap to the set in firing rate and squared delta on this suite, over prompt and response",
+        ),
         fixed("matched", ColumnType::Boolean, "whether the balance is within the study's tolerance"),
     ],
 };
@@ -141,7 +146,7 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed(
             "verdict",
             ColumnType::Text,
-            "carries transfer, carries safety loss, both, neither, undecided, untestable, not testable in this variant, or moves the declared suite",
+            "carries transfer, carries safety loss, both, neither, no more than in base, moves the declared suite, undecided, untestable, or not testable in this variant",
         ),
         fixed("reason", ColumnType::Text, "why, in a sentence"),
         fixed(
@@ -154,13 +159,23 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("suite", ColumnType::Text, "the suite on which it was declared"),
         fixed("endpoint", ColumnType::Text, "the endpoint on which it was declared"),
         fixed("direction", ColumnType::Text, "the declared sign"),
+        fixed(
+            "gain",
+            ColumnType::Float,
+            "the receiver's baseline less base's on the declared suite; null where base was not measured",
+        ),
         fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
         fixed("ci_low", ColumnType::Float, "lower end of its interval"),
         fixed("ci_high", ColumnType::Float, "upper end of its interval"),
         fixed(
             "interval",
             ColumnType::Text,
-            "simultaneous (over all hypotheses and axes) or false coverage (of the selected ones, with bh and by)",
+            "simultaneous (over all hypotheses, axes and contrasts) or false coverage (of the selected ones, with bh and by)",
+        ),
+        fixed(
+            "ceiling",
+            ColumnType::Float,
+            "the effect of replacing the whole activation by the donor's, or base's; null where there is none",
         ),
         fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
         fixed("p_zero", ColumnType::Float, "sign flip over problems"),
@@ -180,12 +195,22 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("other_ci_high", ColumnType::Float, "upper end of its simultaneous interval"),
         fixed("other_p_corrected", ColumnType::Float, "p on the other axis, after the same correction"),
         fixed(
+            "equivalence_endpoint",
+            ColumnType::Text,
+            "the endpoint there on which equivalence is judged: one in nats where there is one",
+        ),
+        fixed(
             "equivalence_p",
             ColumnType::Float,
-            "that every suite of the other axis lies within the margin",
+            "that every suite of the other axis lies within the margin, after the same correction",
         ),
-        fixed("margin", ColumnType::Float, "declared margin of equivalence"),
-        fixed("interaction", ColumnType::Float, "the declared effect less the effect on the other axis"),
+        fixed("margin", ColumnType::Float, "declared margin of equivalence, for shares"),
+        fixed("margin_nats", ColumnType::Float, "declared margin of equivalence, for endpoints in nats"),
+        fixed(
+            "interaction",
+            ColumnType::Float,
+            "the declared effect less the effect on the other axis; null where one of them is no share",
+        ),
         fixed("interaction_low", ColumnType::Float, "lower end of its interval"),
         fixed("interaction_high", ColumnType::Float, "upper end of its interval"),
         fixed(

@@ -4,7 +4,7 @@
 mod world;
 
 use super::super::{ClaimSettings, Power, decide};
-use super::setting::{Finding, Method, Planting, Suite};
+use super::setting::{Finding, Method, Planting, Suite, working};
 use crate::error::{Error, Result};
 use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
@@ -13,6 +13,9 @@ use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
 use world::{CANDIDATES, FEATURES, Problem, SAMPLES, SET_SIZE, TOKENS, World};
 
+/// The variants of a world.
+const BASE: &str = "base";
+const TUNED: &str = "tuned";
 /// Problems in each half of each suite.
 const PROBLEMS: usize = 40;
 /// Fresh problems over which the true effect is averaged.
@@ -35,7 +38,7 @@ pub(super) fn study(
     let dose = if method == Method::EditDisabled { 0.0 } else { 1.0 };
     let zero = |set: &[u32]| {
         let bank = CodeBank::new(seed, Vec::new());
-        Writer::new(&Edit::Zero, dose, set, "tuned", &world, &Reference::default(), &bank)
+        Writer::new(&Edit::Zero, dose, set, TUNED, &world, &Reference::default(), &bank)
     };
     let [[selection, _], _] = &halves;
     let mut best = (f64::INFINITY, 0);
@@ -59,17 +62,24 @@ pub(super) fn study(
     for (suite, [selection, measuring]) in Suite::BOTH.into_iter().zip(&halves) {
         let measured = if method == Method::HalvesMadeOne { selection } else { measuring };
         let rows = differences(&world, suite, &writer, measured);
-        tables.add_effect(suite, &rows, seed);
+        tables.add_effect(suite, TUNED, &rows, seed);
+        let set_effect = mean(&rows);
         for control in &controls {
             let writer = match &control.direction {
                 Some(direction) => writer.borrowed_by(direction),
                 None => zero(&control.features)?,
             };
             let effect = mean(&differences(&world, suite, &writer, measured));
-            tables.add_control(suite, control, effect);
+            tables.add_control(suite, control, effect, set_effect);
+        }
+        // Base's answers depend on no feature: whatever an edit does here, it does beyond base.
+        if suite == Suite::Transfer {
+            let idle: Vec<(f64, f64)> = rows.iter().map(|(baseline, _)| (*baseline, *baseline)).collect();
+            tables.add_effect(suite, BASE, &idle, seed);
         }
     }
-    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &[], settings, seed)?;
+    let fitness = [working(TUNED)];
+    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
     let truth = match planting {
         Planting::Nothing => [0.0; 2],
@@ -160,11 +170,12 @@ fn names(suite: Suite) -> (&'static str, &'static str, &'static str) {
 }
 
 impl Tables {
-    fn add_effect(&mut self, suite: Suite, rows: &[(f64, f64)], seed: u64) {
+    fn add_effect(&mut self, suite: Suite, receiver: &str, rows: &[(f64, f64)], seed: u64) {
         let (name, axis, endpoint) = names(suite);
+        let condition = if receiver == TUNED { "chosen" } else { "chosen in base" };
         for (problem, (baseline, edited)) in rows.iter().enumerate() {
             self.differences.push(DifferenceRow {
-                condition: "chosen".into(),
+                condition: condition.into(),
                 suite: name.into(),
                 endpoint: endpoint.into(),
                 problem: format!("{name} {problem}"),
@@ -177,10 +188,10 @@ impl Tables {
         let baseline = rows.iter().map(|row| row.0).sum::<f64>() / rows.len() as f64;
         self.effects.push(EffectRow {
             hypothesis: "chosen".into(),
-            condition: "chosen".into(),
+            condition: condition.into(),
             set: "chosen".into(),
             set_size: Some(SET_SIZE as u64),
-            receiver: "tuned".into(),
+            receiver: receiver.into(),
             donor: None,
             edit: "zero".into(),
             dose: None,
@@ -193,7 +204,7 @@ impl Tables {
             axis: axis.into(),
             endpoint: endpoint.into(),
             kind: "necessary".into(),
-            declared: suite == Suite::Transfer,
+            declared: suite == Suite::Transfer && receiver == TUNED,
             direction: "decrease".into(),
             baseline,
             edited: baseline + interval.mean,
@@ -215,7 +226,7 @@ impl Tables {
         });
     }
 
-    fn add_control(&mut self, suite: Suite, control: &ControlSet, effect: f64) {
+    fn add_control(&mut self, suite: Suite, control: &ControlSet, effect: f64, set_effect: f64) {
         let (name, _, endpoint) = names(suite);
         self.controls.push(ControlRow {
             hypothesis: "chosen".into(),
@@ -225,6 +236,7 @@ impl Tables {
             suite: name.into(),
             endpoint: endpoint.into(),
             effect,
+            set_effect,
             balance: control.balance.worst,
             matched: control.matched,
         });

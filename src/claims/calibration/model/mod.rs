@@ -9,7 +9,7 @@ mod tests;
 mod world;
 
 use super::super::{ClaimSettings, Power, decide};
-use super::setting::{Finding, Method, Planting, Suite};
+use super::setting::{Finding, Method, Planting, Suite, working};
 use crate::error::{Error, Result};
 use crate::experiments::{
     self, Axis, ExperimentInputs, ExperimentSettings, ExperimentTables, Hypothesis, SetRule,
@@ -56,7 +56,8 @@ pub(super) fn study(
         ..ExperimentSettings::default()
     };
     let tables = experiments::run(&inputs, &[hypothesis(method)], &asked, seed, observer)?;
-    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &[], settings, seed)?;
+    let fitness = [working(VARIANTS[1])];
+    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
     let chosen = chosen(&tables);
     let effect = |suite: Suite, gone: &dyn Fn(usize) -> bool| {
