@@ -356,7 +356,7 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
                 controls.push(json!({
                     "hypothesis": hypothesis, "condition": format!("{hypothesis}false"), "cloud": if draw % 2 == 0 { "any" } else { "same_class" },
                     "draw": draw, "suite": suite, "endpoint": endpoint, "effect": noise(&mut stream, 0.05),
-                    "balance": 0.05 + stream.uniform_f64() * 0.16, "matched": true,
+                    "set_effect": effect, "balance": 0.05 + stream.uniform_f64() * 0.16, "matched": true,
                 }));
             }
         }
@@ -376,8 +376,9 @@ fn claims() -> Vec<Value> {
             "p": p, "p_zero": p / 10.0, "p_controls": p, "p_corrected": (p * 3.0).min(1.0), "correction": "holm",
             "controls": 59, "needed_controls": 59, "problems": 161,
             "other_suite": "refusal", "other_effect": 0.01, "other_ci_low": -0.03, "other_ci_high": 0.05,
-            "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.05,
-            "interaction": Value::Null, "interaction_low": Value::Null, "interaction_high": Value::Null, "selective": false,
+            "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.1, "margin_nats": 0.5,
+            "gain": 0.21, "ceiling": 1.3 * effect, "equivalence_endpoint": "refusal_log_odds",
+            "selective": false,
             "beyond_base": effect * 0.9, "beyond_base_low": effect - 0.07, "beyond_base_high": effect + 0.07,
             "stability": "not repeated", "interval": "simultaneous", "readout": "joint", "difference_fve": 0.7,
         })

@@ -13,7 +13,11 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
     let row = data.effects.iter().find(|row| row.declared && row.hypothesis == claim.hypothesis);
     let act = row.map_or_else(|| format!("The edit of {} in {}", quoted(&claim.set), claim.receiver), act);
     let mut sentences = vec![
-        if claim.verdict == Verdict::Undecided { "Not shown.".to_owned() } else { String::new() },
+        match claim.verdict {
+            Verdict::Undecided => "Not shown.".to_owned(),
+            Verdict::NotBeyondBase => "Not shown to come from post-training.".to_owned(),
+            _ => String::new(),
+        },
         format!(
             "{act} changed {} on {} by {} {} ({}, p\u{a0}=\u{a0}{} after correction, n\u{a0}=\u{a0}{} problems).",
             claim.endpoint.replace('_', " "),
@@ -25,6 +29,7 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             claim.problems,
         ),
         row.and_then(|row| nulls(data, row, scale)).unwrap_or_default(),
+        scope(data, claim, scale),
         sentence(&claim.reason),
     ];
     if let (Some(suite), Some(effect)) = (&claim.other_suite, claim.other_effect) {
@@ -58,6 +63,21 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
         scale.difference(*least),
         scale.difference(*most)
     ))
+}
+
+/// What there was to move: what post-training changed on the suite, and what swapping all of it back changes.
+fn scope(data: &Data, claim: &ClaimRow, scale: Scale) -> String {
+    let (base, unit) = (data.base(), scale.unit());
+    let gain = claim.gain.map(|gain| {
+        format!("Without an edit, {} is {} {unit} from {base} there.", claim.receiver, scale.difference(gain))
+    });
+    let ceiling = claim.ceiling.map(|ceiling| {
+        format!(
+            "Replacing the whole activation by {base}'s changes it by {} {unit}.",
+            scale.difference(ceiling)
+        )
+    });
+    gain.into_iter().chain(ceiling).collect::<Vec<_>>().join(" ")
 }
 
 /// A reason as a sentence of its own.

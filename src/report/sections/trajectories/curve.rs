@@ -96,7 +96,7 @@ fn height(rows: &[&EvaluationRow], scale: Scale) -> Axis {
     let reach = rows.iter().flat_map(|row| [row.value, row.ci_low, row.ci_high]).flatten();
     match scale {
         Scale::Share => Axis::fixed(&format!("{words}, %"), 0.0, 1.03, Format::Percent),
-        Scale::LogOdds => Axis::around(&format!("{words}, nats"), reach, Format::Number),
+        Scale::Nats => Axis::around(&format!("{words}, nats"), reach, Format::Number),
         Scale::Count => Axis::from_zero(&words, reach, Format::Number),
     }
 }

@@ -76,7 +76,7 @@ fn log_odds(data: &Data) -> Vec<Panel> {
     let mut panels = Vec::new();
     for suite in data.suites() {
         let rows: Vec<&EvaluationRow> = measured(data)
-            .filter(|row| row.suite == suite && Scale::of(&row.endpoint) == Scale::LogOdds)
+            .filter(|row| row.suite == suite && Scale::of(&row.endpoint) == Scale::Nats)
             .collect();
         panels.extend(panel(data, &format!("{suite} \u{b7} first word"), &rows));
     }
