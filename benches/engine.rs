@@ -14,6 +14,7 @@ use deltascope::ops::Parameter;
 use deltascope::progress::{Gauge, Observer, Sink};
 use deltascope::rng::Stream;
 use deltascope::tasks::{Suite, vocabulary};
+use deltascope::training::rl::objectives::Aggregation;
 use deltascope::training::{AdamW, OptimiserSettings, RlSettings, TrainingRun, train_rl};
 use deltascope::{Error, Result};
 use std::path::PathBuf;
@@ -163,9 +164,11 @@ fn grpo_step() -> Result<f64> {
         samples: 8,
         minibatches: 1,
         kl_every: 0,
-        drop_equal_groups: false,
         ..RlSettings::named("grpo")?
     };
+    // As TRL's by default, which takes its place beside it: the mean over tokens, and no KL.
+    settings.objective.aggregation = Aggregation::TokenMean;
+    settings.objective.kl = None;
     // An untrained model is never rewarded; without this nothing would be learned, and the update be spared.
     settings.objective.entropy_bonus = 1e-6;
     let (scratch, clock) = (Scratch::new("grpo")?, Clock::default());
@@ -176,7 +179,7 @@ fn grpo_step() -> Result<f64> {
         scratch: scratch.0.join("scratch"),
         checkpoints: Vec::new(),
         save_every: usize::MAX,
-        origin: String::new(),
+        origin: serde_json::Value::Null,
         observer: Observer::new(Arc::new(clock.clone())),
     };
     train_rl(&model, &Suite::parse("general_points")?, &settings, &run)?;

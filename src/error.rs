@@ -1,5 +1,6 @@
 //! One error type: what was expected, what was found, where, and a hint that mends it.
 
+use signal_hook::consts::SIGINT;
 use std::fmt;
 use std::path::Path;
 
@@ -10,7 +11,8 @@ pub enum ErrorKind {
     Request,
     /// The work failed: a full disk, a corrupt artifact, a gate that was not met. Exit code 1.
     Work,
-    /// A signal asked the process to stop and a checkpoint was saved. Exit code 128 + signal.
+    /// A signal asked the process to stop and a checkpoint was saved. Exit code 130 after an interrupt from the
+    /// keyboard, 143 after a request to terminate or a scheduler's warning (SIGUSR1) that it will come.
     Interrupted(i32),
 }
 
@@ -68,12 +70,13 @@ impl Error {
         self.0.kind
     }
 
-    /// The process exit code: 2, 1, or 128 + signal.
+    /// The process exit code: 2, 1, 130 or 143.
     pub fn exit_code(&self) -> u8 {
         match self.0.kind {
             ErrorKind::Request => 2,
             ErrorKind::Work => 1,
-            ErrorKind::Interrupted(signal) => (128 + signal).clamp(0, 255) as u8,
+            ErrorKind::Interrupted(SIGINT) => 130,
+            ErrorKind::Interrupted(_) => 143,
         }
     }
 }

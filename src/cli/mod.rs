@@ -1,7 +1,7 @@
 //! The command line: one file a verb; raw flags -> checked request -> library call -> a short answer.
 //!
 //! Answers go to stdout, progress and logs to stderr. Exit codes: 0 done, 1 the work failed, 2 the
-//! request was wrong, 128 + signal stopped with a checkpoint saved.
+//! request was wrong, 130 (Ctrl-C) and 143 (SIGTERM, or Slurm's warning SIGUSR1) stopped with a checkpoint saved.
 //!
 //! To add the verb `fit`:
 //!

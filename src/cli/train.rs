@@ -39,7 +39,7 @@ pub(crate) struct TrainArguments {
     /// Steps between two saves of what `--resume` needs.
     #[arg(long, default_value_t = 20, value_name = "STEPS")]
     save_every: usize,
-    /// Go on with the unfinished run in `--out`.
+    /// Go on with the unfinished run in `--out`; begin it if there is none yet.
     #[arg(long)]
     resume: bool,
     #[command(flatten)]
@@ -63,8 +63,8 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
                 .hint("go on with it by --resume, or choose another --out"));
         }
         (true, false) => {
-            return Err(Error::request(format!("{} holds no run to resume", arguments.out.display()))
-                .hint("leave out --resume to begin one"));
+            // It may have been killed before there was anything to save.
+            tracing::warn!("{} holds no run to resume: beginning one", arguments.out.display());
         }
         _ => {}
     }
@@ -77,7 +77,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         scratch,
         checkpoints: arguments.checkpoints.clone(),
         save_every: arguments.save_every,
-        origin: json!({ "training": training.description()?, "contents": training.contents()? }).to_string(),
+        origin: json!({ "training": training.description()?, "contents": training.contents()? }),
         observer: context.observer.clone(),
     };
     training.train(&model, &run)?;

@@ -52,16 +52,17 @@ fn evaluate_suite(
         }
         None => None,
     };
-    let end = tokenizer.eos().ok_or_else(|| {
-        Error::request("the tokenizer names no end token")
-            .hint("set `eos_token` in tokenizer_config.json: without it no completion would ever be complete")
-    })?;
+    if tokenizer.stop_tokens().is_empty() {
+        return Err(Error::request("the tokenizer names no end token").hint(
+            "set `eos_token` in tokenizer_config.json: without it no completion would ever be complete",
+        ));
+    }
     let sampling = SampleSettings {
         samples: settings.samples,
         max_new_tokens: settings.max_new_tokens,
         temperature: settings.temperature,
         seed,
-        stop: vec![end],
+        stop: tokenizer.stop_tokens().to_vec(),
         ..SampleSettings::default()
     };
     let completions = sample_model(model, &prompts, &sampling, observer)?;

@@ -197,7 +197,7 @@ impl Trial<'_> {
             temperature: self.settings.temperature,
             top_p: 1.0,
             seed: self.seed,
-            stop: tokenizer.eos().into_iter().collect(),
+            stop: tokenizer.stop_tokens().to_vec(),
             batch_rows: prompts.len() * self.settings.samples,
         };
         let completions = sample(&mut *lockstep, &prompts, &sampling, observer)?;

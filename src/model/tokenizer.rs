@@ -13,6 +13,7 @@ struct Inner {
     tokenizer: tokenizers::Tokenizer,
     bos: Option<u32>,
     eos: Option<u32>,
+    stop: Vec<u32>,
     pad: Option<u32>,
     /// `tokenizer_config.json`, written back unchanged.
     config: Map<String, Value>,
@@ -48,10 +49,15 @@ impl Tokenizer {
             true => Some(std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?),
             false => None,
         };
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config, chat_file })))
+        let mut stop = super::stop_tokens(folder, None)?;
+        stop.extend(eos);
+        stop.sort_unstable();
+        stop.dedup();
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, chat_file })))
     }
 
-    /// Writes `tokenizer.json` and `tokenizer_config.json`.
+    /// Writes `tokenizer.json` and `tokenizer_config.json`, and `generation_config.json` where several tokens end a
+    /// completion.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -64,6 +70,12 @@ impl Tokenizer {
         if let Some(template) = &self.0.chat_file {
             let path = folder.join("chat_template.jinja");
             std::fs::write(&path, template).map_err(|error| io("write", &path, error))?;
+        }
+        // One end token is named by the tokenizer's own files; several are not.
+        if self.0.stop.len() > 1 {
+            let path = folder.join("generation_config.json");
+            let document = serde_json::json!({ "eos_token_id": self.0.stop });
+            std::fs::write(&path, format!("{document}\n")).map_err(|error| io("write", &path, error))?;
         }
         if self.0.config.is_empty() {
             return Ok(());
@@ -128,9 +140,9 @@ impl Tokenizer {
         self.0.tokenizer.decode(ids, false).unwrap_or_default()
     }
 
-    /// The text of a response, without the end token: what closes it is no part of the answer.
+    /// The text of a response, without the tokens that end one: what closes it is no part of the answer.
     pub fn decode_response(&self, ids: &[u32]) -> String {
-        let said: Vec<u32> = ids.iter().copied().filter(|id| Some(*id) != self.0.eos).collect();
+        let said: Vec<u32> = ids.iter().copied().filter(|id| !self.0.stop.contains(id)).collect();
         self.decode(&said)
     }
 
@@ -152,6 +164,12 @@ impl Tokenizer {
     /// The token that begins a sequence.
     pub fn bos(&self) -> Option<u32> {
         self.0.bos
+    }
+
+    /// The tokens that end a completion: those that the repository names in `generation_config.json` or
+    /// `config.json`, and the EOS. Empty if there is none.
+    pub fn stop_tokens(&self) -> &[u32] {
+        &self.0.stop
     }
 
     /// The token that ends a sequence.
@@ -211,8 +229,8 @@ impl Tokenizer {
             Value::Object(config) => config,
             _ => Map::new(),
         };
-        let (bos, eos, pad) = (Some(bos_id), Some(eos_id), Some(pad_id));
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, pad, config, chat_file: None })))
+        let (bos, eos, pad, stop) = (Some(bos_id), Some(eos_id), Some(pad_id), vec![eos_id]);
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, chat_file: None })))
     }
 }
 
@@ -242,9 +260,26 @@ mod tests {
             assert_eq!(tokenizer.decode(&ids), "<bos> make 1 0 : <eos>");
             assert_eq!(tokenizer.decode_response(&ids[1..]), "make 1 0 :");
             assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.pad()), (Some(3), Some(4), Some(2)));
+            assert_eq!(tokenizer.stop_tokens(), [4]);
             assert_eq!(tokenizer.vocabulary(), 7);
             assert!(tokenizer.encode("unknown").is_err());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn every_token_that_ends_a_turn_is_kept() -> Result<()> {
+        let words = ["0", "1", "<pad>", "<bos>", "<eos>", "<turn>"];
+        let folder = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
+        Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?.save(folder.path())?;
+        let path = folder.path().join("generation_config.json");
+        std::fs::write(&path, "{\"eos_token_id\": [5, 4]}").map_err(|error| io("write", &path, error))?;
+        let tokenizer = Tokenizer::load(folder.path())?;
+        assert_eq!(tokenizer.stop_tokens(), [4, 5]);
+        assert_eq!(tokenizer.decode_response(&[0, 1, 5]), "0 1");
+        let copy = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
+        tokenizer.save(copy.path())?;
+        assert_eq!(Tokenizer::load(copy.path())?.stop_tokens(), [4, 5]);
         Ok(())
     }
 }

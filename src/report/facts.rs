@@ -71,6 +71,8 @@ pub struct VariantFact {
     pub steps: u64,
     /// Optimiser updates per step (minibatches times passes); 0 is read as 1.
     pub updates_per_step: u64,
+    /// The names of its runs in the tables, one for each training seed, where there are several.
+    pub runs: Vec<String>,
 }
 
 /// One stage of the run and the artifact that it left.
@@ -83,6 +85,14 @@ pub struct StageFact {
     pub id: String,
     /// The ids of the artifacts that it was made from.
     pub inputs: Vec<String>,
+}
+
+impl VariantFact {
+    /// The names of its runs: its own, or one for each training seed.
+    pub(super) fn runs(&self) -> impl Iterator<Item = &str> {
+        let alone = self.runs.is_empty().then_some(self.name.as_str());
+        alone.into_iter().chain(self.runs.iter().map(String::as_str))
+    }
 }
 
 impl StudyFacts {

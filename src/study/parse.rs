@@ -41,12 +41,24 @@ pub(super) fn settings<R: Serialize + DeserializeOwned>(
 fn merge(under: &mut Table, over: Table) {
     for (key, value) in over {
         match (under.get_mut(&key), value) {
-            (Some(Value::Table(under)), Value::Table(over)) => merge(under, over),
+            (Some(Value::Table(under)), Value::Table(over)) if !is_another_choice(under, &over) => {
+                merge(under, over);
+            }
             (_, value) => {
                 under.insert(key, value);
             }
         }
     }
+}
+
+/// Whether two tables name different kinds of a thing (`{ ppo_clip = .. }` and `{ gspo = .. }`), of which only one
+/// can be meant. A choice is written as one key that holds its settings.
+fn is_another_choice(under: &Table, over: &Table) -> bool {
+    let chosen = |table: &Table| match table.iter().collect::<Vec<_>>().as_slice() {
+        [(key, Value::Table(_))] => Some((*key).clone()),
+        _ => None,
+    };
+    matches!((chosen(under), chosen(over)), (Some(under), Some(over)) if under != over)
 }
 
 fn with_siblings<T: DeserializeOwned>(value: Value, siblings: &[&str], section: &str) -> Result<T> {

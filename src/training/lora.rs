@@ -18,6 +18,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Which weights are adapted, and by how much.
@@ -51,11 +52,33 @@ impl LoraSettings {
         }
     }
 
+    /// Every target must name a module, and none an embedding: PEFT writes those in another form, and tied ones are
+    /// the unembedding, too.
+    fn refuse_unmatched(&self, model: &Model) -> Result<()> {
+        let modules = || model.parameters().iter().filter_map(|parameter| module(parameter.name()));
+        let lacking = |target: &&String| !modules().any(|(_, last)| last == target.as_str());
+        let unmatched: Vec<&str> = self.targets.iter().filter(lacking).map(String::as_str).collect();
+        if !unmatched.is_empty() {
+            let known: BTreeSet<&str> = modules().map(|(_, last)| last).collect();
+            let known = known.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(field("lora.targets", "names of modules of this model", unmatched.join(", "))
+                .hint(format!("its modules are {known}")));
+        }
+        match self.targets.iter().find(|target| EMBEDDINGS.contains(&target.as_str())) {
+            Some(embedding) => Err(field("lora.targets", "modules that multiply by a matrix", embedding)
+                .hint("embeddings cannot be adapted; train all weights to change them")),
+            None => Ok(()),
+        }
+    }
+
     fn scale(&self) -> f32 {
         let rank = self.rank as f64;
         (self.alpha / if self.rank_stabilised { rank.sqrt() } else { rank }) as f32
     }
 }
+
+/// The embeddings of tokens and positions, by the names that the families give them.
+const EMBEDDINGS: [&str; 5] = ["embed_tokens", "embed_in", "embed_positions", "wte", "wpe"];
 
 /// What training changes of a model: all of it, or adapters.
 pub(super) struct Weights {
@@ -92,6 +115,7 @@ impl Weights {
         settings.check()?;
         let form =
             Form { composed: !model.compute().is_fused(), transposed: model.config().family == Family::Gpt2 };
+        settings.refuse_unmatched(model)?;
         let mut adapters = Vec::new();
         for parameter in model.parameters().iter() {
             match target(parameter.name(), settings) {
@@ -187,9 +211,14 @@ impl Drop for Weights {
 
 /// The module of a weight that the settings name.
 fn target<'a>(parameter: &'a str, settings: &LoraSettings) -> Option<&'a str> {
-    let module = parameter.strip_suffix(".weight")?;
-    let last = module.rsplit('.').next()?;
+    let (module, last) = module(parameter)?;
     settings.targets.iter().any(|target| target == last).then_some(module)
+}
+
+/// The module that a weight belongs to, and the last part of its name.
+fn module(parameter: &str) -> Option<(&str, &str)> {
+    let module = parameter.strip_suffix(".weight")?;
+    Some((module, module.rsplit('.').next()?))
 }
 
 impl Adapter {

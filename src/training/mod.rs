@@ -10,6 +10,11 @@
 //! 4. `run` adds a row to the tables, `watch` warns of what goes wrong, checkpoints are HF repositories, and
 //!    `checkpoint` saves what a resume needs.
 //!
+//! What is equal between variants of a study: the base, the seed, and the distribution that training problems come
+//! from. The problems themselves are not: documents are numbered through the run, rollouts draw theirs by step, and
+//! the streams of the two have different purposes. Policy gradients of one seed see the same prompts in the same
+//! order, but for those that dynamic sampling draws again.
+//!
 //! A run that is stopped or killed at any moment and started again gives the same bytes as one that is not:
 //! random numbers are keyed by (seed, step), and everything else is in the checkpoint.
 
@@ -21,6 +26,7 @@ mod fit;
 mod lora;
 mod moments;
 mod optimiser;
+mod or_none;
 mod post_training;
 mod preferences;
 mod rft;
@@ -47,3 +53,4 @@ pub use run::TrainingRun;
 pub use schedule::Schedule;
 pub use settings::{DpoSettings, OptimiserSettings, RftSettings, SftSettings, TokenWeighting};
 pub use sft::{Documents, train_sft};
+pub use watch::{Warning, warnings};

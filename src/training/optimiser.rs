@@ -82,19 +82,30 @@ impl AdamW {
 }
 
 fn gradient_norm(parameters: &[&Parameter]) -> Result<f64> {
-    let mut total = 0.0;
+    let (mut total, mut broken) = (0.0, Vec::new());
     for (parameter, squares) in parameters.iter().zip(sums_of_squares(parameters)?) {
         let Some(squares) = squares else {
             return Err(Error::work(format!("parameter `{}` got no gradient", parameter.name()))
                 .hint("freeze it, or find the operation that dropped the gradient"));
         };
         if !squares.is_finite() {
-            return Err(Error::work(format!("the gradient of `{}` is not finite", parameter.name()))
-                .hint("lower the learning rate; the last checkpoint is sound"));
+            broken.push(parameter.name());
         }
         total += squares;
     }
-    Ok(total.sqrt())
+    match broken.as_slice() {
+        [] => Ok(total.sqrt()),
+        [only] => Err(not_finite(format!("the gradient of `{only}` is not finite"))),
+        [first, .., last] => Err(not_finite(format!(
+            "the gradients of {} of {} parameters are not finite, from `{first}` to `{last}`",
+            broken.len(),
+            parameters.len()
+        ))),
+    }
+}
+
+fn not_finite(message: String) -> Error {
+    Error::work(message).hint("lower the learning rate; no weight was changed, and the last save is sound")
 }
 
 /// The sum of squares of every gradient that is there. Those of tensors are brought from their device
@@ -198,6 +209,10 @@ mod tests {
         set_gradient(&two, &[f32::NAN]);
         let error = optimiser.update(&[one.clone(), two.clone()], 0.1, 1.0).unwrap_err().to_string();
         assert!(error.contains("`two` is not finite"), "{error}");
+        set_gradient(&one, &[f32::INFINITY]);
+        let error = optimiser.update(&[one.clone(), two.clone()], 0.1, 1.0).unwrap_err().to_string();
+        assert!(error.contains("2 of 2 parameters are not finite, from `one` to `two`"), "{error}");
+        set_gradient(&one, &[1.0]);
         assert_eq!(one.value().to_vec1::<f32>().unwrap(), [1.0]);
         two.set_trainable(false);
         optimiser.update(&[one, two], 0.1, 1.0).unwrap();

@@ -1,6 +1,6 @@
 //! Preferences without an annotator: a model's own responses, judged by a verifier.
 
-use super::rl::rollout::{Group, Response, Sampling, roll_out};
+use super::rl::rollout::{Group, Overlong, Response, Sampling, roll_out};
 use super::settings::DpoSettings;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tokenizer};
@@ -27,7 +27,7 @@ pub fn own_pairs(
         temperature: 1.0,
         max_new_tokens: settings.max_new_tokens,
         batch_rows: BATCH_ROWS,
-        overlong_buffer: 0,
+        overlong: Overlong::NONE,
     };
     let rollout = roll_out(model, suite, &sampling, (settings.prompts, 0), seed, 0)?;
     let tokenizer = model.tokenizer()?;

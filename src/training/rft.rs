@@ -2,13 +2,14 @@
 //!
 //! Every `refresh` steps: sample responses to fresh training problems from the model as it is, keep the
 //! verified ones of problems at the boundary of its ability (some responses right, some wrong), at most
-//! `per_problem` different ones each. Between, fit the kept responses as SFT does, in keyed random order.
+//! `per_problem` different ones each. Between, fit the kept responses as SFT does, in keyed random order. Where
+//! nothing is worth keeping any more (a model that solves everything has no boundary), the last responses stay.
 
 use super::examples::Example;
 use super::fit::Fit;
 use super::lora::Weights;
 use super::optimiser::AdamW;
-use super::rl::rollout::{Group, Sampling, roll_out};
+use super::rl::rollout::{Group, Overlong, Sampling, roll_out};
 use super::rows::TrainingRow;
 use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::RftSettings;
@@ -22,7 +23,7 @@ use std::time::Instant;
 /// Trains `model` in place on its own verified responses to problems of `suite`.
 ///
 /// # Errors
-/// If a setting is wrong, no response is worth keeping, a gradient is not finite, or a signal asked to stop
+/// If a setting is wrong, no response of the first sampling is worth keeping, a gradient is not finite, or a signal asked to stop
 /// (after saving).
 pub fn train_rft(model: &Model, suite: &Suite, settings: &RftSettings, run: &TrainingRun) -> Result<()> {
     settings.check()?;
@@ -57,6 +58,7 @@ impl Method for Rft<'_> {
             pass_at_1: sampled.pass_at_1,
             pass_at_k: sampled.pass_at_k,
             equal_groups: sampled.equal_groups,
+            groups_trained: sampled.groups_trained,
             tokens_sampled: sampled.tokens_sampled,
             ..row
         };
@@ -90,11 +92,18 @@ impl Rft<'_> {
             temperature: settings.temperature,
             max_new_tokens: settings.max_new_tokens,
             batch_rows: settings.batch_rows,
-            overlong_buffer: 0,
+            overlong: Overlong::NONE,
         };
         let rollout =
             roll_out(&self.fit.weights.model, self.suite, &sampling, (settings.prompts, 0), self.seed, step)?;
-        self.kept = rollout.groups.iter().flat_map(|group| keep(group, settings)).collect();
+        let mut row = rollout.describe();
+        let kept: Vec<Vec<Example>> = rollout.groups.iter().map(|group| keep(group, settings)).collect();
+        row.groups_trained = Some(kept.iter().filter(|kept| !kept.is_empty()).count());
+        let kept = kept.concat();
+        // A round that yields nothing does not end a run: the responses of the round before are fitted further.
+        if !kept.is_empty() {
+            self.kept = kept;
+        }
         if self.kept.is_empty() {
             return Err(Error::work(format!(
                 "none of {} responses is verified and at the boundary of the model's ability",
@@ -102,7 +111,7 @@ impl Rft<'_> {
             ))
             .hint("raise `prompts`, `samples` or `max_new_tokens`, or set `boundary = false`"));
         }
-        Ok(rollout.describe())
+        Ok(row)
     }
 
     /// The step's share of the kept responses, which are gone through in an order keyed by the pass.

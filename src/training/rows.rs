@@ -24,6 +24,14 @@ pub struct TrainingRow {
     pub pass_at_k: Option<f64>,
     /// Share of groups whose rewards are all equal, from which nothing is learned.
     pub equal_groups: Option<f64>,
+    /// Groups that the step's updates were made from, after those were left out that the method leaves out. Of
+    /// rejection sampling, the problems of which a new response was kept; null on steps that sample nothing.
+    #[serde(default)]
+    pub groups_trained: Option<usize>,
+    /// Groups of unequal reward that were still lacking when no more prompts might be drawn; null where none are
+    /// drawn again.
+    #[serde(default)]
+    pub groups_missing: Option<usize>,
     /// KL(variant || base) in nats per token, over the whole vocabulary, at response positions of a few of
     /// the step's sequences; null on steps where it was not measured.
     pub kl_to_base: Option<f64>,
@@ -57,6 +65,10 @@ pub struct TrainingRow {
     pub accuracy: Option<f64>,
     /// Mean difference of the implicit rewards of chosen and rejected (DPO).
     pub margin: Option<f64>,
+    /// Updates of the weights since the start; null in tables of runs that did not count them, which made one a
+    /// step. A step from which nothing can be learned makes none.
+    #[serde(default)]
+    pub updates: Option<u64>,
     /// Tokens of prompts and responses that were trained on, since the start, padding excluded.
     pub tokens_trained: usize,
     /// Tokens sampled since the start.

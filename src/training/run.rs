@@ -1,16 +1,17 @@
 //! The loop that every method shares: resume, step, watch, save, stop when asked.
 //!
-//! 1. Restore the checkpoint in `scratch`, if there is one, and refuse it if it is another run's.
+//! 1. Restore the checkpoint in `scratch`, if there is one, and refuse it if it is another run's. If there is none,
+//!    save one before the first step, so that whatever happens there is a sound one.
 //! 2. Per step: let the method make it, add its row, save the model where a checkpoint was asked for.
 //! 3. Every `save_every` steps, at the end, and when a signal asked to stop: save what a resume needs.
-//! 4. At the end: the tables `training` and `timings`.
+//! 4. At the end, however it comes about: the tables `training` and `timings`.
 
 use super::checkpoint::{self, Progress};
 use super::lora::Weights;
 use super::optimiser::AdamW;
 use super::rows::{TimingRow, TrainingRow};
-use super::watch::Watch;
-use crate::error::{At, Result, io};
+use super::watch::{Warning, Watch};
+use crate::error::{At, Error, Result, io};
 use crate::ops::Parameter;
 use crate::progress::Observer;
 use crate::tables::{self, catalogue};
@@ -35,7 +36,7 @@ pub struct TrainingRun {
     pub save_every: usize,
     /// Names the data and whatever else the settings do not say, so that a checkpoint of another run is
     /// refused; an artifact id, for example.
-    pub origin: String,
+    pub origin: Value,
     /// Receives progress and may ask the run to stop.
     pub observer: Observer,
 }
@@ -83,30 +84,61 @@ pub(super) fn drive(
     settings: Value,
     start: String,
 ) -> Result<()> {
+    if let Some(wrong) = run.checkpoints.iter().find(|step| !(1..=steps).contains(*step)) {
+        return Err(Error::request(format!("checkpoints: expected steps from 1 to {steps}, found {wrong}"))
+            .hint("a checkpoint is the model after so many steps; the last always is kept"));
+    }
+    std::fs::create_dir_all(&run.folder).map_err(|error| io("create", &run.folder, error))?;
     let identity = json!({ "origin": run.origin, "seed": run.seed, "settings": settings, "start": start });
     let parameters = [method.weights().parameters(), method.others()].concat();
     let restored = checkpoint::restore(&run.scratch, &identity, &parameters, method.optimiser())?;
+    let is_new = restored.is_none();
     let mut progress = restored.unwrap_or(Progress { identity, ..Progress::default() });
+    if is_new {
+        progress.memory = method.memory();
+        checkpoint::save(&run.scratch, &mut progress, &parameters, method.optimiser())?;
+    }
     if progress.steps > 0 {
         tracing::info!("{}: going on after step {} of {steps}", run.variant, progress.steps);
         method.weights().merge()?;
         method.remember(std::mem::take(&mut progress.memory))?;
     }
-    let mut watch = Watch::default();
+    let outcome = go_on(run, method, steps, &parameters, &mut progress);
+    // What was watched says why a run ended early, so it is written then, too.
+    let written = tables::write(&run.folder.join("training.parquet"), &catalogue::TRAINING, &progress.rows)
+        .and_then(|()| {
+            tables::write(&run.folder.join("timings.parquet"), &catalogue::TIMINGS, &progress.timings)
+        });
+    outcome.and(written)
+}
+
+/// Makes the steps that are left.
+fn go_on(
+    run: &TrainingRun,
+    method: &mut dyn Method,
+    steps: usize,
+    parameters: &[Parameter],
+    progress: &mut Progress,
+) -> Result<()> {
+    let (mut watch, said) = Watch::after(&progress.rows);
+    for warning in said {
+        tell(run, &warning);
+    }
     let mut bar = run.observer.bar(&run.variant, steps as u64, "steps");
     bar.advance(progress.steps as u64);
     while progress.steps < steps {
         let started = Instant::now();
         let step = progress.steps;
-        let report = method.step(step).at(format!("step {}", step + 1)).at(&run.variant)?;
+        let mut report = method.step(step).at(format!("step {}", step + 1)).at(&run.variant)?;
         progress.steps += 1;
         let weights = method.weights().model.parameters().elements();
-        add(run, &mut progress, report, weights, started.elapsed().as_secs_f64());
+        report.row.updates = Some(method.optimiser().updates());
+        add(run, progress, report, weights, started.elapsed().as_secs_f64());
         if let Some(row) = progress.rows.last() {
             bar.note(&note(row));
         }
         for warning in watch.look(&progress.rows) {
-            tracing::warn!("{}: {warning}", run.variant);
+            tell(run, &warning);
         }
         bar.advance(1);
         if progress.steps == steps || run.checkpoints.contains(&progress.steps) {
@@ -115,12 +147,15 @@ pub(super) fn drive(
         let stopping = run.observer.stop_requested().is_some();
         if stopping || progress.steps == steps || progress.steps.is_multiple_of(run.save_every.max(1)) {
             progress.memory = method.memory();
-            checkpoint::save(&run.scratch, &mut progress, &parameters, method.optimiser())?;
+            checkpoint::save(&run.scratch, progress, parameters, method.optimiser())?;
         }
         run.observer.check()?;
     }
-    tables::write(&run.folder.join("training.parquet"), &catalogue::TRAINING, &progress.rows)?;
-    tables::write(&run.folder.join("timings.parquet"), &catalogue::TIMINGS, &progress.timings)
+    Ok(())
+}
+
+fn tell(run: &TrainingRun, warning: &Warning) {
+    tracing::warn!("{}: step {}: {}", run.variant, warning.step, warning.text);
 }
 
 fn add(run: &TrainingRun, progress: &mut Progress, report: StepReport, weights: usize, seconds: f64) {

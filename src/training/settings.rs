@@ -1,6 +1,7 @@
 //! What a study says about a training run, and the recipes behind the defaults.
 
 use super::lora::LoraSettings;
+use super::or_none::or_none;
 use super::schedule::Schedule;
 use crate::error::{Error, Result, nearest};
 use crate::ops::Gradients;
@@ -68,6 +69,7 @@ pub struct SftSettings {
     pub batch: usize,
     /// Different documents, gone through again and again, each time in another order; without it every
     /// document of a data arm is a new one, and a file is gone through as it is.
+    #[serde(deserialize_with = "or_none")]
     pub documents: Option<usize>,
     /// The peak learning rate.
     pub learning_rate: f64,
@@ -89,6 +91,7 @@ pub struct SftSettings {
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,
     /// Train adapters instead of all weights.
+    #[serde(deserialize_with = "or_none")]
     pub lora: Option<LoraSettings>,
     /// AdamW's constants.
     pub optimiser: OptimiserSettings,

@@ -126,24 +126,31 @@ fn tables_after(folder: &tempfile::TempDir, arguments: &[&str]) -> BTreeMap<Stri
 }
 
 #[test]
-fn a_signal_saves_and_stops_and_a_place_that_cannot_be_written_is_named() {
-    let folder = workplace();
-    let mut child = command(folder.path(), &["run", "study.toml", "--set", "base.steps=100000", "--quiet"])
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while !holds(&folder.path().join("runs/micro/store/partial"), "base-") {
-        assert!(started.elapsed() < Duration::from_secs(60), "the base was not begun");
-        std::thread::sleep(Duration::from_millis(5));
+fn every_signal_saves_and_stops_with_its_exit_code() {
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-USR1", 143)] {
+        let folder = workplace();
+        let mut child =
+            command(folder.path(), &["run", "study.toml", "--set", "base.steps=100000", "--quiet"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+        let started = Instant::now();
+        while !holds(&folder.path().join("runs/micro/store/partial"), "base-") {
+            assert!(started.elapsed() < Duration::from_secs(60), "the base was not begun");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let pid = child.id().to_string();
+        let sent = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(sent.success());
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
     }
-    std::thread::sleep(Duration::from_millis(300));
-    let killed =
-        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    assert_eq!(child.wait().unwrap().code(), Some(143));
+}
 
+#[test]
+fn a_place_that_cannot_be_written_is_named() {
+    let folder = workplace();
     std::fs::write(folder.path().join("file"), b"").unwrap();
     let output = deltascope(folder.path(), &["run", "study.toml", "--out", "file/out"]);
     let error = text(&output.stderr);

@@ -32,7 +32,7 @@ pub(super) struct Rows {
     pub(super) now: Vec<Row>,
     tallies: Vec<Tallies>,
     beginning: Option<u32>,
-    ending: Option<u32>,
+    ending: Vec<u32>,
 }
 
 impl Rows {
@@ -62,7 +62,7 @@ impl Rows {
             tallies: vec![Tallies::default(); conditions.len()],
             conditions,
             beginning: tokenizer.bos(),
-            ending: tokenizer.eos(),
+            ending: tokenizer.stop_tokens().to_vec(),
         })
     }
 
@@ -79,7 +79,7 @@ impl Rows {
     pub(super) fn part(&self, row: &Row, column: usize, token: u32) -> Option<Part> {
         let part = if row.length + column < row.start.prompt { Part::Prompt } else { Part::Response };
         // The sampler feeds rows that ended their stop token again until it drops them.
-        let ended = part == Part::Response && Some(token) == self.ending;
+        let ended = part == Part::Response && self.ending.contains(&token);
         let acts = Some(token) != self.beginning && !ended;
         let allowed = self.condition(row).is_some_and(|condition| condition.positions.contain(part));
         (acts && allowed).then_some(part)

@@ -1,6 +1,7 @@
 //! What every variant cost, so that none is compared with one that had more.
 
 use crate::report::data::Data;
+use crate::report::facts::VariantFact;
 use crate::report::numbers::{count, duration};
 use crate::report::view::{Cell, Sheet};
 
@@ -19,25 +20,52 @@ const COLUMNS: [(&str, &str); 7] = [
 
 /// The table.
 pub(super) fn sheet(data: &Data) -> Sheet {
-    let caption = "Budgets. The cost of every variant; of several training seeds, the first.";
+    let caption = "Budgets. The cost of every variant; of several training seeds, the mean. Documents and rollouts draw their problems from one distribution by different random numbers.";
     let mut sheet = Sheet::new("budgets", caption, &COLUMNS).sortable();
     for variant in data.trained() {
-        let rows = data.training.iter().filter(|row| row.variant == variant.name);
-        let Some(last) = rows.max_by_key(|row| row.step) else { continue };
-        let timed = data.timings.iter().filter(|row| row.variant == variant.name && row.stage == "train");
-        let seconds: f64 = timed.map(|row| row.seconds).sum();
-        let updates = last.step as u64 * variant.updates_per_step.max(1);
-        let tokens = |tokens: usize| Cell::number(count(tokens as u64), tokens as f64);
-        let flops = last.flops * 1e-12;
+        let runs: Vec<Cost> = variant.runs().filter_map(|run| Cost::of(data, variant, run)).collect();
+        if runs.is_empty() {
+            continue;
+        }
+        let mean = |value: fn(&Cost) -> f64| runs.iter().map(value).sum::<f64>() / runs.len() as f64;
+        let whole = |value: f64| Cell::number(count(value.round() as u64), value);
+        let (flops, seconds) = (mean(|cost| cost.flops) * 1e-12, mean(|cost| cost.seconds));
         sheet.rows.push(vec![
             Cell::text(&variant.name).coloured(data.colour(&variant.name)),
-            Cell::number(count(updates), updates as f64),
-            tokens(last.tokens_trained),
-            tokens(last.tokens_sampled),
-            tokens(last.tokens_scored),
+            whole(mean(|cost| cost.updates)),
+            whole(mean(|cost| cost.trained)),
+            whole(mean(|cost| cost.sampled)),
+            whole(mean(|cost| cost.scored)),
             Cell::number(format!("{flops:.2}"), flops),
             Cell::number(duration(seconds), seconds),
         ]);
     }
     sheet
+}
+
+/// What one run cost.
+struct Cost {
+    updates: f64,
+    trained: f64,
+    sampled: f64,
+    scored: f64,
+    flops: f64,
+    seconds: f64,
+}
+
+impl Cost {
+    fn of(data: &Data, variant: &VariantFact, run: &str) -> Option<Self> {
+        let last = data.training.iter().filter(|row| row.variant == run).max_by_key(|row| row.step)?;
+        let timed = data.timings.iter().filter(|row| row.variant == run && row.stage == "train");
+        // Tables without a count of updates are of methods that make as many in every step.
+        let updates = last.updates.unwrap_or(last.step as u64 * variant.updates_per_step.max(1));
+        Some(Self {
+            updates: updates as f64,
+            trained: last.tokens_trained as f64,
+            sampled: last.tokens_sampled as f64,
+            scored: last.tokens_scored as f64,
+            flops: last.flops,
+            seconds: timed.map(|row| row.seconds).sum(),
+        })
+    }
 }

@@ -160,6 +160,7 @@ fn refuse(field: &str, given: bool, method: &str, section: &str) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::training::rl::objectives::{Aggregation, Clip, Objective, PolicyLoss};
 
     fn parsed(text: &str) -> Result<PostTraining> {
         let suite = Suite::parse("general_points").unwrap();
@@ -177,6 +178,66 @@ mod tests {
         assert_eq!((settings.beta, settings.sft.batch), (0.5, 3));
         assert_eq!(settings.sft.learning_rate, DpoSettings::default().sft.learning_rate);
         assert_eq!(preferences, Preferences::Own(Suite::parse("countdown").unwrap()));
+    }
+
+    #[test]
+    fn a_method_trains_with_its_own_settings() {
+        for name in METHODS {
+            let found = parsed(&format!("method = \"{name}\"")).unwrap();
+            let PostTraining::PolicyGradient { settings, .. } = found else { panic!("{found:?}") };
+            assert_eq!(settings, RlSettings::named(name).unwrap(), "{name}");
+        }
+    }
+
+    fn objective(text: &str) -> Objective {
+        let PostTraining::PolicyGradient { settings, .. } = parsed(text).unwrap() else { panic!() };
+        settings.objective
+    }
+
+    #[test]
+    fn a_loss_is_swapped_whole_and_what_a_preset_has_can_be_taken_away() {
+        let swapped = objective("method = \"grpo\"\nobjective.loss = { gspo = { low = 3e-4, high = 4e-4 } }");
+        assert_eq!(swapped.loss, PolicyLoss::Gspo(Clip { low: 3e-4, high: 4e-4, dual: None }));
+        assert_eq!(swapped.kl, RlSettings::default().objective.kl);
+        let plain = objective("method = \"dapo\"\nobjective.loss = \"reinforce\"");
+        assert_eq!(plain.loss, PolicyLoss::Reinforce);
+        let raised = objective("method = \"dapo\"\nobjective.loss.ppo_clip.high = 0.4");
+        assert_eq!(raised.loss, PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.4, dual: Some(10.0) }));
+        let single = objective("method = \"ppo\"\nobjective.loss.ppo_clip.dual = \"none\"");
+        assert_eq!(single.loss, PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.2, dual: None }));
+        assert_eq!(objective("method = \"grpo\"\nobjective.kl = \"none\"").kl, None);
+        let slip = parsed("method = \"grpo\"\nobjective.kl = \"non\"").unwrap_err().to_string();
+        assert!(slip.contains("objective.kl"), "{slip}");
+    }
+
+    /// The recipe of the quickstart and of its miniature is the microcosm's, whatever the presets become.
+    #[test]
+    fn the_quickstart_trains_by_its_own_recipe() {
+        let probe = |name: &str| {
+            let path = format!("{}/probes/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+            let study: Table = std::fs::read_to_string(path).unwrap().parse().unwrap();
+            let variants = study["variant"].as_array().unwrap().iter().filter_map(Value::as_table);
+            let mut own = variants.filter(|variant| variant["method"].as_str() == Some("grpo"));
+            let mut variant = own.next().unwrap().clone();
+            variant.retain(|key, _| !["name", "checkpoints"].contains(&key));
+            let PostTraining::PolicyGradient { settings, .. } = parsed(&variant.to_string()).unwrap() else {
+                panic!()
+            };
+            settings
+        };
+        let recipe = RlSettings {
+            objective: Objective {
+                loss: PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: Some(3.0) }),
+                aggregation: Aggregation::TokenMean,
+                kl: None,
+                entropy_bonus: 0.0,
+            },
+            drop_equal_groups: true,
+            ..RlSettings::default()
+        };
+        assert_eq!(probe("quickstart"), recipe);
+        let small = RlSettings { steps: 2, prompts: 4, samples: 4, max_new_tokens: 8, ..recipe };
+        assert_eq!(probe("micro"), small);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl Stage for Base {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
@@ -94,7 +94,7 @@ impl Stage for Base {
             scratch: scene.scratch.clone(),
             checkpoints: Vec::new(),
             save_every: SAVE_EVERY,
-            origin: scene.id.to_string(),
+            origin: json!(scene.id.to_string()),
             observer: scene.observer.clone(),
         };
         let curriculum = |first, count| tasks::curriculum(self.seed, first, count);

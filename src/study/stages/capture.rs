@@ -59,14 +59,13 @@ impl Capture {
     /// What `model` writes on training problems of `suite`, at least `tokens` tokens of it.
     fn write(&self, (name, model): &(String, Model), suite: &Suite, tokens: usize) -> Result<Vec<Example>> {
         let tokenizer = model.tokenizer()?;
-        let stop: Vec<u32> = tokenizer.eos().into_iter().collect();
         let settings = SampleSettings {
             samples: 1,
             max_new_tokens: self.max_new_tokens,
             temperature: 1.0,
             top_p: 1.0,
             seed: self.seed,
-            stop,
+            stop: tokenizer.stop_tokens().to_vec(),
             batch_rows: ROUND,
         };
         let (mut examples, mut written) = (Vec::new(), 0);
@@ -103,7 +102,7 @@ impl Stage for Capture {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {

@@ -114,7 +114,7 @@ impl Stage for Evaluation {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {

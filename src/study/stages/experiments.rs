@@ -140,7 +140,7 @@ impl Stage for Experiments {
     }
 
     fn revision(&self) -> u32 {
-        5
+        6
     }
 
     fn config(&self) -> Result<Value> {

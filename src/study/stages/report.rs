@@ -98,6 +98,7 @@ impl Report {
             data: base.0,
             steps: base.1 as u64,
             updates_per_step: 1,
+            runs: Vec::new(),
         };
         let variants = self.study.variants.iter().filter(|variant| !variant.is_replicate()).map(|variant| {
             let (method, data, updates) = match &variant.method {
@@ -106,12 +107,15 @@ impl Report {
                 }
                 Method::Model(model) => ("given", model.clone(), 1),
             };
+            let own = self.study.variants.iter().filter(|other| other.group == variant.group);
+            let runs: Vec<String> = own.map(|run| run.name.clone()).collect();
             VariantFact {
                 name: variant.name.clone(),
                 method: method.to_owned(),
                 data,
                 steps: variant.last_checkpoint().unwrap_or(0) as u64,
                 updates_per_step: updates as u64,
+                runs: if runs.len() > 1 { runs } else { Vec::new() },
             }
         });
         std::iter::once(base).chain(variants).collect()
@@ -190,7 +194,7 @@ impl Stage for Report {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {

@@ -66,7 +66,7 @@ impl Stage for Variant {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {
@@ -110,7 +110,7 @@ impl Stage for Variant {
             scratch: scene.scratch.clone(),
             checkpoints: self.checkpoints.clone(),
             save_every: SAVE_ROWS / (sampled + trained).max(1),
-            origin: scene.id.to_string(),
+            origin: json!(scene.id.to_string()),
             observer: scene.observer.clone(),
         };
         self.training.train(&model, &run)

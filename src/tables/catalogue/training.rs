@@ -33,6 +33,16 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed("pass_at_k", ColumnType::Float, "share of prompts with at least one response of full reward"),
         fixed("equal_groups", ColumnType::Float, "share of prompts whose responses all have the same reward"),
         fixed(
+            "groups_trained",
+            ColumnType::Integer,
+            "groups of responses that the step's updates were made from (of rejection sampling: problems with a response kept); null on steps that sample nothing",
+        ),
+        fixed(
+            "groups_missing",
+            ColumnType::Integer,
+            "groups of unequal reward still lacking after the last redraw (DAPO, FIPO); null where none are drawn again",
+        ),
+        fixed(
             "kl_to_base",
             ColumnType::Float,
             "KL(variant || base), nats per response token, over the whole vocabulary; null where not measured",
@@ -60,6 +70,7 @@ pub const TRAINING: TableSpec = TableSpec {
             ColumnType::Float,
             "mean difference of the implicit rewards of chosen and rejected (DPO)",
         ),
+        fixed("updates", ColumnType::Integer, "updates of the weights since the start"),
         fixed("tokens_trained", ColumnType::Integer, "tokens trained on since the start, padding excluded"),
         fixed("tokens_sampled", ColumnType::Integer, "tokens sampled since the start"),
         fixed(

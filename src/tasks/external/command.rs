@@ -1,19 +1,22 @@
 //! A program that judges responses: one JSON object a line in, one a line out.
 //!
-//! In: `{"prompt": .., "response": .., "answer": ..}`. Out: `{"reward": x}` or just `x`, a number in 0..=1. The
-//! program is started once and asked again and again; one that takes longer than the limit is ended and
-//! started anew, and the response counts as wrong. It is run without a shell.
+//! In: `{"prompt": .., "response": .., "answer": ..}` (a list where a row has several right answers). Out:
+//! `{"reward": x}` or just `x`, a number in 0..=1. The program is started once and asked again and again; one that
+//! takes longer than the limit to read and answer is ended and started anew, and the response counts as wrong. One
+//! that says more than a line to a question is refused, for every later reward would be another response's. It is
+//! run without a shell: words are parted by spaces, but for those in single or double quotes.
 
 use crate::error::{Error, Result};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long a program may take for one response.
-const LIMIT: Duration = Duration::from_secs(10);
+/// How long a program may take for one response, where the suite's name does not say.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
 
 /// A program and, while it runs, its process.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(super) struct Checker {
 #[derive(Debug)]
 struct Running {
     child: Child,
-    questions: ChildStdin,
+    questions: Sender<String>,
     answers: Receiver<String>,
 }
 
@@ -40,15 +43,24 @@ impl Drop for Running {
 
 impl Checker {
     /// Starts the program, to learn now whether it can be started.
-    pub(super) fn new(command: &str) -> Result<Self> {
-        let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+    pub(super) fn new(command: &str, limit: Duration) -> Result<Self> {
+        let words = words(command)?;
         let running = start(&words)?;
-        Ok(Self { words, running: Mutex::new(Some(running)), limit: LIMIT })
+        Ok(Self { words, running: Mutex::new(Some(running)), limit })
+    }
+
+    /// Those of its words that name files: a changed script is another judge.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.words.iter().map(Path::new).filter(|path| path.is_file())
     }
 
     /// The program's reward: 0 if it took too long, NaN (and a line in the log) if it failed.
-    pub(super) fn ask(&self, prompt: &str, response: &str, answer: &str) -> f64 {
+    pub(super) fn ask(&self, prompt: &str, response: &str, answers: &[String]) -> f64 {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = match answers {
+            [one] => json!(one),
+            several => json!(several),
+        };
         let question = json!({ "prompt": prompt, "response": response, "answer": answer });
         match self.answer(&mut running, &question) {
             Ok(reward) => reward,
@@ -66,9 +78,12 @@ impl Checker {
             *slot = Some(start(&self.words)?);
         }
         let Some(running) = slot else { return Err(Error::work(format!("`{}` did not start", program()))) };
-        writeln!(running.questions, "{question}")
-            .and_then(|()| running.questions.flush())
-            .map_err(|error| Error::work(format!("`{}` stopped reading: {error}", program())))?;
+        if let Ok(line) = running.answers.try_recv() {
+            let message = format!("`{}` said `{line}` before it was asked", program());
+            return Err(Error::work(message).hint("it must answer every line with exactly one line"));
+        }
+        // Where nobody receives it the program has ended, which is seen below.
+        let _ = running.questions.send(question.to_string());
         let line = match running.answers.recv_timeout(self.limit) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
@@ -88,6 +103,27 @@ impl Checker {
     }
 }
 
+/// The words of a command line, by spaces outside of quotes.
+fn words(command: &str) -> Result<Vec<String>> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None::<char>);
+    for letter in command.chars() {
+        match quote {
+            Some(open) if letter == open => quote = None,
+            None if letter == '"' || letter == '\'' => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            None if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    if let Some(open) = quote {
+        return Err(Error::request(format!("reward=command: the quote {open} in `{command}` is not closed")));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
 fn start(words: &[String]) -> Result<Running> {
     let (program, arguments) = words
         .split_first()
@@ -98,9 +134,18 @@ fn start(words: &[String]) -> Result<Running> {
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| Error::request(format!("cannot start `{program}`: {error}")))?;
-    let (Some(questions), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+    let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
         return Err(Error::work(format!("`{program}` has no input or output")));
     };
+    let (questions, asked) = channel::<String>();
+    std::thread::spawn(move || {
+        // On a thread of its own, so that a program that does not read is under the limit, too.
+        for question in asked {
+            if writeln!(input, "{question}").and_then(|()| input.flush()).is_err() {
+                break;
+            }
+        }
+    });
     let (sender, answers) = channel();
     std::thread::spawn(move || {
         // Ends when the program closes its output or nobody listens any more.
@@ -121,8 +166,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("check.sh");
         std::fs::write(&path, script).unwrap();
-        let mut checker = Checker::new(&format!("sh {}", path.display())).unwrap();
-        checker.limit = limit;
+        let checker = Checker::new(&format!("sh '{}'", path.display()), limit).unwrap();
         (folder, checker)
     }
 
@@ -131,18 +175,46 @@ mod tests {
         let script =
             "while read line; do case $line in *right*) echo '{\"reward\": 1}';; *) echo 0.25;; esac; done";
         let (_folder, checker) = checker(script, LIMIT);
-        assert_eq!(checker.ask("p", "right", "a"), 1.0);
-        assert_eq!(checker.ask("p", "other", "a"), 0.25);
+        assert_eq!(checker.ask("p", "right", &one()), 1.0);
+        assert_eq!(checker.ask("p", "other", &one()), 0.25);
+    }
+
+    fn one() -> [String; 1] {
+        ["a".to_owned()]
+    }
+
+    #[test]
+    fn a_program_that_says_two_lines_to_a_question_is_refused() {
+        let (_folder, talking) = checker("while read line; do echo 1; echo 0; done", LIMIT);
+        let rewards: Vec<f64> = (0..3)
+            .map(|_| {
+                std::thread::sleep(Duration::from_millis(100));
+                talking.ask("p", "r", &one())
+            })
+            .collect();
+        assert!(rewards.iter().any(|reward| reward.is_nan()), "{rewards:?}");
+    }
+
+    #[test]
+    fn a_program_that_does_not_read_is_under_the_limit() {
+        let (_folder, deaf) = checker("sleep 5", Duration::from_millis(50));
+        assert_eq!(deaf.ask("p", &"long ".repeat(100_000), &one()), 0.0);
+    }
+
+    #[test]
+    fn words_are_parted_by_spaces_outside_of_quotes() {
+        assert_eq!(words("a 'b c' \"d e\"f ''").unwrap(), ["a", "b c", "d ef", ""]);
+        assert!(words("a 'b").unwrap_err().to_string().contains("not closed"));
     }
 
     #[test]
     fn a_slow_program_means_wrong_and_a_broken_one_is_no_number() {
         let (_folder, slow) = checker("sleep 5", Duration::from_millis(50));
-        assert_eq!(slow.ask("p", "r", "a"), 0.0);
+        assert_eq!(slow.ask("p", "r", &one()), 0.0);
         let (_folder, broken) = checker("read line; echo nonsense", LIMIT);
-        assert!(broken.ask("p", "r", "a").is_nan());
+        assert!(broken.ask("p", "r", &one()).is_nan());
         let (_folder, gone) = checker("exit 3", LIMIT);
-        assert!(gone.ask("p", "r", "a").is_nan());
-        assert!(Checker::new("/no/such/program").unwrap_err().to_string().contains("cannot start"));
+        assert!(gone.ask("p", "r", &one()).is_nan());
+        assert!(Checker::new("/no/such/program", LIMIT).unwrap_err().to_string().contains("cannot start"));
     }
 }

@@ -5,12 +5,14 @@
 //!
 //! * the prompt: `prompt` (or `question`, `problem`). A text is given to the model as it stands: no chat
 //!   template is applied and no begin token is added. A list of messages goes through the model's template;
-//! * the answer: `answer`, `ground_truth`, `solution`, `completion`, or verl's `reward_model.ground_truth`;
-//!   for `reward=expression` the fields `nums` and `target`;
+//! * the answer: the first of `answer`, `ground_truth`, `solution`, `completion` and verl's
+//!   `reward_model.ground_truth` that is not null; of a list, any is right; for `reward=expression` the fields `nums` and `target`;
 //! * the unit of analysis: `problem_id` if there is one, else the prompt.
 //!
 //! One problem in four is held out by a hash of its unit, as everywhere; evaluation asks these and
 //! rollouts the others. `:rows=all` uses every row for both: for a file that holds only test problems.
+//! `:limit=30` gives a program that judges 30 seconds for a response instead of ten, as in
+//! `"data.jsonl:limit=30:reward=command:python3 'my checks/judge.py'"`.
 //!
 //! `rule` says what is right; `extract` finds the answer in a completion; `rational` and `expression` judge
 //! it in exact arithmetic; `command` asks a program.
@@ -31,6 +33,7 @@ use rule::Rule;
 pub(super) use rule::Truth;
 use serde_json::Value;
 use std::path::Path;
+use std::time::Duration;
 
 /// A file of problems and how their answers are judged.
 #[derive(Debug)]
@@ -61,7 +64,7 @@ struct Options<'a> {
 impl<'a> Options<'a> {
     fn parse(spec: &'a str) -> Result<Self> {
         let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
-        let (mut rule, mut all) = (None, false);
+        let (mut rule, mut all, mut limit) = (None, false, None);
         // A command may hold colons: it is always the last option.
         let (options, command) = match options.split_once("reward=command:") {
             Some((before, command)) => (before, Some(command)),
@@ -71,14 +74,19 @@ impl<'a> Options<'a> {
             match option.split_once('=') {
                 Some(("reward", name)) => rule = Some(Rule::parse(name)?),
                 Some(("rows", "all")) => all = true,
+                Some(("limit", seconds)) => limit = Some(seconds_of(seconds)?),
                 _ => {
                     return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
-                        .hint("the options are `reward=exact|number|regex|expression|command:PROGRAM` and `rows=all`"));
+                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|regex|expression|command:PROGRAM`"));
                 }
             }
         }
-        if let Some(command) = command {
-            rule = Some(Rule::command(command)?);
+        match (command, limit) {
+            (Some(command), limit) => rule = Some(Rule::command(command, limit.unwrap_or(command::LIMIT))?),
+            (None, Some(_)) => {
+                return Err(Error::request(format!("suite `{spec}`: `limit` is for `reward=command`")));
+            }
+            (None, None) => {}
         }
         let rule = rule.ok_or_else(|| {
             Error::request(format!("suite `{spec}`: how its answers are judged is not stated"))
@@ -86,6 +94,13 @@ impl<'a> Options<'a> {
         })?;
         Ok(Self { path, rule, all })
     }
+}
+
+fn seconds_of(text: &str) -> Result<Duration> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.filter(|limit| !limit.is_zero()).ok_or_else(|| {
+        Error::request(format!("`limit`: expected a positive number of seconds, found `{text}`"))
+    })
 }
 
 impl External {
@@ -119,6 +134,7 @@ impl External {
 
     fn new(spec: &str, options: Options<'_>, hash: String, rows: &[Value]) -> Result<Self> {
         let Options { rule, all, .. } = options;
+        let hash = rule.judged_by(hash)?;
         let mut external =
             Self { spec: spec.to_owned(), hash, rule, training: Vec::new(), held_out: Vec::new() };
         for (number, row) in rows.iter().enumerate() {
@@ -156,7 +172,7 @@ impl External {
         &self.spec
     }
 
-    /// The BLAKE3 hash of the file.
+    /// The BLAKE3 hash of the file, and of those that the program which judges is made of.
     pub(super) fn hash(&self) -> &str {
         &self.hash
     }
@@ -254,5 +270,22 @@ mod tests {
         assert!(missing.contains("x.jsonl: row 2: expected an answer"), "{missing}");
         assert!(message(&format!("{path}:rewards=exact")).contains("unknown option"));
         assert!(message("nowhere.jsonl:reward=exact").contains("cannot read nowhere.jsonl"));
+    }
+
+    #[test]
+    fn a_changed_judge_makes_another_suite() {
+        let rows: String =
+            (0..20).map(|row| format!("{{\"prompt\": \"{row}\", \"answer\": \"{row}\"}}\n")).collect();
+        let (folder, path) = file("x.jsonl", &rows);
+        let script = folder.path().join("judge me.sh");
+        let hash = |text: &str| {
+            std::fs::write(&script, text).unwrap();
+            let spec = format!("{path}:limit=2.5:reward=command:sh '{}'", script.display());
+            External::read(&spec).unwrap().hash().to_owned()
+        };
+        assert_ne!(hash("while read line; do echo 1; done"), hash("while read line; do echo 0; done"));
+        let message = |spec: &str| External::read(&format!("{path}:{spec}")).unwrap_err().to_string();
+        assert!(message("limit=0:reward=command:cat").contains("positive number of seconds"));
+        assert!(message("limit=1:reward=exact").contains("is for `reward=command`"));
     }
 }

@@ -18,22 +18,29 @@ impl Rational {
         Some(Self { numerator: sign * numerator / divisor, denominator: sign * denominator / divisor })
     }
 
-    /// Reads an integer, decimal, fraction or `\frac{}{}`, with thousands commas, currency and percent signs
-    /// left aside.
+    /// Reads an integer, decimal, fraction, `\frac{}{}` or `\frac12`. Signs may stand before a number and before
+    /// its parts; commas between thousands, currency and percent signs are left aside.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let text: String = text.chars().filter(|letter| !" ,$\\%\t".contains(*letter)).collect();
-        let text = text.trim_end_matches('.');
-        let (sign, text) = match text.strip_prefix('-') {
-            Some(rest) => (-1, rest),
-            None => (1, text.strip_prefix('+').unwrap_or(text)),
-        };
-        let fraction = ["dfrac{", "tfrac{", "frac{"].iter().find_map(|name| text.strip_prefix(name));
+        let text: String = text.chars().filter(|letter| !"$\\%".contains(*letter)).collect();
+        let text = text.trim().trim_end_matches('.');
+        let (sign, text) = signed(text);
+        let fraction = ["dfrac", "tfrac", "frac"].iter().find_map(|name| text.strip_prefix(name));
         let (above, below) = match fraction {
-            Some(rest) => rest.strip_suffix('}')?.split_once("}{")?,
+            Some(rest) => {
+                let (above, rest) = argument(rest)?;
+                let (below, rest) = argument(rest)?;
+                if !rest.trim().is_empty() {
+                    return None;
+                }
+                (above, below)
+            }
             None => text.split_once('/').unwrap_or((text, "1")),
         };
-        let value = decimal(above)?.divide(decimal(below)?)?;
-        Self::new(sign * value.numerator, value.denominator)
+        let part = |text: &str| {
+            let (sign, text) = signed(text.trim());
+            Self::new(sign, 1)?.multiply(decimal(text)?)
+        };
+        Self::new(sign, 1)?.multiply(part(above)?.divide(part(below)?)?)
     }
 
     pub(super) fn add(self, other: Self) -> Option<Self> {
@@ -61,8 +68,35 @@ impl Rational {
     }
 }
 
+/// The sign that a text begins with, and the rest.
+fn signed(text: &str) -> (i128, &str) {
+    match text.strip_prefix(['-', '−']) {
+        Some(rest) => (-1, rest.trim_start()),
+        None => (1, text.strip_prefix('+').unwrap_or(text).trim_start()),
+    }
+}
+
+/// The first argument of a TeX command, in braces or a single digit, and what follows it.
+fn argument(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim_start();
+    match text.strip_prefix('{') {
+        Some(rest) => rest.split_once('}'),
+        None => text.starts_with(|letter: char| letter.is_ascii_digit()).then(|| text.split_at(1)),
+    }
+}
+
+/// Takes away commas that part thousands; any other comma makes a list, which is no number.
+fn without_thousands(whole: &str) -> Option<String> {
+    let mut groups = whole.split(',');
+    let first = groups.next()?;
+    let parted = groups.clone().next().is_some();
+    let sound = !parted || (1..=3).contains(&first.len());
+    (sound && groups.all(|group| group.len() == 3)).then(|| whole.replace(',', ""))
+}
+
 fn decimal(text: &str) -> Option<Rational> {
-    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let whole = without_thousands(whole)?;
     let digits = format!("{whole}{part}");
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -85,6 +119,13 @@ mod tests {
             assert_eq!(Rational::read(text), half, "{text}");
         }
         assert_eq!(Rational::read("-1,234.50"), Rational::new(-2469, 2));
+        for text in ["-1/2", "\\frac{-1}{2}", "-\\frac12", "\\frac{1}{-2}", "- 0.5", "\\frac 1 {-2}"] {
+            assert_eq!(Rational::read(text), Rational::new(-1, 2), "{text}");
+        }
+        assert_eq!(Rational::read("\\$1,234,567"), Rational::new(1_234_567, 1));
+        for text in ["1, 2", "1,2", "1 2", "12,34", "1234,567", "1,234,56", ",123", "\\frac123"] {
+            assert_eq!(Rational::read(text), None, "{text}");
+        }
         for text in ["", "x", "1/0", "1.2.3", "\\frac{1}", "999999999999999999999999999999999999999999"] {
             assert_eq!(Rational::read(text), None, "{text}");
         }

@@ -5,7 +5,9 @@ use super::expression::evaluates_to;
 use super::extract::last_answer;
 use super::rational::Rational;
 use crate::error::{Error, Result, nearest};
+use crate::store;
 use serde_json::Value;
+use std::time::Duration;
 use tokenizers::utils::SysRegex;
 
 /// What makes a response right.
@@ -27,8 +29,8 @@ pub(super) enum Rule {
 /// What one row's responses are held against.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::tasks) enum Truth {
-    /// A text, a number as text, or a pattern.
-    Text(String),
+    /// Texts, numbers as text, or patterns, of which any is right.
+    Texts(Vec<String>),
     /// Numbers to use and the value to reach.
     Target { numbers: Vec<i64>, target: i64 },
 }
@@ -55,8 +57,15 @@ impl Rule {
         }
     }
 
-    pub(super) fn command(command: &str) -> Result<Self> {
-        Checker::new(command).map(Self::Command)
+    pub(super) fn command(command: &str, limit: Duration) -> Result<Self> {
+        Checker::new(command, limit).map(Self::Command)
+    }
+
+    /// The hash of problems with what else decides their rewards: the files of the program that judges.
+    pub(super) fn judged_by(&self, problems: String) -> Result<String> {
+        let Self::Command(checker) = self else { return Ok(problems) };
+        let hashes = checker.files().map(store::hash_file).collect::<Result<Vec<_>>>()?;
+        Ok([vec![problems], hashes].concat().join(" "))
     }
 
     /// What the row says is right.
@@ -74,40 +83,52 @@ impl Rule {
         let fields = ["answer", "ground_truth", "solution", "completion"];
         let found = fields
             .iter()
-            .find_map(|name| row.get(*name))
-            .or_else(|| row.get("reward_model").and_then(|reward| reward.get("ground_truth")));
-        let text = match found {
-            Some(Value::String(text)) => text.clone(),
-            Some(value @ Value::Number(_)) => value.to_string(),
-            _ => {
-                return Err(Error::request(
-                    "expected an answer in `answer`, `ground_truth`, `solution`, `completion` or `reward_model.ground_truth`",
-                ));
-            }
+            .filter_map(|name| row.get(*name))
+            .chain(row.get("reward_model").and_then(|reward| reward.get("ground_truth")))
+            .find(|value| !value.is_null());
+        let texts: Option<Vec<String>> = match found {
+            Some(Value::Array(all)) if !all.is_empty() => all.iter().map(text).collect(),
+            Some(value) => text(value).map(|text| vec![text]),
+            None => None,
         };
+        let texts = texts.ok_or_else(|| {
+            Error::request(
+                "expected an answer (a text, a number, or a list of these of which any is right) in `answer`, `ground_truth`, `solution`, `completion` or `reward_model.ground_truth`",
+            )
+        })?;
         if matches!(self, Self::Regex) {
-            pattern(&text)?;
+            texts.iter().try_for_each(|text| pattern(text).map(drop))?;
         }
-        Ok(Truth::Text(text))
+        Ok(Truth::Texts(texts))
     }
 
     /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
     pub(super) fn judge(&self, prompt: &str, truth: &Truth, response: &str) -> f64 {
         let right = match (self, truth) {
-            (Self::Command(checker), Truth::Text(answer)) => return checker.ask(prompt, response, answer),
-            (Self::Exact, Truth::Text(answer)) => response.trim() == answer.trim(),
-            (Self::Number, Truth::Text(answer)) => {
-                last_answer(response).is_some_and(|found| same_number(&found, answer))
+            (Self::Command(checker), Truth::Texts(answers)) => return checker.ask(prompt, response, answers),
+            (Self::Exact, Truth::Texts(answers)) => {
+                answers.iter().any(|answer| response.trim() == answer.trim())
             }
-            (Self::Regex, Truth::Text(answer)) => {
+            (Self::Number, Truth::Texts(answers)) => last_answer(response)
+                .is_some_and(|found| answers.iter().any(|answer| same_number(&found, answer))),
+            (Self::Regex, Truth::Texts(answers)) => answers.iter().any(|answer| {
                 pattern(answer).is_ok_and(|pattern| pattern.find_iter(response).next().is_some())
-            }
+            }),
             (Self::Expression, Truth::Target { numbers, target }) => {
                 last_answer(response).is_some_and(|found| evaluates_to(&found, numbers, *target))
             }
             _ => false,
         };
         f64::from(u8::from(right))
+    }
+}
+
+/// An answer as text.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
     }
 }
 
@@ -128,9 +149,10 @@ fn same_number(found: &str, answer: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn judge(rule: &str, answer: &str, response: &str) -> bool {
-        Rule::parse(rule).unwrap().judge("", &Truth::Text(answer.into()), response) == 1.0
+        Rule::parse(rule).unwrap().judge("", &Truth::Texts(vec![answer.into()]), response) == 1.0
     }
 
     #[test]
@@ -154,6 +176,15 @@ mod tests {
     fn texts_and_patterns() {
         assert!(judge("exact", "yes", " yes\n") && !judge("exact", "yes", "yes!"));
         assert!(judge("regex", "^[Yy]es\\b", "Yes, it is") && !judge("regex", "^[Yy]es\\b", "Oh yes"));
+        let truth = |row: Value| Rule::Number.truth(&row);
+        let fallback = json!({ "answer": null, "ground_truth": ["1/2", 3] });
+        assert_eq!(truth(fallback).unwrap(), Truth::Texts(vec!["1/2".into(), "3".into()]));
+        for wrong in [json!({ "answer": [] }), json!({ "answer": null }), json!({ "answer": [[1]] })] {
+            assert!(truth(wrong.clone()).is_err(), "{wrong}");
+        }
+        let any = Truth::Texts(vec!["1/2".into(), "3".into()]);
+        assert_eq!(Rule::Number.judge("", &any, "\\boxed{3.0}"), 1.0);
+        assert_eq!(Rule::Number.judge("", &any, "\\boxed{1, 2}"), 0.0);
         assert!(Rule::Regex.truth(&serde_json::json!({ "answer": "(" })).is_err());
         let error = Rule::parse("numbr").unwrap_err().to_string();
         assert!(error.contains("did you mean `number`?"), "{error}");

@@ -25,7 +25,7 @@ const EPSILON: f64 = 1e-6;
 impl Advantage {
     /// The advantages of `rewards`, which are groups of `group` responses one after another.
     ///
-    /// A group of one has no baseline, as in verl: the advantage is the reward.
+    /// A group of one has no baseline, as in verl: mean 0 and standard deviation 1.
     ///
     /// # Errors
     /// If the rewards are not whole groups, or the advantages are per token ([`Advantage::Gae`]).
@@ -43,8 +43,11 @@ impl Advantage {
     }
 
     fn of_group(self, rewards: &[f64]) -> Vec<f64> {
-        if rewards.len() == 1 || self == Self::Reinforce {
-            return rewards.to_vec();
+        match (rewards, self) {
+            (_, Self::Reinforce) => return rewards.to_vec(),
+            ([alone], Self::Grpo) => return vec![alone / (1.0 + EPSILON)],
+            ([alone], _) => return vec![*alone],
+            _ => {}
         }
         let count = rewards.len() as f64;
         let mean = rewards.iter().sum::<f64>() / count;
@@ -70,6 +73,12 @@ mod tests {
         let advantages = Advantage::Rloo.of(&[1.0, 0.0, 0.0, 3.0], 4).unwrap();
         assert!((advantages[0] - (1.0 - 1.0)).abs() < 1e-12);
         assert!((advantages[3] - (3.0 - 1.0 / 3.0)).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_group_of_one_is_what_verl_makes_of_it() {
+        assert_eq!(Advantage::Grpo.of(&[2.0, -1.0], 1).unwrap(), [2.0 / (1.0 + 1e-6), -1.0 / (1.0 + 1e-6)]);
+        assert_eq!(Advantage::Rloo.of(&[2.0, -1.0], 1).unwrap(), [2.0, -1.0]);
     }
 
     #[test]

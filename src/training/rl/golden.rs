@@ -3,7 +3,8 @@
 //! The layout, per case: `old_logp`, `logp`, `ref_logp`, `mask` (`[responses][tokens]`), `group_size`,
 //! `reward` (one per response), `advantages` (by name, one per response), `losses` (name, aggregation,
 //! config, advantage, `loss`, `grad_logp`) and `kl` (by name, `[responses][tokens]`). What a case leaves
-//! out is computed but not compared; configuration keys and their defaults are those of verl.
+//! out is computed and written, but not compared. Configuration keys and their defaults are those of verl; a
+//! `clip_ratio_c` of null means no dual clip.
 
 use super::advantages::Advantage;
 use super::objectives::{Aggregation, Clip, Fipo, KlEstimator, Objective, PolicyLoss, Responses, Totals};
@@ -46,6 +47,9 @@ pub fn recompute(file: &Value) -> Result<(Value, Vec<Comparison>)> {
         .get_mut("cases")
         .and_then(Value::as_array_mut)
         .ok_or_else(|| Error::request("expected an object with an array `cases`"))?;
+    if cases.is_empty() {
+        return Err(Error::request("`cases`: expected at least one case, found none"));
+    }
     for (index, case) in cases.iter_mut().enumerate() {
         let mut compare = |what: String, difference: Option<f64>| {
             if let Some(difference) = difference {
@@ -64,8 +68,25 @@ struct Inputs {
     logp: Vec<Vec<f64>>,
     #[serde(default)]
     ref_logp: Option<Vec<Vec<f64>>>,
-    mask: Vec<Vec<f64>>,
+    mask: Vec<Vec<Mark>>,
     reward: Vec<f64>,
+}
+
+/// An entry of the mask, as a number or as true and false.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(untagged)]
+enum Mark {
+    Flag(bool),
+    Number(f64),
+}
+
+impl Mark {
+    fn is_response(self) -> bool {
+        match self {
+            Self::Flag(flag) => flag,
+            Self::Number(number) => number != 0.0,
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -89,7 +110,7 @@ struct Config {
     clip_ratio: f64,
     clip_ratio_low: Option<f64>,
     clip_ratio_high: Option<f64>,
-    clip_ratio_c: f64,
+    clip_ratio_c: Option<f64>,
     policy_loss: FutureKl,
 }
 
@@ -99,7 +120,7 @@ impl Default for Config {
             clip_ratio: 0.2,
             clip_ratio_low: None,
             clip_ratio_high: None,
-            clip_ratio_c: 3.0,
+            clip_ratio_c: Some(3.0),
             policy_loss: FutureKl::default(),
         }
     }
@@ -137,7 +158,7 @@ impl Config {
         };
         let loss = match name {
             "reinforce" => PolicyLoss::Reinforce,
-            "ppo_clip" => PolicyLoss::PpoClip(clip(Some(self.clip_ratio_c))),
+            "ppo_clip" => PolicyLoss::PpoClip(clip(self.clip_ratio_c)),
             "gspo" => PolicyLoss::Gspo(clip(None)),
             "fipo" => {
                 let future = &self.policy_loss;
@@ -147,7 +168,7 @@ impl Config {
                     (ratio, false) => (ratio, ratio),
                 };
                 PolicyLoss::Fipo(Fipo {
-                    clip: clip(Some(self.clip_ratio_c)),
+                    clip: clip(self.clip_ratio_c),
                     half_life: future.decay_rate,
                     below,
                     above,
@@ -177,7 +198,7 @@ const ESTIMATORS: [(&str, KlEstimator); 3] =
 fn recompute_case(case: &mut Value, compare: &mut impl FnMut(String, Option<f64>)) -> Result<()> {
     let inputs: Inputs = parse(case.clone())?;
     let (rows, width) = (inputs.mask.len(), inputs.mask.first().map_or(0, Vec::len));
-    let mask = flat("mask", &inputs.mask, rows, width)?.into_iter().map(|value| value != 0.0).collect();
+    let mask = flat("mask", &inputs.mask, rows, width)?.into_iter().map(Mark::is_response).collect();
     let old = flat("old_logp", &inputs.old_logp, rows, width)?;
     let batch = Responses::new(rows, width, mask, old, flat("logp", &inputs.logp, rows, width)?)?;
     if inputs.reward.len() != rows {
@@ -186,30 +207,28 @@ fn recompute_case(case: &mut Value, compare: &mut impl FnMut(String, Option<f64>
             inputs.reward.len()
         )));
     }
-    if let Some(given) = case.get_mut("advantages").and_then(Value::as_object_mut) {
-        for (name, kind) in ADVANTAGES {
-            let ours = kind.of(&inputs.reward, inputs.group_size)?;
-            let theirs = given.get(name).and_then(numbers);
-            compare(format!("advantages {name}"), theirs.and_then(|theirs| worst(&ours, &theirs)));
-            replace(given, name, ours.into());
-        }
+    let advantages = section(case, "advantages")?;
+    for (name, kind) in ADVANTAGES {
+        let ours = kind.of(&inputs.reward, inputs.group_size)?;
+        let theirs = advantages.get(name).and_then(numbers);
+        compare(format!("advantages {name}"), theirs.and_then(|theirs| worst(&ours, &theirs)));
+        advantages.insert(name.to_owned(), ours.into());
     }
     if let Some(losses) = case.get_mut("losses").and_then(Value::as_array_mut) {
         for (index, value) in losses.iter_mut().enumerate() {
             recompute_loss(value, &inputs, &batch, compare).at(format!("loss {index}"))?;
         }
     }
-    if let (Some(reference), Some(given)) =
-        (&inputs.ref_logp, case.get_mut("kl").and_then(Value::as_object_mut))
-    {
+    if let Some(reference) = &inputs.ref_logp {
+        let kl = section(case, "kl")?;
         let reference = flat("ref_logp", reference, rows, width)?;
         for (name, estimator) in ESTIMATORS {
             let terms = batch.new.iter().zip(&reference);
             let ours: Vec<f64> =
                 terms.map(|(&new, &reference)| estimator.term(new, reference).value).collect();
-            let theirs = given.get(name).and_then(numbers);
+            let theirs = kl.get(name).and_then(numbers);
             compare(format!("kl {name}"), theirs.and_then(|theirs| worst(&ours, &theirs)));
-            replace(given, name, nested(&ours, width));
+            kl.insert(name.to_owned(), nested(&ours, width));
         }
     }
     Ok(())
@@ -253,7 +272,7 @@ fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
     serde_json::from_value(value).map_err(|error| Error::request(error.to_string()))
 }
 
-fn flat(name: &str, rows: &[Vec<f64>], count: usize, width: usize) -> Result<Vec<f64>> {
+fn flat<T: Clone>(name: &str, rows: &[Vec<T>], count: usize, width: usize) -> Result<Vec<T>> {
     match rows.len() == count && rows.iter().all(|row| row.len() == width) {
         true => Ok(rows.concat()),
         false => Err(Error::request(format!("`{name}`: expected {count} rows of {width}, as in `mask`"))),
@@ -276,11 +295,14 @@ fn nested(values: &[f64], width: usize) -> Value {
     values.chunks(width.max(1)).map(|row| Value::from(row.to_vec())).collect()
 }
 
-/// Only what the file asks for is written into it.
-fn replace(object: &mut Map<String, Value>, name: &str, value: Value) {
-    if let Some(slot) = object.get_mut(name) {
-        *slot = value;
+/// The object in the field `name` of a case, made where there is none.
+fn section<'a>(case: &'a mut Value, name: &str) -> Result<&'a mut Map<String, Value>> {
+    let wrong = || Error::request(format!("`{name}`: expected an object of numbers by name"));
+    let slot = case.as_object_mut().ok_or_else(wrong)?.entry(name).or_insert(Value::Null);
+    if slot.is_null() {
+        *slot = Map::new().into();
     }
+    slot.as_object_mut().ok_or_else(wrong)
 }
 
 /// The largest relative difference; infinite if the sizes differ or a number is not finite.
@@ -346,6 +368,37 @@ mod tests {
             }
             _ => {}
         }
+    }
+
+    #[test]
+    fn what_a_case_leaves_out_is_written() {
+        let mut file = fixture();
+        let (whole, _) = recompute(&file).unwrap();
+        file["cases"][0].as_object_mut().unwrap().remove("advantages");
+        file["cases"][0]["kl"] = serde_json::json!({});
+        let (ours, comparisons) = recompute(&file).unwrap();
+        assert_eq!(ours, whole);
+        assert_eq!(comparisons.iter().filter(|found| found.case == 0).count(), 2 * 8);
+        let error = recompute(&serde_json::json!({ "cases": [] })).unwrap_err().to_string();
+        assert!(error.contains("at least one case"), "{error}");
+    }
+
+    #[test]
+    fn masks_may_be_flags_bounds_zero_and_the_dual_clip_off() {
+        let mut file = fixture();
+        let (expected, _) = recompute(&file).unwrap();
+        for row in file["cases"][0]["mask"].as_array_mut().unwrap() {
+            for mark in row.as_array_mut().unwrap() {
+                *mark = (mark.as_f64() != Some(0.0)).into();
+            }
+        }
+        let (ours, _) = recompute(&file).unwrap();
+        assert_eq!(ours["cases"][0]["losses"], expected["cases"][0]["losses"]);
+        let config = &mut file["cases"][0]["losses"][0]["config"];
+        config["clip_ratio_low"] = 0.into();
+        config["clip_ratio_c"] = Value::Null;
+        let (ours, _) = recompute(&file).unwrap();
+        assert_ne!(ours["cases"][0]["losses"][0]["loss"], expected["cases"][0]["losses"][0]["loss"]);
     }
 
     #[test]

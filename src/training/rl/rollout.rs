@@ -25,9 +25,10 @@ pub(in crate::training) struct Group {
 }
 
 impl Group {
-    /// Whether nothing can be learned by comparing its responses.
+    /// Whether all its responses are equally right. As in DAPO, only the task counts here: responses that differ
+    /// in nothing but the penalty on their length do not make a group worth learning from.
     pub(in crate::training) fn equal(&self) -> bool {
-        self.responses.windows(2).all(|pair| pair[0].shaped == pair[1].shaped)
+        self.responses.windows(2).all(|pair| pair[0].reward == pair[1].reward)
     }
 
     /// The tokens of its prompt, which all its responses share.
@@ -45,6 +46,12 @@ pub(in crate::training) struct Rollout {
 impl Rollout {
     pub(in crate::training) fn responses(&self) -> impl Iterator<Item = &Response> + Clone {
         self.groups.iter().flat_map(|group| &group.responses)
+    }
+
+    /// Leaves out the groups of equal reward, and those beyond the first `wanted` of the others.
+    pub(in crate::training) fn keep_unequal(&mut self, wanted: usize) {
+        self.groups.retain(|group| !group.equal());
+        self.groups.truncate(wanted);
     }
 
     /// What the rollout itself tells: rewards, lengths, tokens sampled.
@@ -78,15 +85,33 @@ pub(in crate::training) struct Sampling {
     pub(in crate::training) temperature: f64,
     pub(in crate::training) max_new_tokens: usize,
     pub(in crate::training) batch_rows: usize,
-    /// See [`overlong`].
-    pub(in crate::training) overlong_buffer: usize,
+    pub(in crate::training) overlong: Overlong,
+}
+
+/// DAPO's soft penalty on length: from 0 where the last `buffer` tokens of the budget begin to `penalty` at its end.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::training) struct Overlong {
+    pub(in crate::training) buffer: usize,
+    pub(in crate::training) penalty: f64,
+}
+
+impl Overlong {
+    pub(in crate::training) const NONE: Self = Self { buffer: 0, penalty: 0.0 };
+
+    /// What a response of `length` tokens loses where the budget is `budget`.
+    fn of(&self, length: usize, budget: usize) -> f64 {
+        match length.saturating_sub(budget - self.buffer) {
+            0 => 0.0,
+            over => self.penalty * over as f64 / self.buffer.max(1) as f64,
+        }
+    }
 }
 
 /// Further draws of prompts within a step are numbered from here, beyond every real step.
 const REDRAW: u64 = 1 << 40;
 
-/// Samples `prompts` problems for `step`, and up to `resample` times as many further ones while too few
-/// groups are unequal. The random numbers depend on (seed, step, draw, prompt, sample, position).
+/// Samples `prompts` problems for `step`, and up to `resample` times as many further ones while fewer than
+/// `prompts` groups are unequal. The random numbers depend on (seed, step, draw, prompt, sample, position).
 pub(in crate::training) fn roll_out(
     model: &Model,
     suite: &Suite,
@@ -117,7 +142,9 @@ fn sample_groups(
     seed: u64,
 ) -> Result<Vec<Group>> {
     let tokenizer = model.tokenizer()?;
-    let end = tokenizer.eos().ok_or_else(|| Error::request("the tokenizer has no end token to stop at"))?;
+    if tokenizer.stop_tokens().is_empty() {
+        return Err(Error::request("the tokenizer has no end token to stop at"));
+    }
     let prompts = problems
         .iter()
         .enumerate()
@@ -129,7 +156,7 @@ fn sample_groups(
         temperature: sampling.temperature as f32,
         top_p: 1.0,
         seed,
-        stop: vec![end],
+        stop: tokenizer.stop_tokens().to_vec(),
         batch_rows: sampling.batch_rows,
     };
     let mut completions = sample_model(model, &prompts, &settings, &Observer::silent())?;
@@ -158,20 +185,11 @@ fn sample_groups(
 }
 
 fn response(prompt: &[u32], completion: Completion, reward: f64, sampling: &Sampling) -> Response {
-    let shaped = reward - overlong(completion.tokens.len(), sampling);
+    let shaped = reward - sampling.overlong.of(completion.tokens.len(), sampling.max_new_tokens);
     let truncated = completion.finish == Finish::Length;
     let tokens = prompt.iter().chain(&completion.tokens).copied().collect();
     let old = completion.log_probabilities.iter().map(|value| f64::from(*value)).collect();
     Response { example: Example { tokens, prompt: prompt.len(), truncated }, old, reward, shaped }
-}
-
-/// DAPO's soft penalty: from 0 where the buffer begins to 1 at the end of the budget.
-fn overlong(length: usize, sampling: &Sampling) -> f64 {
-    let begin = sampling.max_new_tokens - sampling.overlong_buffer;
-    match length.saturating_sub(begin) {
-        0 => 0.0,
-        over => over as f64 / sampling.overlong_buffer.max(1) as f64,
-    }
 }
 
 #[cfg(test)]
@@ -180,11 +198,45 @@ mod tests {
 
     #[test]
     fn the_penalty_grows_over_the_buffer() {
-        let mut sampling =
-            Sampling { samples: 1, temperature: 1.0, max_new_tokens: 64, batch_rows: 1, overlong_buffer: 16 };
-        let penalties = [10, 48, 56, 64].map(|length| overlong(length, &sampling));
-        assert_eq!(penalties, [0.0, 0.0, 0.5, 1.0]);
-        sampling.overlong_buffer = 0;
-        assert_eq!(overlong(64, &sampling), 0.0);
+        let overlong = Overlong { buffer: 16, penalty: 0.5 };
+        assert_eq!([10, 48, 56, 64].map(|length| overlong.of(length, 64)), [0.0, 0.0, 0.25, 0.5]);
+        assert_eq!(Overlong::NONE.of(64, 64), 0.0);
+    }
+
+    fn sampling() -> Sampling {
+        Sampling {
+            samples: 1,
+            temperature: 1.0,
+            max_new_tokens: 64,
+            batch_rows: 1,
+            overlong: Overlong { buffer: 16, penalty: 0.5 },
+        }
+    }
+
+    fn group(responses: &[(f64, usize)]) -> Group {
+        let respond = |(reward, length): &(f64, usize)| {
+            let (tokens, log_probabilities) = (vec![1; *length], vec![-1.0; *length]);
+            let finish = if *length == 64 { Finish::Length } else { Finish::Stop };
+            let completion = Completion { prompt: 0, sample: 0, tokens, log_probabilities, finish };
+            response(&[0], completion, *reward, &sampling())
+        };
+        Group { responses: responses.iter().map(respond).collect() }
+    }
+
+    #[test]
+    fn groups_are_told_apart_by_the_task_and_not_by_length() {
+        assert!(group(&[(1.0, 10), (1.0, 60)]).equal());
+        assert!(!group(&[(1.0, 10), (0.0, 10)]).equal());
+    }
+
+    #[test]
+    fn surplus_groups_are_left_and_missing_ones_counted() {
+        let unequal = || group(&[(1.0, 10), (0.0, 10)]);
+        let equal = || group(&[(0.0, 10), (0.0, 10)]);
+        let mut rollout = Rollout { groups: vec![equal(), unequal(), unequal(), equal(), unequal()] };
+        rollout.keep_unequal(2);
+        assert_eq!(rollout.groups.len(), 2);
+        rollout.keep_unequal(3);
+        assert_eq!(rollout.groups.len(), 2);
     }
 }

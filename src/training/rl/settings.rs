@@ -2,11 +2,12 @@
 //! for settings.
 
 use super::advantages::Advantage;
-use super::objectives::{Aggregation, Clip, Fipo, Objective, PolicyLoss};
-use super::rollout::Sampling;
+use super::objectives::{Aggregation, Clip, Fipo, KlEstimator, KlPenalty, Objective, PolicyLoss};
+use super::rollout::{Overlong, Sampling};
 use crate::error::{Error, Result, nearest};
 use crate::ops::Gradients;
 use crate::training::lora::LoraSettings;
+use crate::training::or_none::or_none;
 use crate::training::schedule::Schedule;
 use crate::training::settings::{OptimiserSettings, at_least_one, check_rate, checkpointed, field, positive};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 /// The methods by name, in the order the documentation lists them.
 pub const METHODS: [&str; 8] = ["grpo", "dr_grpo", "rloo", "dapo", "gspo", "fipo", "ppo", "reinforce"];
 
-/// A policy-gradient run. The default is `grpo`, by the microcosm's recipe.
+/// A policy-gradient run. The default is `grpo` as published, with the sizes and rates of the microcosm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RlSettings {
@@ -24,7 +25,8 @@ pub struct RlSettings {
     pub prompts: usize,
     /// Responses per prompt.
     pub samples: usize,
-    /// The sampler's temperature.
+    /// The sampler's temperature. It must be 1: the ratio is one of probabilities as the model gives them, and at
+    /// another temperature the responses would be drawn from another policy than the one that is trained.
     pub temperature: f64,
     /// The token budget of a response. A response that exceeds it is cut off.
     pub max_new_tokens: usize,
@@ -49,8 +51,11 @@ pub struct RlSettings {
     /// How many times more prompts may be drawn until `prompts` groups have unequal rewards (DAPO's
     /// dynamic sampling); 0 for never.
     pub resample: usize,
-    /// Length of the last part of the token budget over which a penalty grows to 1 (DAPO); 0 for none.
+    /// Length of the last part of the token budget over which a penalty grows (DAPO); 0 for none.
     pub overlong_buffer: usize,
+    /// What that penalty grows to at the end of the budget, in units of the reward. DAPO takes 1 from rewards of -1
+    /// and 1; the default is the same half of the way from wrong to right where rewards are 0 and 1.
+    pub overlong_penalty: f64,
     /// Settings of the value head, which `advantage = "gae"` needs.
     pub value_head: ValueHeadSettings,
     /// Tokens that forward passes may hold at a time, two passes together; more are accumulated.
@@ -63,6 +68,7 @@ pub struct RlSettings {
     /// Steps between two measurements of the KL to base; 0 for none.
     pub kl_every: usize,
     /// Train adapters instead of all weights.
+    #[serde(deserialize_with = "or_none")]
     pub lora: Option<LoraSettings>,
     /// AdamW's constants.
     pub optimiser: OptimiserSettings,
@@ -104,14 +110,15 @@ impl Default for RlSettings {
             floor: 0.0,
             advantage: Advantage::Grpo,
             objective: Objective {
-                loss: PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: None }),
-                aggregation: Aggregation::TokenMean,
-                kl: None,
+                loss: PolicyLoss::PpoClip(Clip::default()),
+                aggregation: Aggregation::SequenceMeanTokenMean,
+                kl: Some(KlPenalty { estimator: KlEstimator::K3, coefficient: 0.04, in_reward: false }),
                 entropy_bonus: 0.0,
             },
-            drop_equal_groups: true,
+            drop_equal_groups: false,
             resample: 0,
             overlong_buffer: 0,
+            overlong_penalty: 0.5,
             value_head: ValueHeadSettings::default(),
             part_tokens: 4096,
             gradient_checkpointing: false,
@@ -129,13 +136,26 @@ impl RlSettings {
         checkpointed(self.gradient_checkpointing)
     }
 
-    /// The settings of the method called `name`: its paper's advantage, loss, average and sampling, with
-    /// the sizes of the microcosm.
+    /// The settings of the method called `name`: its paper's advantage, loss, average and sampling, with the
+    /// sizes and rates of the microcosm (8 responses to a prompt, two updates a rollout).
+    ///
+    /// | name | advantage | ratio's bounds, dual clip | average | beside it |
+    /// |---|---|---|---|---|
+    /// | `grpo` (arXiv 2402.03300) | grpo | .2, .2, none | seq-mean-token-mean | k3 of .04 in the loss |
+    /// | `dr_grpo` (2503.20783) | dr_grpo | .2, .2, none | seq-mean-token-sum-budget | |
+    /// | `rloo` (2402.14740) | rloo | .2, .2, none | seq-mean-token-sum | |
+    /// | `dapo` (2503.14476) | grpo | .2, .28, 10 | token-mean | dynamic sampling, overlong penalty |
+    /// | `gspo` (2507.18071) | grpo | 3e-4, 4e-4 of responses, none | seq-mean-token-mean | |
+    /// | `fipo` (its release, 32B) | grpo | .2, .28, 10 | token-mean | future KL, and as `dapo` |
+    /// | `ppo` (1707.06347, by verl) | gae | .2, .2, 3 | token-mean | value head |
+    /// | `reinforce` | the reward | none | token-mean | one update a rollout |
+    ///
+    /// Advantages and overlong penalty are as published for rewards from 0 to 1, see [`Self::overlong_penalty`].
     ///
     /// # Errors
     /// If there is no such method.
     pub fn named(name: &str) -> Result<Self> {
-        let symmetric = PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.2, dual: None });
+        let symmetric = |dual| PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.2, dual });
         let of = |advantage, loss, aggregation| Self {
             advantage,
             objective: Objective { loss, aggregation, kl: None, entropy_bonus: 0.0 },
@@ -144,8 +164,8 @@ impl RlSettings {
         };
         Ok(match name {
             "grpo" => Self::default(),
-            "dr_grpo" => of(Advantage::DrGrpo, symmetric, Aggregation::SequenceMeanTokenSumBudget),
-            "rloo" => of(Advantage::Rloo, symmetric, Aggregation::SequenceMeanTokenSum),
+            "dr_grpo" => of(Advantage::DrGrpo, symmetric(None), Aggregation::SequenceMeanTokenSumBudget),
+            "rloo" => of(Advantage::Rloo, symmetric(None), Aggregation::SequenceMeanTokenSum),
             "dapo" => {
                 let loss = PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: Some(10.0) });
                 Self::dynamic(of(Advantage::Grpo, loss, Aggregation::TokenMean))
@@ -158,7 +178,7 @@ impl RlSettings {
                 let loss = PolicyLoss::Fipo(Fipo::default());
                 Self::dynamic(of(Advantage::Grpo, loss, Aggregation::TokenMean))
             }
-            "ppo" => of(Advantage::Gae, PolicyLoss::PpoClip(Clip::default()), Aggregation::TokenMean),
+            "ppo" => of(Advantage::Gae, symmetric(Some(3.0)), Aggregation::TokenMean),
             "reinforce" => Self {
                 minibatches: 1,
                 ..of(Advantage::Reinforce, PolicyLoss::Reinforce, Aggregation::TokenMean)
@@ -179,7 +199,7 @@ impl RlSettings {
             temperature: self.temperature,
             max_new_tokens: self.max_new_tokens,
             batch_rows: self.batch_rows,
-            overlong_buffer: self.overlong_buffer,
+            overlong: Overlong { buffer: self.overlong_buffer, penalty: self.overlong_penalty },
         }
     }
 
@@ -224,9 +244,19 @@ impl RlSettings {
         if self.overlong_buffer > self.max_new_tokens {
             return Err(field("overlong_buffer", "at most `max_new_tokens`", self.overlong_buffer));
         }
-        let bonus = self.objective.entropy_bonus;
-        if bonus.is_nan() || bonus < 0.0 {
-            return Err(field("objective.entropy_bonus", "a number that is not negative", bonus));
+        if self.overlong_penalty.is_nan()
+            || self.overlong_penalty < 0.0
+            || self.overlong_penalty.is_infinite()
+        {
+            return Err(field("overlong_penalty", "a number that is not negative", self.overlong_penalty));
+        }
+        if matches!(self.objective.loss, PolicyLoss::Fipo(_)) && self.minibatches * self.passes < 2 {
+            return Err(field(
+                "minibatches",
+                "at least 2 updates a rollout, for on the first FIPO is DAPO",
+                self.minibatches * self.passes,
+            )
+            .hint("raise `minibatches` or `passes`, or choose `dapo`"));
         }
         for (name, value) in [("gamma", self.value_head.gamma), ("lambda", self.value_head.lambda)] {
             if !(0.0..=1.0).contains(&value) {
@@ -235,9 +265,13 @@ impl RlSettings {
         }
         positive("value_head.coefficient", self.value_head.coefficient)?;
         positive("value_head.clip", self.value_head.clip)?;
-        positive("temperature", self.temperature)?;
+        if self.temperature != 1.0 {
+            return Err(field("temperature", "1", self.temperature).hint(
+                "at another temperature the sampler is not the policy that is trained; sharpen in the evaluation instead",
+            ));
+        }
         check_rate(self.learning_rate, self.floor)?;
-        self.objective.loss.check()?;
+        self.objective.check()?;
         if let Some(lora) = &self.lora {
             lora.check()?;
         }
@@ -258,6 +292,30 @@ mod tests {
         assert!(error.contains("did you mean `grpo`?"), "{error}");
         let wrong = RlSettings { samples: 1, ..RlSettings::default() };
         assert!(wrong.check().unwrap_err().to_string().contains("`samples`"));
+    }
+
+    #[test]
+    fn what_would_train_something_else_is_refused() {
+        let refused = |change: fn(&mut RlSettings)| {
+            let mut settings = RlSettings::named("fipo").unwrap();
+            change(&mut settings);
+            settings.check().unwrap_err().to_string()
+        };
+        let kl = |coefficient| Some(KlPenalty { estimator: KlEstimator::K1, coefficient, in_reward: true });
+        assert!(refused(|settings| settings.minibatches = 1).contains("FIPO is DAPO"));
+        assert!(refused(|settings| settings.temperature = 0.7).contains("`temperature`: expected 1"));
+        assert!(refused(|settings| settings.overlong_penalty = f64::NAN).contains("`overlong_penalty`"));
+        for bonus in [f64::INFINITY, f64::NAN, -1.0] {
+            let mut settings = RlSettings::default();
+            settings.objective.entropy_bonus = bonus;
+            assert!(settings.check().unwrap_err().to_string().contains("entropy_bonus"), "{bonus}");
+        }
+        for coefficient in [-5.0, f64::NAN, f64::INFINITY] {
+            let mut settings = RlSettings::default();
+            settings.objective.kl = kl(coefficient);
+            assert!(settings.check().unwrap_err().to_string().contains("kl.coefficient"), "{coefficient}");
+        }
+        RlSettings { minibatches: 1, passes: 2, ..RlSettings::named("fipo").unwrap() }.check().unwrap();
     }
 
     #[test]

@@ -151,8 +151,11 @@ impl PolicyGradient<'_> {
     fn lessons(&self, mut rollout: Rollout, row: &mut TrainingRow) -> Result<Vec<Vec<Lesson>>> {
         let settings = self.settings;
         if settings.drop_equal_groups {
-            rollout.groups.retain(|group| !group.equal());
+            rollout.keep_unequal(settings.prompts);
         }
+        row.groups_trained = Some(rollout.groups.len());
+        row.groups_missing =
+            (settings.resample > 0).then(|| settings.prompts.saturating_sub(rollout.groups.len()));
         let examples: Vec<Example> = rollout.responses().map(|response| response.example.clone()).collect();
         let mut references = match (&settings.objective.kl, &self.base) {
             (Some(_), Some(base)) => scoring::log_probabilities(base, &examples, settings.part_tokens)?

@@ -3,7 +3,8 @@
 mod resume;
 
 use super::examples::Example;
-use super::rl::rollout::{Sampling, roll_out};
+use super::rl::objectives::Objective;
+use super::rl::rollout::{Overlong, Sampling, roll_out};
 use super::*;
 use crate::model::{Config, LlamaShape, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::progress::Observer;
@@ -48,9 +49,9 @@ fn run(folder: &Path, observer: Observer) -> TrainingRun {
         seed: 3,
         folder: folder.to_owned(),
         scratch: folder.join("resume"),
-        checkpoints: vec![2],
+        checkpoints: vec![1],
         save_every: 3,
-        origin: "test".into(),
+        origin: json!({ "data": { "name": "test" } }),
         observer,
     }
 }
@@ -79,8 +80,13 @@ fn half_trained() -> Model {
     let train_it = || {
         let model = fresh(1);
         let suite = Suite::parse("refusal").unwrap();
-        let sampling =
-            Sampling { samples: 4, temperature: 1.0, max_new_tokens: 8, batch_rows: 64, overlong_buffer: 0 };
+        let sampling = Sampling {
+            samples: 4,
+            temperature: 1.0,
+            max_new_tokens: 8,
+            batch_rows: 64,
+            overlong: Overlong::NONE,
+        };
         let right = || roll_out(&model, &suite, &sampling, (16, 0), 5, 0).unwrap().describe().reward.unwrap();
         for _ in 0..20 {
             train(&model, &SftSettings { batch: 32, ..sft_settings(15) });
@@ -133,8 +139,13 @@ fn cutting_a_batch_into_parts_changes_the_gradient_by_rounding_only() {
 fn the_samplers_log_probabilities_are_the_trainers() {
     let model = half_trained();
     let suite = Suite::parse("refusal").unwrap();
-    let sampling =
-        Sampling { samples: 4, temperature: 0.7, max_new_tokens: 8, batch_rows: 16, overlong_buffer: 0 };
+    let sampling = Sampling {
+        samples: 4,
+        temperature: 0.7,
+        max_new_tokens: 8,
+        batch_rows: 16,
+        overlong: Overlong::NONE,
+    };
     let rollout = roll_out(&model, &suite, &sampling, (8, 0), 5, 0).unwrap();
     let examples: Vec<Example> = rollout.responses().map(|response| response.example.clone()).collect();
     let scored = scoring::log_probabilities(&model, &examples, 128).unwrap();
@@ -234,21 +245,39 @@ fn own_responses_become_preferences() {
 #[test]
 fn equal_configurations_give_equal_losses() {
     let suite = Suite::parse("refusal").unwrap();
-    let first_step = |method: &str| {
+    let first_step = |method: &str, objective: &Objective| {
         let folder = tempfile::tempdir().unwrap();
         let named = RlSettings { steps: 1, prompts: 8, minibatches: 1, ..RlSettings::named(method).unwrap() };
-        let settings = RlSettings { samples: 4, max_new_tokens: 8, overlong_buffer: 0, resample: 0, ..named };
+        let settings = RlSettings {
+            samples: 4,
+            max_new_tokens: 8,
+            overlong_buffer: 0,
+            resample: 0,
+            drop_equal_groups: true,
+            objective: objective.clone(),
+            ..named
+        };
         train_rl(&half_trained(), &suite, &settings, &run(folder.path(), Observer::silent())).unwrap();
         let rows: Vec<TrainingRow> = tables::read(&folder.path().join("training.parquet")).unwrap();
         (rows[0].loss.unwrap(), rows[0].gradient_norm.unwrap())
     };
-    let (grpo, dapo, fipo) = (first_step("grpo"), first_step("dapo"), first_step("fipo"));
-    for other in [dapo, fipo] {
-        assert!(
-            (grpo.0 - other.0).abs() < 1e-5 && (grpo.1 - other.1).abs() < 1e-4 * grpo.1,
-            "{grpo:?} {other:?}"
-        );
-    }
+    let objective = RlSettings::named("dapo").unwrap().objective;
+    let (grpo, dapo) = (first_step("grpo", &objective), first_step("dapo", &objective));
+    assert!((grpo.0 - dapo.0).abs() < 1e-5 && (grpo.1 - dapo.1).abs() < 1e-4 * grpo.1, "{grpo:?} {dapo:?}");
+}
+
+/// A model that gets everything right has no boundary any more: rejection sampling keeps what it had.
+#[test]
+fn rejection_sampling_outlives_its_boundary() {
+    let suite = Suite::parse("refusal").unwrap();
+    let sampling =
+        RftSettings { refresh: 1, prompts: 4, samples: 2, max_new_tokens: 8, ..RftSettings::default() };
+    let settings = RftSettings { sft: SftSettings { learning_rate: 1e-3, ..sft_settings(60) }, ..sampling };
+    let folder = tempfile::tempdir().unwrap();
+    train_rft(&half_trained(), &suite, &settings, &run(folder.path(), Observer::silent())).unwrap();
+    let rows: Vec<TrainingRow> = tables::read(&folder.path().join("training.parquet")).unwrap();
+    assert!(rows[0].groups_trained > Some(0));
+    assert!(rows.iter().any(|row| row.groups_trained == Some(0)), "the boundary was never crossed");
 }
 
 #[test]
@@ -265,8 +294,13 @@ fn an_exact_answer_is_right_although_the_end_token_closes_it() {
         json!({ "prompt": problem.prompt, "answer": tokenizer.decode_response(&said.tokens) })
     });
     let suite = Suite::of_rows("said.jsonl:rows=all:reward=exact", &rows.collect::<Vec<_>>()).unwrap();
-    let sampling =
-        Sampling { samples: 1, temperature: 0.0, max_new_tokens: 8, batch_rows: 64, overlong_buffer: 0 };
+    let sampling = Sampling {
+        samples: 1,
+        temperature: 0.0,
+        max_new_tokens: 8,
+        batch_rows: 64,
+        overlong: Overlong::NONE,
+    };
     let rollout = roll_out(&model, &suite, &sampling, (16, 0), 5, 0).unwrap();
     for response in rollout.responses() {
         assert_eq!(response.reward, f64::from(u8::from(!response.example.truncated)));

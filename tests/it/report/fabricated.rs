@@ -59,6 +59,7 @@ pub(super) fn facts() -> StudyFacts {
         data: data.into(),
         steps,
         updates_per_step: if method == "grpo" { 2 } else { 1 },
+        runs: Vec::new(),
     };
     StudyFacts {
         name: "made-up".into(),

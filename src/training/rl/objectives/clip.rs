@@ -6,6 +6,7 @@
 
 use super::{Responses, TokenLosses};
 use crate::error::{Error, Result};
+use crate::training::or_none::or_none;
 use serde::{Deserialize, Serialize};
 
 /// Log-ratios beyond this are cut, as in verl.
@@ -19,24 +20,25 @@ pub struct Clip {
     pub low: f64,
     /// The ratio may rise to `1 + high`.
     pub high: f64,
-    /// With a negative advantage the loss is at most `-A dual`; `None` for no dual clip.
+    /// With a negative advantage the loss is at most `-A dual`; `None` (in TOML `"none"`) for no dual clip.
+    #[serde(deserialize_with = "or_none")]
     pub dual: Option<f64>,
 }
 
 impl Default for Clip {
     fn default() -> Self {
-        Self { low: 0.2, high: 0.2, dual: Some(3.0) }
+        Self { low: 0.2, high: 0.2, dual: None }
     }
 }
 
 impl Clip {
     pub(super) fn check(&self) -> Result<()> {
-        let positive = |name: &str, value: f64| match value > 0.0 && value.is_finite() {
+        let distance = |name: &str, value: f64| match value >= 0.0 && value.is_finite() {
             true => Ok(()),
-            false => Err(Error::request(format!("clip: `{name}` must be positive, found {value}"))),
+            false => Err(Error::request(format!("clip: `{name}` must not be negative, found {value}"))),
         };
-        positive("low", self.low)?;
-        positive("high", self.high)?;
+        distance("low", self.low)?;
+        distance("high", self.high)?;
         match self.dual.is_none_or(|dual| dual > 1.0) {
             true => Ok(()),
             false => Err(Error::request(format!("clip: `dual` must be over 1, found {:?}", self.dual))),

@@ -1,5 +1,6 @@
 //! Per-token estimates of KL(policy || reference) from sampled tokens (Schulman 2020), as verl has them.
 
+use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 /// Which estimate.
@@ -25,6 +26,18 @@ pub struct KlPenalty {
     /// Subtract it from the reward (without gradient) instead of adding it to the loss.
     #[serde(default)]
     pub in_reward: bool,
+}
+
+impl KlPenalty {
+    pub(super) fn check(&self) -> Result<()> {
+        match self.coefficient >= 0.0 && self.coefficient.is_finite() {
+            true => Ok(()),
+            false => Err(Error::request(format!(
+                "`objective.kl.coefficient`: expected a number that is not negative, found {}",
+                self.coefficient
+            ))),
+        }
+    }
 }
 
 /// A value and its derivative by the policy's log-probability.

@@ -26,6 +26,7 @@ pub use fipo::Fipo;
 pub use kl::{KlEstimator, KlPenalty};
 
 use crate::error::{Error, Result};
+use crate::training::or_none::or_none;
 use serde::{Deserialize, Serialize};
 
 /// Which function of the probability ratio is improved.
@@ -60,8 +61,8 @@ pub struct Objective {
     pub loss: PolicyLoss,
     /// How token losses become one number.
     pub aggregation: Aggregation,
-    /// The KL term added to the loss, if any.
-    #[serde(default)]
+    /// The KL term added to the loss, if any; in TOML `"none"` takes a preset's away.
+    #[serde(default, deserialize_with = "or_none")]
     pub kl: Option<KlPenalty>,
     /// What a nat of entropy is worth. Its gradient is estimated from the sampled tokens: the slope of a
     /// token is `bonus * log p`, whose mean over samples is that of `-bonus * entropy`.
@@ -129,6 +130,9 @@ impl Watched {
 
     /// What loss and gradient must be multiplied by once the whole minibatch is in: responses that
     /// FIPO drops leave the denominator of the token mean, which is not known before.
+    ///
+    /// In the reference code only the policy's loss is averaged so; here a KL term in the loss and an entropy
+    /// bonus are multiplied with it. FIPO as published has neither.
     pub fn rescale(&self, aggregation: Aggregation, totals: &Totals) -> f64 {
         let kept = totals.tokens.saturating_sub(self.dropped);
         match aggregation {
@@ -148,6 +152,24 @@ struct TokenLosses {
 }
 
 impl Objective {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that is out of range.
+    pub fn check(&self) -> Result<()> {
+        self.loss.check()?;
+        if let Some(penalty) = &self.kl {
+            penalty.check()?;
+        }
+        match self.entropy_bonus >= 0.0 && self.entropy_bonus.is_finite() {
+            true => Ok(()),
+            false => Err(Error::request(format!(
+                "`objective.entropy_bonus`: expected a number that is not negative, found {}",
+                self.entropy_bonus
+            ))),
+        }
+    }
+
     /// Whether every token has a KL term in its loss.
     pub fn kl_in_loss(&self) -> bool {
         self.kl.as_ref().is_some_and(|penalty| !penalty.in_reward)
@@ -248,6 +270,21 @@ mod tests {
                 assert!((slope - weight).abs() < 1e-7, "{objective:?} {index}: {slope}");
             }
         }
+    }
+
+    #[test]
+    fn on_the_policy_that_sampled_fipo_is_dapo() {
+        let mut batch = batch();
+        batch.new.clone_from(&batch.old);
+        let evaluate = |loss| {
+            let aggregation = Aggregation::TokenMean;
+            let objective = Objective { loss, aggregation, kl: None, entropy_bonus: 0.0 };
+            let advantages = [1.0, 1.0, 1.0, -0.5, -0.5, -0.5];
+            let found = objective.evaluate(&batch, &advantages, None, &Totals::of(&batch)).unwrap();
+            (found.loss, found.weights)
+        };
+        let clip = Clip { low: 0.2, high: 0.28, dual: Some(10.0) };
+        assert_eq!(evaluate(PolicyLoss::Fipo(Fipo::default())), evaluate(PolicyLoss::PpoClip(clip)));
     }
 
     #[test]
