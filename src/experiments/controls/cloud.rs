@@ -59,6 +59,8 @@ pub struct ControlSet {
     pub matched: bool,
 }
 
+/// Rounds of draws from a cloud at most.
+const ROUNDS: u64 = 8;
 /// Feature sets for every random direction.
 const BESIDE: usize = 8;
 
@@ -87,10 +89,8 @@ pub fn draw(
     let features: Vec<Cloud> =
         Cloud::ALL.into_iter().filter(|cloud| *cloud != Cloud::RandomDirection).collect();
     let quota = |cloud: usize| (count + features.len() - 1 - cloud) / features.len();
-    let mut found: Vec<Vec<ControlSet>> = features
-        .iter()
-        .map(|cloud| draw_features(&target, *cloud, 2 * count.div_ceil(features.len()) + 2, seed, key))
-        .collect();
+    let mut found: Vec<Vec<ControlSet>> =
+        features.iter().map(|cloud| draw_features(&target, *cloud, count, seed, key)).collect();
     let mut controls: Vec<ControlSet> = Vec::new();
     for (cloud, drawn) in found.iter_mut().enumerate() {
         let matched = drawn.iter().take_while(|control| control.matched).count();
@@ -123,24 +123,29 @@ pub fn balance(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], control: &[u
     Balance::new(&stock.cells, &tested, &stock.footprint(control, deltas, &mut scratch))
 }
 
-/// Distinct draws of one cloud: the matched ones first, then the others by their balance.
-fn draw_features(target: &Target<'_>, cloud: Cloud, count: usize, seed: u64, key: u64) -> Vec<ControlSet> {
+/// Distinct draws of one cloud: the matched ones first, then the others by their balance. Draws on until `wanted` match,
+/// or a round brings no further match.
+fn draw_features(target: &Target<'_>, cloud: Cloud, wanted: usize, seed: u64, key: u64) -> Vec<ControlSet> {
     let pools = target.pools(cloud);
     if pools.iter().any(Vec::is_empty) {
         return Vec::new();
     }
-    let shift = cloud == Cloud::SharedShift;
-    let drawn: Vec<ControlSet> = (0..count as u64)
-        .into_par_iter()
-        .filter_map(|draw| {
-            let stream = Stream::new(seed, "control", &[key, cloud as u64, draw]);
-            let (features, balance, matched) = search(target, &pools, shift, stream)?;
-            Some(ControlSet { cloud, draw, features, direction: None, balance, matched })
-        })
-        .collect();
-    let mut seen = BTreeSet::new();
-    let mut distinct: Vec<ControlSet> =
-        drawn.into_iter().filter(|control| seen.insert(control.features.clone())).collect();
+    let one = |draw: u64| {
+        let stream = Stream::new(seed, "control", &[key, cloud as u64, draw]);
+        let (features, balance, matched) = search(target, &pools, cloud == Cloud::SharedShift, stream)?;
+        Some(ControlSet { cloud, draw, features, direction: None, balance, matched })
+    };
+    let (mut seen, mut distinct) = (BTreeSet::new(), Vec::new());
+    let mut matched = 0;
+    for round in 0..ROUNDS {
+        let draws = round * wanted as u64..(round + 1) * wanted as u64;
+        let drawn: Vec<ControlSet> = draws.into_par_iter().filter_map(one).collect();
+        distinct.extend(drawn.into_iter().filter(|control| seen.insert(control.features.clone())));
+        let before = std::mem::replace(&mut matched, distinct.iter().filter(|set| set.matched).count());
+        if matched >= wanted || matched == before {
+            break;
+        }
+    }
     distinct.sort_by(|a, b| {
         b.matched.cmp(&a.matched).then_with(|| {
             if a.matched { a.draw.cmp(&b.draw) } else { a.balance.worst.total_cmp(&b.balance.worst) }
