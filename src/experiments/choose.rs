@@ -272,6 +272,12 @@ fn carriers(
     for index in preferred(&effects, selection.settings.effect_share) {
         let set = ranked.get(..sizes[index]).unwrap_or(&ranked).to_vec();
         let controls = controls(prepared, selection, matching, &set)?;
+        tracing::debug!(
+            "{}: {} features have {} matched controls",
+            prepared.hypothesis.name,
+            set.len(),
+            controls.iter().filter(|control| control.matched).count()
+        );
         if controls.iter().all(|control| control.matched) {
             fallback = Some((set, controls));
             break;

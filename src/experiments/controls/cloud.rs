@@ -146,6 +146,7 @@ fn draw_features(target: &Target<'_>, cloud: Cloud, wanted: usize, seed: u64, ke
             break;
         }
     }
+    tracing::debug!("{}: {matched} of {} distinct draws match", cloud.name(), distinct.len());
     distinct.sort_by(|a, b| {
         b.matched.cmp(&a.matched).then_with(|| {
             if a.matched { a.draw.cmp(&b.draw) } else { a.balance.worst.total_cmp(&b.balance.worst) }
