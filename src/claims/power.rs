@@ -68,6 +68,42 @@ impl Power {
         ))
         .hint("take a suite with more problems, or declare fewer hypotheses"))
     }
+
+    /// Refuses a hypothesis of which too few problems are measured.
+    ///
+    /// # Errors
+    /// If the first `limit` prompts of the measuring half of `suite` hold fewer `problems` than the sign flip needs.
+    pub fn check_limit(&self, suite: &str, limit: usize, problems: usize) -> Result<()> {
+        if self.hypotheses == 0 || problems >= self.needed_problems {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "`interventions.problems`: expected prompts of at least {} problems of suite `{suite}` for {} \
+             hypotheses, found {problems} in the first {limit}: no sign flip could pass the correction",
+            self.needed_problems, self.hypotheses
+        ))
+        .hint("raise it, or declare fewer hypotheses"))
+    }
+
+    /// Refuses a hypothesis about `set` attention heads of a model that has `heads`.
+    ///
+    /// # Errors
+    /// If there are fewer distinct sets of as many other heads than it needs controls.
+    pub fn check_heads(&self, set: usize, heads: usize) -> Result<()> {
+        let others = heads.saturating_sub(set);
+        // Of `others` choose `set`, by factors that keep every step a whole number.
+        let sets = (0..set as u128)
+            .fold(1u128, |sets, taken| sets.saturating_mul(others.saturating_sub(taken as usize) as u128) / (taken + 1));
+        if self.hypotheses == 0 || sets >= self.needed_controls as u128 {
+            return Ok(());
+        }
+        Err(Error::request(format!(
+            "field `set`: expected at least {} controls for {} hypotheses, found {sets} distinct sets of {set} among \
+             the other {others} heads: no p-value could pass the correction",
+            self.needed_controls, self.hypotheses
+        ))
+        .hint("take a model with more heads, name more heads, or declare fewer hypotheses"))
+    }
 }
 
 /// The level that the smallest of `hypotheses` p-values must reach.
@@ -124,6 +160,19 @@ mod tests {
         assert!(error.to_string().contains("set `controls = 59`"), "{error}");
         assert!(power.check_problems("refusal", 4).is_err());
         assert!(Power::of(0, &ClaimSettings::default()).check_controls(0).is_ok());
+        let error = power.check_limit("refusal", 4, 3).unwrap_err().to_string();
+        assert!(error.contains("at least 7") && error.contains("found 3 in the first 4"), "{error}");
+    }
+
+    #[test]
+    fn a_model_must_have_enough_other_heads_to_draw_controls_from() {
+        let power = Power::of(1, &ClaimSettings::default());
+        let error = power.check_heads(1, 16).unwrap_err().to_string();
+        assert!(error.contains("at least 19") && error.contains("15 distinct"), "{error}");
+        assert!(power.check_heads(1, 20).is_ok());
+        assert!(power.check_heads(2, 16).is_ok(), "91 pairs of the other 14");
+        assert!(power.check_heads(12, 16).is_err(), "four heads hold no set of twelve");
+        assert!(power.check_heads(100, 4096).is_ok(), "more sets than can be counted");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::Context;
 use super::flags::SetFlag;
 use crate::error::Result;
-use crate::study::Study;
+use crate::study::{Reach, Study};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -23,6 +23,7 @@ struct Answer {
     suites: usize,
     hypotheses: usize,
     controls: usize,
+    reach: Vec<Reach>,
 }
 
 pub(crate) fn check_study(arguments: CheckStudyArguments, context: &Context) -> Result<()> {
@@ -33,10 +34,12 @@ pub(crate) fn check_study(arguments: CheckStudyArguments, context: &Context) -> 
         suites: study.suites.all().len(),
         hypotheses: study.hypotheses.len(),
         controls: study.interventions.controls,
+        reach: study.reach(),
     };
     context.printer.answer(&answer, || {
+        let reach: String = answer.reach.iter().map(|reach| reach.sentence() + "\n").collect();
         format!(
-            "{}: variants base, {}; {} suites; {} hypotheses with {} controls each. It can run.",
+            "{reach}{}: variants base, {}; {} suites; {} hypotheses with {} controls each. It can run.",
             answer.study,
             answer.variants.join(", "),
             answer.suites,

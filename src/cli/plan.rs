@@ -30,6 +30,9 @@ fn text(plan: &Plan) -> String {
         let _ =
             writeln!(text, "{:width$}  {:16}  {state:7}  {}", stage.name, stage.id, amounts(&stage.estimate));
     }
+    for reach in &plan.reach {
+        let _ = writeln!(text, "{}", reach.sentence());
+    }
     let missing = plan.stages.iter().filter(|stage| !stage.cached).count();
     if missing == 0 {
         return text + "everything is cached";

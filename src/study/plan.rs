@@ -1,6 +1,6 @@
 //! What a run would do: the stages, which are there already, and what the rest will take.
 
-use super::config::Study;
+use super::config::{Reach, Study};
 use super::graph::Graph;
 use super::stage::Estimate;
 use crate::compute::Compute;
@@ -17,6 +17,8 @@ pub struct Plan {
     pub stages: Vec<PlannedStage>,
     /// What the stages that are not there yet will take together (of memory, the most of any).
     pub remaining: Estimate,
+    /// What every declared hypothesis could find.
+    pub reach: Vec<Reach>,
 }
 
 /// One stage of a plan.
@@ -61,5 +63,5 @@ pub fn plan(study: &Study, store: &Store, device: &Compute) -> Result<Plan> {
             estimate,
         });
     }
-    Ok(Plan { study: study.name.clone(), stages, remaining })
+    Ok(Plan { study: study.name.clone(), stages, remaining, reach: study.reach() })
 }

@@ -34,6 +34,32 @@ pub enum Preset {
     Micro,
 }
 
+/// How large a model that is trained from scratch is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of blocks.
+    pub layers: usize,
+    /// Attention heads a block.
+    pub heads: usize,
+    /// Width of the MLP.
+    pub d_mlp: usize,
+}
+
+impl Preset {
+    /// Its sizes.
+    pub fn sizes(self) -> Sizes {
+        let (d_model, layers, heads, d_mlp) = match self {
+            Self::Tiny => (128, 4, 4, 344),
+            Self::Petite => (96, 3, 3, 256),
+            Self::Mini => (64, 2, 2, 172),
+            Self::Micro => (32, 2, 2, 88),
+        };
+        Sizes { d_model, layers, heads, d_mlp }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Head {

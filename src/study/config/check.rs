@@ -1,12 +1,10 @@
 //! What must hold across the sections of a study.
 
 use super::{Base, Checkpoint, Hypothesis, Reference, Study, Variant};
-use crate::claims::Power;
 use crate::error::{At, Error, Result};
 use crate::experiments::SetRule;
 use crate::interventions::Edit;
 use crate::study::parse;
-use crate::tasks::Half;
 use std::collections::BTreeSet;
 
 impl Study {
@@ -27,21 +25,6 @@ impl Study {
         self.claims.check().at("[claims]")?;
         self.check_hypotheses()?;
         self.check_power()
-    }
-
-    /// Refuses a study that could never make the claims it declares.
-    fn check_power(&self) -> Result<()> {
-        let power = Power::of(self.hypotheses.len(), &self.claims);
-        power.check_controls(self.interventions.controls)?;
-        self.hypotheses.iter().try_for_each(|hypothesis| {
-            let problems = hypothesis.suite.problems(self.seed);
-            let measured: BTreeSet<&str> = problems
-                .iter()
-                .filter(|problem| problem.half == Half::Measure)
-                .map(|problem| problem.id.as_str())
-                .collect();
-            power.check_problems(hypothesis.suite.name(), measured.len()).at(hypothesis.place())
-        })
     }
 
     fn check_variants(&self) -> Result<()> {

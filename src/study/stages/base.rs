@@ -2,7 +2,7 @@
 
 use crate::error::{Result, io};
 use crate::model::{Config, LlamaShape, Model};
-use crate::study::config::{self, Preset, Study};
+use crate::study::config::{self, Preset, Sizes, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tasks;
 use crate::training::{SftSettings, TrainingRun, train_sft};
@@ -68,12 +68,7 @@ impl Stage for Base {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let tokenizer = tasks::tokenizer()?;
-        let (d_model, layers, heads, d_mlp) = match self.preset {
-            Preset::Tiny => (128, 4, 4, 344),
-            Preset::Petite => (96, 3, 3, 256),
-            Preset::Mini => (64, 2, 2, 172),
-            Preset::Micro => (32, 2, 2, 88),
-        };
+        let Sizes { d_model, layers, heads, d_mlp } = self.preset.sizes();
         let shape = LlamaShape {
             vocabulary: tokenizer.vocabulary(),
             d_model,
