@@ -197,9 +197,7 @@ fn check_tokenizers(models: &[(String, Model)]) -> Result<()> {
     let mut known = models.iter().filter_map(|(name, model)| Some((name, model.tokenizer().ok()?)));
     let Some((first_name, first)) = known.next() else { return Ok(()) };
     for (name, tokenizer) in known {
-        let same = tokenizer.vocabulary() == first.vocabulary()
-            && (0..first.vocabulary() as u32).all(|id| tokenizer.token(id) == first.token(id));
-        if !same {
+        if !tokenizer.has_tokens_of(first) {
             return Err(Error::request(format!(
                 "expected variants with one tokenizer, found that `{first_name}` and `{name}` differ"
             ))

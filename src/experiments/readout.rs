@@ -41,8 +41,7 @@ impl Readout {
             return Err(Error::request("expected at least one model, found none"));
         };
         let width = dictionary.as_ref().map_or(first.config().d_model, Dictionary::d_model);
-        let vocabulary = |model: &Model| model.tokenizer().map(crate::model::Tokenizer::vocabulary);
-        let expected = vocabulary(first)?;
+        let expected = first.tokenizer()?;
         for (variant, model) in names.iter().zip(&found) {
             if model.config().d_model != width {
                 return Err(Error::request(format!(
@@ -50,9 +49,9 @@ impl Readout {
                     model.config().d_model
                 )));
             }
-            if vocabulary(model)? != expected {
+            if !model.tokenizer()?.has_tokens_of(expected) {
                 return Err(Error::request(format!(
-                    "expected one tokenizer for all variants, found another vocabulary in `{variant}`"
+                    "expected one tokenizer for all variants, found other tokens in `{variant}`"
                 ))
                 .hint("a joint code needs every variant at the same tokens"));
             }

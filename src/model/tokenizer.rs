@@ -182,6 +182,12 @@ impl Tokenizer {
         self.0.pad
     }
 
+    /// Whether every token id stands for the same token in both: the number of tokens alone does not say so.
+    pub fn has_tokens_of(&self, other: &Self) -> bool {
+        self.vocabulary() == other.vocabulary()
+            && (0..self.vocabulary() as u32).all(|id| self.token(id) == other.token(id))
+    }
+
     /// A vocabulary of whole words, split at spaces; ids are their order. A word outside of it is an error
     /// when encoding. transformers' `PreTrainedTokenizerFast` loads what [`Tokenizer::save`] writes.
     ///
