@@ -57,10 +57,10 @@ pub fn own_texts(
         let before = selection.texts(base, suite)?.mean_codes(features);
         for (variant, name) in readout.variants().iter().enumerate() {
             let texts = selection.texts(variant, suite)?;
-            found.by_suite.extend(labelled(&texts, |_| suite.name().to_owned()));
+            found.by_suite.extend(labelled(&texts, suite.name(), |_| suite.name().to_owned()));
             if first.as_deref() == Some(suite.name()) {
                 let label = |score: f64| if score > 0.0 { "solved" } else { "failed" };
-                found.by_outcome.extend(labelled(&texts, |score| label(score).to_owned()));
+                found.by_outcome.extend(labelled(&texts, suite.name(), |score| label(score).to_owned()));
             }
             if variant == base {
                 continue;
@@ -83,13 +83,14 @@ pub fn own_texts(
     Ok(found)
 }
 
-fn labelled(texts: &Texts, label: impl Fn(f64) -> String) -> Vec<LabelledPrompt> {
-    let parts = texts.tokens.iter().zip(&texts.prompts).zip(&texts.scores);
+fn labelled(texts: &Texts, suite: &str, label: impl Fn(f64) -> String) -> Vec<LabelledPrompt> {
+    let parts = texts.tokens.iter().zip(&texts.prompts).zip(texts.scores.iter().zip(&texts.units));
     parts
-        .map(|((tokens, prompt), score)| LabelledPrompt {
+        .map(|((tokens, prompt), (score, unit))| LabelledPrompt {
             tokens: tokens.clone(),
             label: label(*score),
             response: Some(*prompt),
+            problem: format!("{suite} {unit}"),
         })
         .collect()
 }

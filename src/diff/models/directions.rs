@@ -1,6 +1,6 @@
 //! Difference-of-means directions of labelled prompts (Arditi et al. 2024), in every variant.
 //!
-//! 1. Half of the prompts give the direction at the end of every block, at the last token of the prompt, or as
+//! 1. Half of the problems give the direction at the end of every block, at the last token of the prompt, or as
 //!    the mean over the response where prompts have one (as persona vectors are, arXiv 2507.21509):
 //!    r = mean over the label - mean over all others. The other half judges it.
 //! 2. Separation: the share of held-out prompts on their side of the middle between the two means.
@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::model::{BlockPoint, HookPoint, Hooks, Model};
 use crate::rng::Stream;
 use candle_core::Tensor;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// How directions are found and selected.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,19 +125,30 @@ struct Split<'a> {
 impl<'a> Split<'a> {
     fn new(prompts: &'a [LabelledPrompt], label: &str, seed: u64) -> Result<Self> {
         let labelled: Vec<bool> = prompts.iter().map(|prompt| prompt.label == label).collect();
-        let mut gives = vec![false; prompts.len()];
-        for side in [true, false] {
-            let mut members: Vec<usize> =
-                (0..prompts.len()).filter(|index| labelled[*index] == side).collect();
-            if members.len() < 2 {
-                return Err(Error::request(format!(
-                    "expected at least two prompts with and without the label `{label}`, found {}",
-                    members.len()
-                )));
-            }
-            Stream::new(seed, "direction split", &[u64::from(side)]).shuffle(&mut members);
-            members.iter().take(members.len().div_ceil(2)).for_each(|index| gives[*index] = true);
+        let units: Vec<String> = prompts.iter().map(LabelledPrompt::unit).collect();
+        let mut sides = [true, false].map(|side| -> BTreeSet<&str> {
+            let members = units.iter().zip(&labelled).filter(|(_, labelled)| **labelled == side);
+            members.map(|(unit, _)| unit.as_str()).collect()
+        });
+        if let Some(side) = sides.iter().find(|side| side.len() < 2) {
+            return Err(Error::request(format!(
+                "expected prompts of at least two problems with and without the label `{label}`, found {}",
+                side.len()
+            )));
         }
+        // A problem may be on both sides, as one that was solved once and failed once. The side with fewer problems
+        // is halved first: then neither half of the other can be empty.
+        sides.sort_by_key(BTreeSet::len);
+        let mut giving: BTreeMap<&str, bool> = BTreeMap::new();
+        for (number, side) in sides.iter().enumerate() {
+            let known = side.iter().filter(|unit| giving.get(*unit) == Some(&true)).count();
+            let wanted = side.len().div_ceil(2).saturating_sub(known);
+            let mut fresh: Vec<&str> =
+                side.iter().copied().filter(|unit| !giving.contains_key(unit)).collect();
+            Stream::new(seed, "direction split", &[number as u64]).shuffle(&mut fresh);
+            giving.extend(fresh.into_iter().enumerate().map(|(place, unit)| (unit, place < wanted)));
+        }
+        let gives: Vec<bool> = units.iter().map(|unit| giving.get(unit.as_str()) == Some(&true)).collect();
         let judged = |side: bool| -> Vec<LabelledPrompt> {
             let kept = (0..prompts.len()).filter(|index| !gives[*index] && labelled[*index] == side);
             kept.map(|index| prompts[index].clone()).collect()
@@ -285,5 +297,36 @@ fn select(rows: &mut [DirectionRow], settings: &DirectionSettings) {
     };
     if let Some(index) = chosen.map(|(index, _)| index) {
         rows[index].selected = true;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_problem_both_gives_and_judges_a_direction() {
+        let prompt = |label: &str, problem: usize, index: u32| LabelledPrompt {
+            tokens: vec![index],
+            label: label.to_owned(),
+            response: None,
+            problem: format!("problem {problem}"),
+        };
+        // Five of the problems that were solved were also failed.
+        let solved = (0..24).map(|index| prompt("solved", index % 8, index as u32));
+        let failed = (0..10).map(|index| prompt("failed", index % 5, 100 + index as u32));
+        let prompts: Vec<LabelledPrompt> = solved.chain(failed).collect();
+        for seed in 0..20 {
+            let split = Split::new(&prompts, "solved", seed).unwrap();
+            for (a, gives) in prompts.iter().zip(&split.gives) {
+                let same = prompts.iter().zip(&split.gives).filter(|(b, _)| a.problem == b.problem);
+                assert!(same.into_iter().all(|(_, other)| other == gives), "{}", a.problem);
+            }
+            for labelled in [true, false] {
+                let members = || split.labelled.iter().zip(&split.gives).filter(|(one, _)| **one == labelled);
+                let giving = members().filter(|(_, gives)| **gives).count();
+                assert!(giving > 0 && giving < members().count(), "both halves of each side hold prompts");
+            }
+        }
     }
 }

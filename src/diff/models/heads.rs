@@ -13,6 +13,7 @@ use super::spectrum::spectrum;
 use crate::error::Result;
 use crate::model::{BlockPoint, HookPoint, Hooks, Model};
 use candle_core::Tensor;
+use std::collections::BTreeMap;
 
 /// Heads that the greedy search takes.
 const TAKEN: usize = 3;
@@ -40,7 +41,26 @@ pub fn heads(
             rows.extend(group_rows(variant, model, group, &of_group, watched)?);
         }
     }
+    share(&mut rows, models.first().map_or("", |(base, _)| base));
     Ok(rows)
+}
+
+/// Fills in the shares: heads of another model do more or less altogether, so that only shares compare.
+fn share(rows: &mut [HeadRow], base: &str) {
+    let mut totals: BTreeMap<(String, String), f64> = BTreeMap::new();
+    for row in rows.iter() {
+        *totals.entry((row.variant.clone(), row.group.clone())).or_default() += row.ships;
+    }
+    for row in rows.iter_mut() {
+        let total = totals.get(&(row.variant.clone(), row.group.clone())).copied().unwrap_or(0.0);
+        row.share = if total > 0.0 { row.ships / total } else { 0.0 };
+    }
+    let key = |row: &HeadRow| (row.group.clone(), row.layer, row.head);
+    let of_base: BTreeMap<_, f64> =
+        rows.iter().filter(|row| row.variant == base).map(|row| (key(row), row.share)).collect();
+    for row in rows.iter_mut().filter(|row| row.variant != base) {
+        row.share_lost = of_base.get(&key(row)).map(|before| before - row.share);
+    }
 }
 
 fn group_rows(
@@ -68,6 +88,8 @@ fn group_rows(
             layer: *layer as u64,
             head: *head as u64,
             ships: pairs().map(|(p, q)| kl(p, q)).sum::<f64>() / count,
+            share: 0.0,
+            share_lost: None,
             log_odds_change: (!watched.is_empty()).then_some(change),
             sahara_rank: None,
             sahara_angle: None,
@@ -120,4 +142,29 @@ fn angle(whole: &Predictions, without: &Predictions) -> f64 {
     };
     let cosine: f64 = leading(whole).iter().zip(leading(without)).map(|(a, b)| a * b).sum();
     cosine.abs().min(1.0).acos().to_degrees()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_head_lost_is_told_in_shares() {
+        let row = |variant: &str, head: u64, ships: f64| HeadRow {
+            variant: variant.to_owned(),
+            group: "refusal".to_owned(),
+            layer: 0,
+            head,
+            ships,
+            share: 0.0,
+            share_lost: None,
+            log_odds_change: None,
+            sahara_rank: None,
+            sahara_angle: None,
+        };
+        let mut rows = [row("base", 0, 3.0), row("base", 1, 1.0), row("sft", 0, 2.0), row("sft", 1, 6.0)];
+        share(&mut rows, "base");
+        let found: Vec<(f64, Option<f64>)> = rows.iter().map(|row| (row.share, row.share_lost)).collect();
+        assert_eq!(found, [(0.75, None), (0.25, None), (0.25, Some(0.5)), (0.75, Some(-0.5))]);
+    }
 }

@@ -15,6 +15,7 @@ use linfa::Dataset;
 use linfa::traits::{Fit, Predict};
 use linfa_logistic::{FittedLogisticRegression, LogisticRegression};
 use ndarray::{Array1, Array2, Axis};
+use std::collections::BTreeSet;
 
 /// How probes are fitted.
 #[derive(Clone, Debug, PartialEq)]
@@ -81,7 +82,7 @@ pub fn probes(
     prompts: &[LabelledPrompt],
     settings: &ProbeSettings,
 ) -> Result<Vec<ProbeRow>> {
-    let (fitted, held_out) = halves(prompts.len(), settings.seed);
+    let (fitted, held_out) = halves(prompts, settings.seed);
     let mut of_base: Vec<Option<Probe>> = Vec::new();
     let mut rows = Vec::new();
     for (number, (variant, model)) in models.iter().enumerate() {
@@ -125,11 +126,13 @@ pub fn probes(
     Ok(rows)
 }
 
-fn halves(count: usize, seed: u64) -> (Vec<usize>, Vec<usize>) {
-    let mut order: Vec<usize> = (0..count).collect();
+/// Indices of the prompts of one half of the problems, and of the other.
+fn halves(prompts: &[LabelledPrompt], seed: u64) -> (Vec<usize>, Vec<usize>) {
+    let units: Vec<String> = prompts.iter().map(LabelledPrompt::unit).collect();
+    let mut order: Vec<&String> = units.iter().collect::<BTreeSet<_>>().into_iter().collect();
     Stream::new(seed, "probe halves", &[]).shuffle(&mut order);
-    let held_out = order.split_off(count.div_ceil(2));
-    (order, held_out)
+    let held_out: BTreeSet<&String> = order.split_off(order.len().div_ceil(2)).into_iter().collect();
+    (0..prompts.len()).partition(|index| !held_out.contains(&units[*index]))
 }
 
 fn array(values: &[Vec<f32>], chosen: &[usize]) -> Array2<f64> {
@@ -178,6 +181,20 @@ mod tests {
         assert!(probe.balanced_accuracy(&values, &targets) > 0.93);
         let chance = shuffled(&values, &data(4.0).0, &targets, &targets, &settings).unwrap();
         assert!((chance - 0.5).abs() < 0.12, "{chance}");
+    }
+
+    #[test]
+    fn a_problem_is_on_one_half_only() {
+        let prompts: Vec<LabelledPrompt> = (0..40u32)
+            .map(|index| LabelledPrompt {
+                tokens: vec![index],
+                problem: format!("problem {}", index % 10),
+                ..LabelledPrompt::default()
+            })
+            .collect();
+        let (fitted, held_out) = halves(&prompts, 1);
+        assert_eq!((fitted.len(), held_out.len()), (20, 20));
+        assert!(fitted.iter().all(|index| held_out.iter().all(|other| index % 10 != other % 10)));
     }
 
     #[test]

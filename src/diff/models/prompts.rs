@@ -14,6 +14,8 @@ pub struct LabelledPrompt {
     pub label: String,
     /// Where the response begins, if there is one.
     pub response: Option<usize>,
+    /// The problem that it asks for: prompts of one problem are never split. Empty: it is its own.
+    pub problem: String,
 }
 
 impl LabelledPrompt {
@@ -21,6 +23,12 @@ impl LabelledPrompt {
     pub(super) fn span(&self) -> std::ops::Range<usize> {
         let last = self.tokens.len().saturating_sub(1);
         self.response.filter(|start| *start <= last).unwrap_or(last)..last + 1
+    }
+
+    /// What names its problem.
+    pub(super) fn unit(&self) -> String {
+        let prompt = self.tokens.get(..self.response.unwrap_or(self.tokens.len())).unwrap_or(&self.tokens);
+        if self.problem.is_empty() { format!("{prompt:?}") } else { self.problem.clone() }
     }
 }
 
@@ -30,10 +38,12 @@ struct Line {
     #[serde(default)]
     label: String,
     response: Option<String>,
+    problem_id: Option<serde_json::Value>,
 }
 
 /// Reads a `.jsonl` file with a `prompt`, a `label` and perhaps a `response` in each line: with a response, what
-/// is read is the mean over its tokens, else the last token of the prompt. Text is tokenized as it stands; if
+/// is read is the mean over its tokens, else the last token of the prompt. Prompts with one `problem_id` are never
+/// split. Text is tokenized as it stands; if
 /// its first token is not the tokenizer's beginning of a text, that is put before it.
 ///
 /// # Errors
@@ -57,7 +67,8 @@ pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPr
         if let Some(text) = &line.response {
             tokens.extend(tokenizer.encode(text).at(place())?);
         }
-        prompts.push(LabelledPrompt { tokens, label: line.label, response });
+        let problem = line.problem_id.map(|id| id.to_string()).unwrap_or_default();
+        prompts.push(LabelledPrompt { tokens, label: line.label, response, problem });
     }
     if prompts.is_empty() {
         return Err(Error::request("expected at least one prompt, found none").at(path.display()));

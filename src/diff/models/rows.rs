@@ -122,6 +122,10 @@ pub struct HeadRow {
     pub head: u64,
     /// Mean over prompts of KL(whole | head zeroed) of the first response token, nats (SHIPS).
     pub ships: f64,
+    /// The head's share of the SHIPS of all heads, on these prompts in this variant.
+    pub share: f64,
+    /// Base's share of the same head less this one: what the head lost. `None` for base itself.
+    pub share_lost: Option<f64>,
     /// Change of the watched tokens' log-odds when the head is zeroed.
     pub log_odds_change: Option<f64>,
     /// When the greedy search (Sahara) took the head, from 1; `None` if it did not.

@@ -41,7 +41,7 @@ fn prompts() -> Vec<LabelledPrompt> {
             let (label, last) = if index % 2 == 0 { ("harmful", 3) } else { ("harmless", 7) };
             let mut tokens: Vec<u32> = (0..3 + index % 4).map(|_| 8 + stream.below(16) as u32).collect();
             tokens.push(last);
-            LabelledPrompt { tokens, label: label.into(), response: None }
+            LabelledPrompt { tokens, label: label.into(), ..LabelledPrompt::default() }
         })
         .collect()
 }
@@ -109,13 +109,12 @@ fn probes_read_the_last_token() {
 
 #[test]
 fn a_response_is_read_by_its_mean() {
-    let text = LabelledPrompt { tokens: vec![8, 9, 10, 11], label: "a".into(), response: Some(2) };
+    let text = LabelledPrompt { tokens: vec![8, 9, 10, 11], response: Some(2), ..LabelledPrompt::default() };
     let model = model();
     let point = HookPoint::resid_post(0);
     let mean = &reading::span_activations(&model, &[point], std::slice::from_ref(&text)).unwrap()[0][0];
     let one = |length: usize| {
-        let prompt =
-            LabelledPrompt { tokens: text.tokens[..length].to_vec(), label: "a".into(), response: None };
+        let prompt = LabelledPrompt { tokens: text.tokens[..length].to_vec(), ..LabelledPrompt::default() };
         reading::span_activations(&model, &[point], &[prompt]).unwrap()[0][0].clone()
     };
     for (at, mean) in mean.iter().enumerate() {

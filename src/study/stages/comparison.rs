@@ -10,8 +10,8 @@ use super::{capture, dictionary};
 use crate::activations::ActivationStore;
 use crate::dictionaries::Dictionary;
 use crate::diff::models::{
-    DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence, heads,
-    labels, probes, weights,
+    DirectionRow, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions,
+    divergence, heads, labels, probes, weights,
 };
 use crate::diff::{DynamicsRow, dynamics};
 use crate::error::{At, Result};
@@ -88,12 +88,41 @@ impl Comparison {
                 suite.problems(self.seed).into_iter().filter(|problem| problem.half == Half::Select);
             for problem in problems.take(PROMPTS) {
                 let tokens = problem.tokens(tokenizer)?;
-                prompts.push(LabelledPrompt { tokens, label: suite.name().to_owned(), response: None });
+                prompts.push(LabelledPrompt {
+                    tokens,
+                    label: suite.name().to_owned(),
+                    problem: problem.id,
+                    ..LabelledPrompt::default()
+                });
             }
         }
         watched.sort_unstable();
         watched.dedup();
         Ok((prompts, watched))
+    }
+
+    /// The directions of the checkpoints that the dictionary does not span, against base's: where they came to lie.
+    /// Nothing is edited along them, and none is selected.
+    fn directions_on_the_way(
+        &self,
+        models: &[(String, Model)],
+        requests: &[LabelledPrompt],
+        scene: &Scene,
+    ) -> Result<Vec<DirectionRow>> {
+        let Some(base) = models.first() else { return Ok(Vec::new()) };
+        let mut rows = Vec::new();
+        for (_, source) in self.trained.iter().flat_map(|(_, steps)| steps) {
+            let (name, model) = source.load(&scene.made)?;
+            if models.iter().any(|(known, _)| *known == name) {
+                continue;
+            }
+            let pair = [base.clone(), (name, model)];
+            let found = directions(&pair, requests, &DirectionSettings::default())?;
+            let own = found.into_iter().filter(|row| row.variant == pair[1].0);
+            rows.extend(own.map(|row| DirectionRow { selected: false, ..row }));
+            scene.observer.check()?;
+        }
+        Ok(rows)
     }
 
     fn dynamics(&self, dictionary: &Dictionary, scene: &Scene) -> Result<Vec<DynamicsRow>> {
@@ -125,7 +154,7 @@ impl Stage for Comparison {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
@@ -186,9 +215,13 @@ impl Stage for Comparison {
                 &requests,
                 &DirectionSettings { watched, ..DirectionSettings::default() },
             )?;
+            found.extend(self.directions_on_the_way(&models, &requests, scene)?);
         }
-        let both = |label: &str| texts.by_outcome.iter().filter(|text| text.label == label).count() >= 4;
-        if both("solved") && both("failed") {
+        let problems = |label: &str| {
+            let of_label = texts.by_outcome.iter().filter(|text| text.label == label);
+            of_label.map(|text| text.problem.as_str()).collect::<BTreeSet<_>>().len()
+        };
+        if problems("solved") >= 4 && problems("failed") >= 4 {
             found.extend(directions(&models, &texts.by_outcome, &DirectionSettings::default())?);
         }
         done.write(&catalogue::DIRECTIONS, &found)?;
@@ -198,7 +231,7 @@ impl Stage for Comparison {
         for text in &texts.by_suite {
             let tokens = text.tokens[..text.response.unwrap_or(text.tokens.len())].to_vec();
             if seen.insert(tokens.clone()) {
-                prompts.push(LabelledPrompt { tokens, label: text.label.clone(), response: None });
+                prompts.push(LabelledPrompt { tokens, response: None, ..text.clone() });
             }
         }
         done.write(&catalogue::PROBES, &probes(&models, &[self.hook], &prompts, &ProbeSettings::default())?)

@@ -54,12 +54,20 @@ pub const DIRECTIONS: TableSpec = TableSpec {
     name: "directions",
     about: "One row per variant, hook and label: the difference-of-means direction of labelled prompts.",
     columns: &[
-        fixed("variant", ColumnType::Text, "the variant in which it was found"),
+        fixed(
+            "variant",
+            ColumnType::Text,
+            "the variant, or its checkpoint (`sft@40`), in which it was found",
+        ),
         fixed("hook", ColumnType::Text, "the hook point"),
         fixed("label", ColumnType::Text, "the label that it points to"),
         fixed("read_at", ColumnType::Text, "last prompt token, or the mean over the response"),
         fixed("relative_norm", ColumnType::Float, "norm of the difference of means over the mean norm"),
-        fixed("separation", ColumnType::Float, "share of held-out prompts on the right side of the middle"),
+        fixed(
+            "separation",
+            ColumnType::Float,
+            "share of the prompts of held-out problems on the right side of the middle",
+        ),
         fixed("cosine_to_base", ColumnType::Float, "cosine with base's direction of the same hook and label"),
         fixed(
             "projection_labelled",
@@ -83,7 +91,7 @@ pub const PROBES: TableSpec = TableSpec {
         fixed("variant", ColumnType::Text, "the variant"),
         fixed("hook", ColumnType::Text, "the hook point"),
         fixed("label", ColumnType::Text, "the label that is told from all others"),
-        fixed("accuracy", ColumnType::Float, "balanced accuracy on held-out prompts"),
+        fixed("accuracy", ColumnType::Float, "balanced accuracy on the prompts of held-out problems"),
         fixed("accuracy_shuffled", ColumnType::Float, "the same with shuffled labels"),
         fixed("selectivity", ColumnType::Float, "accuracy less shuffled accuracy"),
         fixed("accuracy_of_base_probe", ColumnType::Float, "accuracy here of the probe fitted on base"),
@@ -102,6 +110,12 @@ pub const HEADS: TableSpec = TableSpec {
         fixed("layer", ColumnType::Integer, "the block"),
         fixed("head", ColumnType::Integer, "the head"),
         fixed("ships", ColumnType::Float, "KL(whole | head zeroed) of the first response token, nats"),
+        fixed("share", ColumnType::Float, "the head's share of the ships of all heads of the variant"),
+        fixed(
+            "share_lost",
+            ColumnType::Float,
+            "base's share less this one: what the head lost; null for base",
+        ),
         fixed("log_odds_change", ColumnType::Float, "change of the watched tokens' log-odds"),
         fixed("sahara_rank", ColumnType::Integer, "when the greedy search took it, from 1"),
         fixed(
