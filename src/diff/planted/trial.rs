@@ -124,3 +124,24 @@ impl PlantedStore {
         fates.into_iter().chain(["all"]).map(row).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The gates of `check planted` on one world of the easy set: what is found, and what is said of it.
+    #[test]
+    fn an_easy_world_is_found_and_rightly_classed() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = PlantedStore::new(&Recipe::easy(), 7, &folder.path().join("tokens.safetensors")).unwrap();
+        let (fitting, diff) = (FitSettings::default(), DiffSettings::default());
+        let score = store.trial(&fitting, &diff, 4, 0, &Observer::silent()).unwrap();
+        assert!(score.recall() >= 0.9, "recall {}", score.recall());
+        assert!(score.precision() >= 0.95, "precision {}", score.precision());
+        let rows = store.rows(&score, 4, 0);
+        let (all, fates) = rows.split_last().unwrap();
+        assert_eq!((all.fate.as_str(), all.planted), ("all", 68));
+        assert_eq!(fates.len(), Recipe::easy().fates.len(), "one row a fate");
+        assert_eq!(fates.iter().map(|row| row.right).sum::<u64>(), all.right);
+    }
+}
