@@ -92,8 +92,9 @@ impl Power {
     pub fn check_heads(&self, set: usize, heads: usize) -> Result<()> {
         let others = heads.saturating_sub(set);
         // Of `others` choose `set`, by factors that keep every step a whole number.
-        let sets = (0..set as u128)
-            .fold(1u128, |sets, taken| sets.saturating_mul(others.saturating_sub(taken as usize) as u128) / (taken + 1));
+        let sets = (0..set as u128).fold(1u128, |sets, taken| {
+            sets.saturating_mul(others.saturating_sub(taken as usize) as u128) / (taken + 1)
+        });
         if self.hypotheses == 0 || sets >= self.needed_controls as u128 {
             return Ok(());
         }

@@ -37,7 +37,7 @@ pub(crate) struct InterveneArguments {
     /// measured [default: the microcosm's, where the models know its words].
     #[arg(long, value_name = "FILE.jsonl")]
     neutral: Option<PathBuf>,
-    /// Receives effects, controls, differences, sets, trends and outcomes (*.parquet).
+    /// Receives effects, controls, differences, sets, trends, outcomes and timings (*.parquet).
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]

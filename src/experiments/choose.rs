@@ -19,6 +19,7 @@ use super::conditions::Condition;
 use super::controls::{Stock, draw};
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
+use super::percentiles::{self, percentiles};
 use super::prepared::{Control, Prepared, Target, Tools};
 use super::readout::Readout;
 use super::rows::SetRow;
@@ -95,6 +96,9 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     let matching = stock(&[(suite.name(), &own)], selection.traits(receiver, other, &suite)?);
     let count = readout.features();
     prepared.tools.reference = reference(&stock(&[(scored.name(), &texts)], vec![Default::default(); count]));
+    if percentiles::are_units(selection.settings.edits.iter().chain([&hypothesis.edit])) {
+        prepared.tools.reference.percentiles = percentiles(selection, &prepared.tools.reading, &scored)?;
+    }
     prepared.tools.bank = bank(&[(suite.name(), &own)], selection.seed);
     let (edit, dose, dictionary) = (&hypothesis.edit, hypothesis.dose, readout.dictionary()?);
     let variants = (receiver, edit.donor().map(|_| other));

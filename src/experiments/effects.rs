@@ -1,7 +1,7 @@
 //! From endpoint values by problem to rows of `effects`, `controls` and `differences`.
 
 use super::hypothesis::{Axis, Direction};
-use super::measure::Measured;
+use super::measure::{CUT_OFF, Measured};
 use super::prepared::{Control, Prepared};
 use super::rows::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{Edit, Positions};
@@ -157,8 +157,9 @@ pub(super) fn control_rows(
 
 /// How far an endpoint that is a share can move.
 fn headroom(known: &[Endpoint], endpoint: &str, baseline: f64, direction: Direction) -> Option<f64> {
-    let known = known.iter().find(|known| known.name == endpoint)?;
-    known.higher_is_better?;
+    if endpoint != CUT_OFF {
+        known.iter().find(|known| known.name == endpoint)?.higher_is_better?;
+    }
     Some(match direction {
         Direction::Decrease => baseline,
         Direction::Increase => 1.0 - baseline,

@@ -241,9 +241,14 @@ struct Chunk {
     tallies: Vec<Tallies>,
 }
 
-/// The endpoints of a suite: its scores, and the log-odds of refusing where that is one of them.
+/// The endpoint that every suite with sampled answers has under edits: the share of them that were cut off.
+pub const CUT_OFF: &str = "cut_off";
+
+/// The endpoints of a suite: its scores, whether the answer was cut off, and the log-odds of refusing where that
+/// is one of them.
 pub(super) fn endpoints(suite: &Suite) -> Vec<String> {
     let mut names: Vec<String> = suite.endpoints().iter().map(|endpoint| endpoint.name.to_owned()).collect();
+    names.push(CUT_OFF.to_owned());
     if suite.refusal_word().is_some() {
         names.push(REFUSAL_LOG_ODDS.to_owned());
     }
@@ -293,6 +298,7 @@ fn average(measured: &mut Measured, problems: &[Problem], conditions: usize) {
         for (endpoint, value) in sampled.scores.iter().enumerate() {
             add(sampled.condition, endpoint, sampled.problem, *value);
         }
+        add(sampled.condition, sampled.scores.len(), sampled.problem, f64::from(u8::from(sampled.truncated)));
     }
     for ((condition, problem), value) in &measured.log_odds {
         add(*condition, measured.endpoints.len() - 1, *problem, *value);

@@ -13,7 +13,9 @@ use crate::error::{At, Result};
 use crate::evaluation::OutcomeRow;
 use crate::progress::Observer;
 use crate::tables::{self, TableSpec, catalogue};
+use crate::training::TimingRow;
 use std::path::Path;
+use std::time::Instant;
 
 /// What experiments found.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,8 +34,10 @@ pub struct ExperimentTables {
     pub outcomes: Vec<OutcomeRow>,
     /// Table `published`: a published protocol on the same data, where one is asked for.
     pub published: Vec<PublishedRow>,
-    /// Response tokens sampled under some condition, for `timings`.
-    pub conditioned_tokens: usize,
+    /// Table `timings`: the declared and the exploratory work, with the response tokens sampled under some condition.
+    pub timings: Vec<TimingRow>,
+    /// Response tokens sampled since the last row of `timings`.
+    pub(super) conditioned_tokens: usize,
 }
 
 impl ExperimentTables {
@@ -49,10 +53,21 @@ impl ExperimentTables {
         tables::write(&file(&catalogue::SETS), &catalogue::SETS, &self.sets)?;
         tables::write(&file(&catalogue::TRENDS), &catalogue::TRENDS, &self.trends)?;
         tables::write(&file(&catalogue::OUTCOMES), &catalogue::OUTCOMES, &self.outcomes)?;
+        tables::write(&file(&catalogue::TIMINGS), &catalogue::TIMINGS, &self.timings)?;
         if !self.published.is_empty() {
             tables::write(&file(&catalogue::PUBLISHED), &catalogue::PUBLISHED, &self.published)?;
         }
         Ok(())
+    }
+
+    /// Adds a row of `timings` for work that began at `started`.
+    fn time(&mut self, stage: &str, started: Instant) {
+        self.timings.push(TimingRow {
+            stage: stage.to_owned(),
+            seconds: started.elapsed().as_secs_f64(),
+            tokens: std::mem::take(&mut self.conditioned_tokens),
+            ..TimingRow::default()
+        });
     }
 }
 
@@ -77,15 +92,19 @@ pub fn run(
         .map(|hypothesis| prepare(&mut selection, hypothesis).at(format!("hypothesis `{}`", hypothesis.name)))
         .collect::<Result<Vec<_>>>()?;
     let mut tables = ExperimentTables::default();
+    let started = Instant::now();
     for prepared in &prepared {
         tables.sets.extend(prepared.rows.iter().cloned());
         measure(&mut selection, prepared, &mut tables)
             .at(format!("hypothesis `{}`", prepared.hypothesis.name))?;
     }
+    tables.time("experiments: declared", started);
     if settings.exploratory {
+        let started = Instant::now();
         for receiver in 0..readout.variants().len() {
             explore(&selection, &prepared, receiver, &mut tables)?;
         }
+        tables.time("experiments: exploratory", started);
     }
     if let (Some(Protocol::Shi2026), Some(_)) = (settings.protocol, &inputs.dictionary) {
         tables.published = shi2026(&selection)?;
@@ -96,6 +115,7 @@ pub fn run(
 #[cfg(test)]
 mod tests {
     use super::super::hypothesis::Axis;
+    use super::super::measure::CUT_OFF;
     use super::super::set_rule::SetRule;
     use super::super::settings::ReadoutKind;
     use super::super::small;
@@ -153,6 +173,7 @@ mod tests {
         let exact = |mut tables: ExperimentTables| {
             // A sum over all rows, in the order of the batches: the last bit of it may differ.
             tables.effects.iter_mut().for_each(|row| row.delta_norm = None);
+            tables.timings.iter_mut().for_each(|row| row.seconds = 0.0);
             tables.outcomes.sort_by_key(|row| {
                 (row.condition.clone(), row.suite.clone(), row.problem.clone(), row.sample)
             });
@@ -204,6 +225,29 @@ mod tests {
         let names: BTreeSet<&str> = neutral.iter().map(|row| row.condition.as_str()).collect();
         assert_eq!(names.len(), 8, "two hypotheses, each with two ceilings and a dose: {names:?}");
         assert!(neutral.iter().all(|row| row.problems == 6 && row.baseline > 0.0));
+        let timed: Vec<&str> = found.timings.iter().map(|row| row.stage.as_str()).collect();
+        assert_eq!(timed, ["experiments: declared", "experiments: exploratory"]);
+        assert!(found.timings.iter().all(|row| row.tokens > 0 && row.seconds > 0.0), "{:?}", found.timings);
+        let cut_off: Vec<&EffectRow> = found
+            .effects
+            .iter()
+            .filter(|row| row.condition == "transfer" && row.endpoint == CUT_OFF)
+            .collect();
+        assert_eq!(cut_off.len(), 3, "on every suite with sampled answers");
+        for row in cut_off {
+            let said = |condition: &str| {
+                let rows = found.outcomes.iter().filter(|said| {
+                    (said.condition.as_str(), &said.suite, &said.variant)
+                        == (condition, &row.suite, &row.receiver)
+                });
+                let cut: Vec<f64> = rows.map(|said| f64::from(u8::from(said.truncated))).collect();
+                cut.iter().sum::<f64>() / cut.len() as f64
+            };
+            assert!(
+                (row.baseline - said("baseline")).abs() < 1e-9
+                    && (row.edited - said("transfer")).abs() < 1e-9
+            );
+        }
         let trend =
             found.trends.iter().find(|row| row.hypothesis == "transfer" && row.endpoint == "pass").unwrap();
         assert_eq!(trend.doses, "[0, 0.5, 1]");
@@ -283,6 +327,9 @@ mod tests {
                 row.hypothesis
             );
         }
+        let in_base =
+            |name: &str| found.effects.iter().any(|row| row.condition == format!("{name} | in base"));
+        assert!(in_base("scaled") && !in_base("own"), "a contrast with base must not mix readouts");
         assert_eq!(declared[1].hook.as_deref(), Some("blocks.0.hook_resid_post"));
         assert_eq!(declared[4].ceiling, Some(declared[4].edited), "the whole difference is its own ceiling");
     }

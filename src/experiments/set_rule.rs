@@ -4,7 +4,7 @@ use super::hypothesis::Axis;
 use crate::error::{Error, Result};
 use crate::interventions::{Edit, Head, TargetKind};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is edited.
 ///
@@ -116,6 +116,12 @@ fn joined<T: ToString>(items: &[T]) -> String {
     items.iter().map(T::to_string).collect::<Vec<_>>().join("+")
 }
 
+/// The first item that is listed before, too.
+fn twice<T: Ord>(items: &[T]) -> Option<&T> {
+    let mut seen = BTreeSet::new();
+    items.iter().find(|item| !seen.insert(*item))
+}
+
 impl TryFrom<SetText> for SetRule {
     type Error = Error;
 
@@ -145,6 +151,14 @@ impl SetRule {
         })?;
         let nothing =
             |what: &str| Error::request(format!("expected at least one {what} in the set, found none"));
+        if let Some(twice) = fields.features.as_deref().and_then(twice) {
+            return Err(Error::request(format!(
+                "expected every feature once in the set, found {twice} twice"
+            )));
+        }
+        if let Some(twice) = fields.heads.as_deref().and_then(twice) {
+            return Err(Error::request(format!("expected every head once in the set, found {twice} twice")));
+        }
         match fields {
             Fields {
                 features: Some(features),
@@ -236,6 +250,8 @@ mod tests {
         let error = |text: &str| set(text).unwrap_err().to_string();
         assert!(error("'transfr'").contains("use `transfer`"));
         assert!(error("{ features = [] }").contains("at least one feature"));
+        assert!(error("{ features = [739, 3, 739] }").contains("found 739 twice"));
+        assert!(error("{ heads = ['2.0', '2.0'] }").contains("found 2.0 twice"));
         assert!(
             error("{ feature = [3] }").contains("unknown field `feature`"),
             "{}",

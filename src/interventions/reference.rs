@@ -8,7 +8,8 @@ use std::sync::Arc;
 pub struct Reference {
     /// Mean code over all selection tokens, zeros included.
     pub means: Vec<f32>,
-    /// 95th percentile (nearest rank) of the code over the tokens where the feature fires; 0 if it never does.
+    /// 95th percentile (nearest rank) of the code over the tokens where the feature fires; 0 if it never does. The unit
+    /// of `clamp` and `steer`; experiments take it from what the feature's source variant writes.
     pub percentiles: Vec<f32>,
 }
 

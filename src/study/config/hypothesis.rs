@@ -112,6 +112,7 @@ fn check_endpoint(suite: &Suite, endpoint: Option<&str>) -> Result<()> {
     if known.contains(&"refuse") {
         known.push(REFUSAL_LOG_ODDS);
     }
+    known.push(experiments::CUT_OFF);
     match endpoint.filter(|endpoint| !known.contains(endpoint)) {
         Some(endpoint) => Err(parse::unknown("endpoint", endpoint, &known)),
         None => Ok(()),

@@ -101,7 +101,11 @@ pub const FEATURES: TableSpec = TableSpec {
         per_variant("beta_reconstruction_", ColumnType::Float, "the same of w's reconstruction"),
         per_variant("nu_error_", ColumnType::Float, "beta_error of w over that of v, along v's decoder"),
         per_variant("nu_error_se_", ColumnType::Float, "its standard error, clustered by example"),
-        per_variant("nu_reconstruction_", ColumnType::Float, "beta_reconstruction of w over that of v"),
+        per_variant(
+            "nu_reconstruction_",
+            ColumnType::Float,
+            "beta_reconstruction of w over that of v; the target is what features write, without the bias that the published one has",
+        ),
         per_variant("nu_reconstruction_se_", ColumnType::Float, "its standard error, clustered by example"),
         per_variant(
             "promoted_",
@@ -211,7 +215,7 @@ pub const SHIFTS: TableSpec = TableSpec {
 /// How the features of a variant come about while it is trained.
 pub const DYNAMICS: TableSpec = TableSpec {
     name: "dynamics",
-    about: "One row per variant and checkpoint: which of its specific features are there already (Shi et al.).",
+    about: "One row per variant and checkpoint: which of the features that rise most are there already (Shi et al.), whatever their class.",
     columns: &[
         fixed("variant", ColumnType::Text, "the variant"),
         fixed("checkpoint", ColumnType::Integer, "the checkpoint's step"),

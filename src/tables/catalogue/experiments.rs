@@ -43,7 +43,11 @@ pub const EFFECTS: TableSpec = TableSpec {
             ColumnType::Text,
             "what the suite stands for: in_domain, transfer, safety or collateral",
         ),
-        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed(
+            "endpoint",
+            ColumnType::Text,
+            "the endpoint; beside the suite's own: cut_off (share of answers that were cut off), refusal_log_odds, cross_entropy",
+        ),
         fixed(
             "declared",
             ColumnType::Boolean,

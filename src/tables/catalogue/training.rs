@@ -91,7 +91,11 @@ pub const TIMINGS: TableSpec = TableSpec {
     name: "timings",
     about: "One row per timed piece of work. The only table that may differ between two runs.",
     columns: &[
-        fixed("stage", ColumnType::Text, "what was timed: `train`, and `sample` as a part of it"),
+        fixed(
+            "stage",
+            ColumnType::Text,
+            "what was timed: a stage; `train`, and `sample` as a part of it; the declared and the exploratory experiments",
+        ),
         fixed("variant", ColumnType::Text, "the variant it was done for"),
         fixed("step", ColumnType::Integer, "the step of a training run"),
         fixed("seconds", ColumnType::Float, "wall time"),
