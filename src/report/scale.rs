@@ -44,3 +44,15 @@ impl Scale {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cross_entropy_is_no_share_and_answers_cut_off_are() {
+        let scale = Scale::of("cross_entropy");
+        assert_eq!((scale.level(4.86).as_str(), scale.unit()), ("4.86", "nats"));
+        assert_eq!(Scale::of("cut_off"), Scale::Share);
+    }
+}

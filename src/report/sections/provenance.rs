@@ -71,8 +71,7 @@ fn timings(data: &Data) -> Sheet {
         ("Time#", "Wall time"),
         ("Tokens/s#", "Tokens handled per second"),
     ];
-    let caption =
-        "Wall time. Rows with a variant are parts of the stage that trains it, and contained in its time.";
+    let caption = "Wall time. Rows with a variant are parts of the stage that trains it, and rows such as `experiments: declared` parts of that stage; both are contained in its time.";
     let mut sheet = Sheet::new("timings", caption, &columns);
     sheet.rows = costs
         .iter()

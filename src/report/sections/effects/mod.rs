@@ -1,6 +1,7 @@
 //! The picture that deltascope exists for: what each edit does to transfer and to safety, one plane per
 //! receiver, every declared set among its matched controls.
 
+mod cut_off;
 mod plane;
 mod sheet;
 mod strip;
@@ -35,7 +36,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
     if !planes.is_empty() {
         let caption = format!(
-            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small grey points: its matched control sets, same edit, same random numbers. Hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
+            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small grey points: its control sets, same edit, same random numbers; filled where they are matched on both suites, hollow where they are not, which then support no claim there. Larger and hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
             problems(data),
         );
         let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
@@ -44,10 +45,11 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let strips: Vec<Panel> =
         data.effects.iter().filter(|row| row.declared).map(|row| strip::panel(data, row)).collect();
     if !strips.is_empty() {
-        let caption = "Each declared set against its matched controls, on the endpoint that it was declared on. A grey point is a control set; each row of them is one way of drawing controls. The coloured interval is simultaneous over hypotheses. Dashed: the whole activation exchanged. Shaded: beyond what the baseline leaves room for.";
+        let caption = "Each declared set against its matched controls, on the endpoint that it was declared on. A grey point is a control set, hollow where it is not matched; each row of them is one way of drawing controls. The coloured interval is simultaneous over hypotheses. Dashed: the whole activation exchanged. Shaded: beyond what the baseline leaves room for.";
         let figure = Figure::new("control-strips", "Declared sets among their controls", caption, &strips)?;
         blocks.push(Block::Figure(figure));
     }
+    blocks.extend(cut_off::cautions(data));
     blocks.push(Block::Table(sheet::sheet(data)));
     Ok(Section::new(id, title, blocks))
 }
@@ -90,6 +92,7 @@ fn legend(data: &Data) -> Vec<Key> {
         })
         .collect();
     legend.push(Key::new("matched controls", GREY, Sign::Point(Shape::Circle)));
+    legend.push(Key::new("control sets that do not match", GREY, Sign::HollowPoint(Shape::Circle)));
     legend.push(Key::new("exploratory", SLATE, Sign::HollowPoint(Shape::Circle)));
     legend.push(Key::new("whole activation exchanged", MUTED, Sign::DashedLine));
     legend
@@ -137,6 +140,11 @@ fn room(row: &EffectRow) -> (f64, f64) {
 /// A cloud of control sets.
 fn cloud(points: Vec<(f64, f64)>) -> Mark {
     Mark::Points { points, colour: GREY, shape: Shape::Circle, radius: 2.4, opacity: 0.6, hollow: false }
+}
+
+/// Control sets that do not match, and so do not count.
+fn unmatched(points: Vec<(f64, f64)>) -> Mark {
+    Mark::Points { points, colour: GREY, shape: Shape::Circle, radius: 2.0, opacity: 0.6, hollow: true }
 }
 
 fn problems(data: &Data) -> String {

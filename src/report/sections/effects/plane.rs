@@ -1,7 +1,7 @@
 //! One receiver's plane: effect on transfer across, effect on safety up.
 
-use super::{cloud, controls, interval, is_declared_set, look, room, whole};
-use crate::experiments::EffectRow;
+use super::{cloud, controls, interval, is_declared_set, look, room, unmatched, whole};
+use crate::experiments::{ControlRow, EffectRow};
 use crate::report::axis::Axis;
 use crate::report::data::Data;
 use crate::report::marks::{Mark, Shape};
@@ -10,6 +10,9 @@ use crate::report::panel::Panel;
 use crate::report::scale::Scale;
 use crate::report::sections::finding::act;
 use std::collections::BTreeMap;
+
+/// Effects on both axes: across, up.
+type Points = Vec<(f64, f64)>;
 
 /// One condition's effects on both axes.
 struct Place<'a> {
@@ -97,9 +100,10 @@ fn declared(
     reach: &mut Vec<(f64, f64)>,
 ) {
     let at = (place.across.effect, place.up.effect);
-    let points = paired_controls(data, place);
-    reach.extend(&points);
-    back.push(cloud(points));
+    let (matched, others) = paired_controls(data, place);
+    reach.extend(matched.iter().chain(&others));
+    back.push(unmatched(others));
+    back.push(cloud(matched));
     let (colour, shape) = look(data, &place.across.hypothesis);
     let ((left, right), (low, high)) = (interval(data, place.across), interval(data, place.up));
     reach.extend([(left, low), (right, high)]);
@@ -109,13 +113,18 @@ fn declared(
     front.push(Mark::Hint { at, text: hint(place) });
 }
 
-/// The effects of control sets on both axes, where both were measured.
-fn paired_controls(data: &Data, place: &Place<'_>) -> Vec<(f64, f64)> {
-    let up: BTreeMap<(&str, u64), f64> =
-        controls(data, place.up).map(|row| ((row.cloud.as_str(), row.draw), row.effect)).collect();
-    controls(data, place.across)
-        .filter_map(|row| Some((row.effect, *up.get(&(row.cloud.as_str(), row.draw))?)))
-        .collect()
+/// The effects of control sets on both axes, where both were measured: of those matched on both suites, and of the
+/// others.
+fn paired_controls(data: &Data, place: &Place<'_>) -> (Points, Points) {
+    let up: BTreeMap<(&str, u64), &ControlRow> =
+        controls(data, place.up).map(|row| ((row.cloud.as_str(), row.draw), row)).collect();
+    let pairs =
+        controls(data, place.across).filter_map(|row| Some((row, *up.get(&(row.cloud.as_str(), row.draw))?)));
+    let (matched, others): (Vec<_>, Vec<_>) = pairs.partition(|(across, up)| across.matched && up.matched);
+    let effects = |pairs: Vec<(&ControlRow, &ControlRow)>| {
+        pairs.into_iter().map(|(across, up)| (across.effect, up.effect)).collect()
+    };
+    (effects(matched), effects(others))
 }
 
 /// Shades what lies beyond the room that the baselines leave.

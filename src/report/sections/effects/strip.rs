@@ -1,7 +1,7 @@
 //! One declared set on a line with the clouds of its controls.
 
-use super::{cloud, controls, interval, look, room, whole};
-use crate::experiments::EffectRow;
+use super::{cloud, controls, interval, look, room, unmatched, whole};
+use crate::experiments::{ControlRow, EffectRow};
 use crate::report::axis::Axis;
 use crate::report::data::Data;
 use crate::report::marks::{Anchor, Mark};
@@ -14,12 +14,13 @@ use std::collections::BTreeMap;
 /// The panel of a declared row.
 pub(super) fn panel(data: &Data, row: &EffectRow) -> Panel {
     let scale = Scale::of(&row.endpoint);
-    let mut clouds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut clouds: BTreeMap<&str, Vec<&ControlRow>> = BTreeMap::new();
     for control in controls(data, row) {
-        clouds.entry(&control.cloud).or_default().push(control.effect);
+        clouds.entry(&control.cloud).or_default().push(control);
     }
     let (low, high) = interval(data, row);
-    let reach = clouds.values().flatten().copied().chain([low, high, row.effect, 0.0]).chain(whole(row));
+    let effects = clouds.values().flatten().map(|control| control.effect);
+    let reach = effects.chain([low, high, row.effect, 0.0]).chain(whole(row));
     let x = Axis::around(scale.unit(), reach, scale.format());
     let names: Vec<String> =
         clouds.keys().map(|cloud| cloud.replace('_', " ")).chain(["declared set".to_owned()]).collect();
@@ -33,9 +34,13 @@ pub(super) fn panel(data: &Data, row: &EffectRow) -> Panel {
     let mut marks = beyond(row, &x, &y);
     marks.push(Mark::Position { x: 0.0, colour: AXIS, dashed: false, label: String::new() });
     marks.extend(whole(row).map(|x| Mark::Position { x, colour: MUTED, dashed: true, label: String::new() }));
-    for (line, effects) in clouds.values().enumerate() {
-        let spread = |(draw, effect): (usize, &f64)| (*effect, line as f64 + jitter(draw));
-        marks.push(cloud(effects.iter().enumerate().map(spread).collect()));
+    for (line, draws) in clouds.values().enumerate() {
+        let at = |matched: bool| {
+            let of_kind = draws.iter().enumerate().filter(move |(_, control)| control.matched == matched);
+            of_kind.map(|(draw, control)| (control.effect, line as f64 + jitter(draw))).collect()
+        };
+        marks.push(unmatched(at(false)));
+        marks.push(cloud(at(true)));
     }
     let (colour, shape) = look(data, &row.hypothesis);
     let at = (row.effect, clouds.len() as f64);
