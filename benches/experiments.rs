@@ -136,11 +136,11 @@ fn main() -> Result<()> {
     let start = Instant::now();
     let tables = run(&inputs, &hypotheses, &ExperimentSettings::default(), seed, &observer)?;
     let seconds = start.elapsed().as_secs_f64();
+    let tokens: usize = tables.timings.iter().map(|row| row.tokens).sum();
     println!(
-        "{} hypotheses: {seconds:.1} s, {} conditioned tokens, {:.0} tokens/s",
+        "{} hypotheses: {seconds:.1} s, {tokens} conditioned tokens, {:.0} tokens/s",
         hypotheses.len(),
-        tables.conditioned_tokens,
-        tables.conditioned_tokens as f64 / seconds
+        tokens as f64 / seconds
     );
     for row in tables.effects.iter().filter(|row| row.declared || row.kind == "ceiling") {
         println!(

@@ -12,7 +12,6 @@ use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
 use super::trend::{Series, trends};
-use crate::diff::Reading;
 use crate::error::{At, Result};
 use crate::interventions::Edit;
 use crate::tasks::{Half, Suite};
@@ -243,10 +242,6 @@ pub(super) fn about<'a>(
 fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
     let base = &selection.inputs.base;
     let hypothesis = &prepared.hypothesis;
-    // A code of the receiver alone says nothing of base, and against a joint code the contrast would mix readouts.
-    if !matches!(prepared.tools.reading, Reading::Joint) {
-        return Ok(());
-    }
     if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
         return Ok(());
     }
