@@ -104,7 +104,8 @@ impl Batches {
         self.held = None;
     }
 
-    /// Reads batch `index` as `[batch, variants, d_model]`. Going forward costs one sequential pass an epoch.
+    /// Reads batch `index` as `[batch, variants, d_model]`. Going forward reads each token once an epoch: a buffer's
+    /// chunks lie scattered over the store, and are read in its order.
     ///
     /// # Errors
     /// If the disk fails.
@@ -143,9 +144,17 @@ impl Batches {
             Stream::new(self.order.seed, "activations.buffer", &[self.epoch, buffer as u64])
                 .shuffle(&mut places);
             let mut values = vec![0.0; tokens * row];
-            let mut next = places.into_iter();
+            let mut rest = &places[..];
+            let mut reads: Vec<(Range<usize>, &[usize])> = Vec::with_capacity(chunks.len());
             for chunk in chunks {
-                for (vector, place) in self.store.read(chunk)?.chunks_exact(row).zip(&mut next) {
+                let (own, others) = rest.split_at(chunk.len());
+                reads.push((chunk, own));
+                rest = others;
+            }
+            // Where a token goes is settled: read in the order of the disk.
+            reads.sort_by_key(|(chunk, _)| chunk.start);
+            for (chunk, places) in reads {
+                for (vector, place) in self.store.read(chunk)?.chunks_exact(row).zip(places) {
                     values[place * row..(place + 1) * row].copy_from_slice(vector);
                 }
             }

@@ -91,7 +91,8 @@ impl Writer {
     /// Appends whole examples: `activations` `[tokens, variants, d_model]` and what is known of each token.
     ///
     /// # Errors
-    /// If sizes disagree, a value is NaN, infinite or part of an all-zero vector, or the disk fails.
+    /// If sizes disagree, a value is NaN, infinite or part of an all-zero vector, is so once it is stored in half
+    /// precision, or the disk fails.
     pub fn push(
         &mut self,
         activations: &[f32],
@@ -107,8 +108,15 @@ impl Writer {
                 activations.len()
             )));
         }
-        check::finite(activations, &header.variants, header.d_model, self.written + self.tokens.len())?;
-        self.activations.extend(shard::encode(activations, header.element));
+        let first = self.written + self.tokens.len();
+        check::finite(activations, &header.variants, header.d_model, first)?;
+        let encoded = shard::encode(activations, header.element);
+        if header.element != ElementType::F32 {
+            // Half precision may overflow, or round a whole vector to zero.
+            let stored = shard::decode(&encoded, header.element);
+            check::finite(&stored, &header.variants, header.d_model, first)?;
+        }
+        self.activations.extend(encoded);
         self.tokens.extend_from_slice(tokens);
         self.examples.extend_from_slice(examples);
         if self.activations.len() >= self.shard_bytes { self.flush() } else { Ok(()) }
@@ -166,5 +174,31 @@ impl Writer {
         self.manifest.complete = true;
         self.manifest.write(&self.dir)?;
         ActivationStore::open(&self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Part;
+    use super::*;
+
+    #[test]
+    fn what_half_precision_cannot_hold_is_refused_with_its_position() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = Header {
+            variants: vec!["base".into()],
+            hook: String::new(),
+            d_model: 2,
+            element: ElementType::F16,
+            provenance: Vec::new(),
+        };
+        let mut writer = Writer::create(folder.path(), header).unwrap();
+        let token = |position| TokenMeta { token: 0, position, example: 0, part: Part::Response };
+        let mut push = |value: f32| {
+            let values = [1.0, 1.0, value, value];
+            writer.push(&values, &[token(0), token(1)], &[]).unwrap_err().to_string()
+        };
+        assert!(push(7e4).contains("inf at token 1, variant `base`"));
+        assert!(push(1e-9).contains("zeros at token 1, variant `base`"));
     }
 }

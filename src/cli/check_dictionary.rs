@@ -48,6 +48,11 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
     if let Some(path) = &arguments.golden {
         let golden = Golden::read(path, &dictionary)?;
         report = golden.compare(&dictionary)?;
+        if report.is_none() && arguments.out.is_none() {
+            return Err(Error::request("expected `features` or `output` to compare with, found `x` alone")
+                .hint("`--out FILE` writes what this program computes for `x`")
+                .at(path.display()));
+        }
         if let Some(out) = &arguments.out {
             golden.write(&dictionary, out)?;
         }
@@ -66,8 +71,8 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
     context.printer.answer(&answer, || text(&answer))?;
     match &answer.golden {
         Some(report) if !report.holds() => Err(Error::work(format!(
-            "expected equal supports and values within {TOLERANCE}, found {} supports that differ, features up to {:.2e} and outputs up to {:.2e} apart",
-            report.support_differs, report.features_differ, report.output_differs
+            "expected equal supports and values within {TOLERANCE}, found {}",
+            compared(report)
         ))),
         _ => Ok(()),
     }
@@ -82,6 +87,16 @@ fn likeness(dictionary: &Dictionary, dir: PathBuf) -> Result<Likeness> {
     })
 }
 
+/// What was compared, and how far apart it is.
+fn compared(report: &GoldenReport) -> String {
+    let parts = [
+        report.support_differs.map(|count| format!("{count} supports that differ")),
+        report.features_differ.map(|gap| format!("features up to {gap:.1e} apart")),
+        report.output_differs.map(|gap| format!("outputs up to {gap:.1e} apart")),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 fn text(answer: &Answer) -> String {
     let mut text = format!(
         "{}: {} features, width {}, over {}",
@@ -91,10 +106,7 @@ fn text(answer: &Answer) -> String {
         answer.variants.join(", ")
     );
     if let Some(report) = &answer.golden {
-        text += &format!(
-            "\n{} tokens: {} supports differ, features within {:.1e}, outputs within {:.1e}",
-            report.tokens, report.support_differs, report.features_differ, report.output_differs
-        );
+        text += &format!("\n{} tokens: {}", report.tokens, compared(report));
     }
     for like in &answer.against {
         text += &format!(

@@ -2,25 +2,31 @@
 
 use super::Context;
 use super::flags::{SetFlag, named_models};
-use crate::activations::import;
+use crate::activations::{ActivationStore, import};
 use crate::compute::Compute;
 use crate::dictionaries::{
-    Dictionary, DictionaryRow, FitSettings, Job, Kind, add_splice_costs, fit_jobs, metrics_pair,
+    DictionaryRow, FitSettings, Job, Kind, STATE_FILE, add_splice_costs, add_stability, check_splice,
+    fit_jobs, metrics_pair,
 };
 use crate::error::{Error, Result, io};
 use crate::model::Model;
 use crate::tables::{self, catalogue};
 use serde::Serialize;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// The flags of `fit`.
 #[derive(clap::Args)]
 pub(crate) struct FitArguments {
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model] or
-    /// [tokens, d_model]. Repeated, as for the stores of several layers, each gets its dictionaries.
+    /// [tokens, d_model]. Repeated, as for the stores of several layers, each gets its dictionaries, in a folder of
+    /// its name. Everything is read once beforehand and compared with its checksums, or looked through for NaN,
+    /// infinities and vectors of zeros. The first token of each example is left out, as it is an outlier in most
+    /// models; no other outlier is clipped or dropped. A plain file does not say which tokens are first: leave them
+    /// out of it. The last tenth of the tokens is held out.
     #[arg(long, value_name = "FILE_OR_STORE", required = true)]
     activations: Vec<PathBuf>,
-    /// What a transcoder writes: the same tokens at another hook.
+    /// What a transcoder writes: the same tokens at another hook. Needed by transcoders, and by no other kind.
     #[arg(long, value_name = "FILE_OR_STORE")]
     targets: Option<PathBuf>,
     /// The variants to read, in order. For a plain file, the names of its second axis.
@@ -30,32 +36,40 @@ pub(crate) struct FitArguments {
     /// batch_topk_crosscoder or difference.
     #[arg(long, default_value_t = Kind::default())]
     kind: Kind,
-    /// The number of features; several, as in `1024,4096`, fit several dictionaries over one pass.
+    /// The number of features [default: 2048]; several, as in `1024,4096`, fit several dictionaries over one pass.
+    /// Spare features stay dead, so rather too many than too few.
     #[arg(long, value_delimiter = ',', value_name = "N")]
     features: Vec<usize>,
-    /// Active features per token.
+    /// Active features per token [default: 32], for the kinds that keep the largest; the others are made sparse by
+    /// `--set penalty=`. Take the smallest k beyond which the FVE, of differences above all, no longer rises: too small
+    /// a k misses features and confuses whose they are, one several times too large splits them. On planted features,
+    /// 2.5 of them active per token, in three variants: k = 2 explains .72 of the differences and recalls .85 of the
+    /// features with a precision of .86 (.56 and .58 of those that some variant lacks); k = 3 and 4, .93, 1.00 and
+    /// 1.00; k = 8, .93, 1.00 and .92; k = 16, .93, .92 and .57; k = 32, .92, .51 and .21. The kind `crosscoder`
+    /// (L1) gives .93, 1.00 and .55.
     #[arg(long)]
     k: Option<usize>,
-    /// Optimiser steps.
+    /// Optimiser steps [default: 800].
     #[arg(long)]
     steps: Option<usize>,
-    /// Tokens per step.
+    /// Tokens per step [default: 2048].
     #[arg(long)]
     batch: Option<usize>,
-    /// Adam's step size at its peak.
+    /// Adam's step size at its peak, for activations of unit variance [default: .06 / sqrt(width of all outputs)].
     #[arg(long, value_name = "RATE")]
     lr: Option<f64>,
-    /// The share of steps over which k falls to its final value.
+    /// The share of steps over which k falls to its final value, from four times that [default: .3].
     #[arg(long, value_name = "SHARE")]
     k_anneal: Option<f64>,
-    /// Decides every random number; several, as in `1,2,3`, fit several dictionaries over one pass.
+    /// Decides every random number; several, as in `1,2,3`, fit several dictionaries over one pass, and say how surely
+    /// the features of one come back in the others.
     #[arg(long, value_delimiter = ',', default_value = "7", value_name = "N")]
     seed: Vec<u64>,
     /// A variant's model, as in `--model rl=runs/rl`, to measure what splicing the reconstruction into it costs.
     /// Needs a store with token ids.
     #[arg(long, value_name = "VARIANT=DIR")]
     model: Vec<String>,
-    /// Receives the dictionary and `dictionaries.parquet`; with several, a folder for each.
+    /// Receives the dictionary, `fit.json` (what made it) and `dictionaries.parquet`; with several, a folder for each.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -69,52 +83,170 @@ struct Answer {
     rows: Vec<DictionaryRow>,
 }
 
+/// The stores that one dictionary is fitted on, and where it goes.
+struct Place<'a> {
+    activations: &'a Path,
+    store: ActivationStore,
+    target: ActivationStore,
+    out: PathBuf,
+}
+
 pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
     let settings = settings(&arguments)?;
-    if arguments.targets.is_some() && arguments.activations.len() > 1 {
-        return Err(Error::request("`--targets`: expected one --activations beside it, found several"));
-    }
+    check(&arguments)?;
+    let places = places(&arguments)?;
     let models = named_models(&arguments.model, "--model", context)?;
+    for place in &places {
+        check_splice(&settings, (&place.store, &place.target), &models)?;
+    }
     let mut answers = Vec::new();
-    for activations in &arguments.activations {
-        // Several stores have a folder each, named after them.
-        let out = match (&arguments.activations[..], activations.file_stem()) {
-            ([_, _, ..], Some(name)) => arguments.out.join(name),
-            _ => arguments.out.clone(),
-        };
-        answers.extend(fit_store(&arguments, &settings, activations, &out, &models, context)?);
+    for place in &places {
+        answers.extend(fit_place(&arguments, &settings, place, &models, context)?);
     }
     context.printer.answer(&answers, || text(&answers))
 }
 
-/// Fits all sizes and seeds in one pass over one store.
-fn fit_store(
+/// What is wrong with flags that the settings do not hold, before anything is read.
+fn check(arguments: &FitArguments) -> Result<()> {
+    if arguments.targets.is_some() && arguments.activations.len() > 1 {
+        return Err(Error::request("`--targets`: expected one --activations beside it, found several"));
+    }
+    match (&arguments.targets, arguments.kind.is_transcoder()) {
+        (Some(_), false) => {
+            return Err(Error::request(format!(
+                "`--targets`: expected a transcoder, found kind `{}`",
+                arguments.kind
+            ))
+            .hint("choose `--kind transcoder` or `skip_transcoder`, or leave --targets out"));
+        }
+        (None, true) => {
+            return Err(Error::request("expected `--targets` with what the transcoder writes, found none")
+                .hint("capture the same tokens at another hook, or choose `--kind batch_topk`"));
+        }
+        _ => {}
+    }
+    if let Some(twice) = repeated(&arguments.seed) {
+        return Err(Error::request(format!("`--seed`: {twice} is listed twice")));
+    }
+    match repeated(&arguments.features) {
+        Some(twice) => Err(Error::request(format!("`--features`: {twice} is listed twice"))),
+        None => Ok(()),
+    }
+}
+
+/// The first value that came before.
+fn repeated<T: PartialEq>(values: &[T]) -> Option<&T> {
+    values.iter().enumerate().find(|(index, value)| values[..*index].contains(value)).map(|(_, value)| value)
+}
+
+/// Opens all stores, so that a fit is not lost to the next one's damage.
+fn places<'a>(arguments: &'a FitArguments) -> Result<Vec<Place<'a>>> {
+    let open = |path: &Path| import(path, if path.is_dir() { &[] } else { &arguments.variants });
+    let outs: Vec<PathBuf> = match &arguments.activations[..] {
+        [_] => vec![arguments.out.clone()],
+        several => several.iter().map(|path| arguments.out.join(folder_name(path))).collect(),
+    };
+    if let Some(twice) = repeated(&outs) {
+        return Err(Error::request(format!("`--activations`: two of them would write {}", twice.display()))
+            .hint("dictionaries of several stores are named after them: rename one"));
+    }
+    let place = |(activations, out): (&'a PathBuf, PathBuf)| {
+        let store = open(activations)?;
+        let target = arguments.targets.as_deref().map(open).transpose()?.unwrap_or_else(|| store.clone());
+        Ok(Place { activations, store, target, out })
+    };
+    arguments.activations.iter().zip(outs).map(place).collect()
+}
+
+/// A store's whole name (hooks have dots in theirs), or a file's without its ending.
+fn folder_name(path: &Path) -> &OsStr {
+    let name = if path.is_dir() { path.file_name() } else { path.file_stem() };
+    name.unwrap_or_default()
+}
+
+/// Fits all sizes and seeds in one pass over one store. Each is written before it is judged: what can still fail
+/// costs no fit.
+fn fit_place(
     arguments: &FitArguments,
     settings: &FitSettings,
-    activations: &Path,
-    out: &Path,
+    place: &Place<'_>,
     models: &[(String, Model)],
     context: &Context,
 ) -> Result<Vec<Answer>> {
-    let names = if activations.is_dir() { &[][..] } else { &arguments.variants };
-    let store = import(activations, names)?;
-    let target = match &arguments.targets {
-        Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
-        None => store.clone(),
-    };
+    let Place { store, target, out, .. } = place;
     let jobs = jobs(arguments, settings, out, &context.device()?);
     let order_seed = arguments.seed.first().copied().unwrap_or_default();
-    let dictionaries = fit_jobs(&store, &target, &jobs, order_seed, &context.observer)?;
-    let mut answers = Vec::new();
+    let dictionaries = fit_jobs(store, target, &jobs, order_seed, &context.observer)?;
     for (job, dictionary) in jobs.iter().zip(&dictionaries) {
-        let out = job.folder.clone().unwrap_or_else(|| out.to_owned());
+        let folder = folder(job, out);
+        dictionary.save(folder)?;
+        write_json(&folder.join("fit.json"), &Made::of(arguments, place, job, order_seed))?;
+    }
+    let mut answers = Vec::new();
+    for (index, (job, dictionary)) in jobs.iter().zip(&dictionaries).enumerate() {
         let range = store.held_out();
-        let mut rows = metrics_pair(dictionary, &store, &target, range.clone())?;
-        add_splice_costs(&mut rows, dictionary, (&store, &target), models, range, &context.observer)?;
-        write(dictionary, &rows, &out)?;
-        answers.push(Answer { rows, out, seed: job.seed });
+        let mut rows = metrics_pair(dictionary, store, target, range.clone())?;
+        let others = dictionaries.iter().enumerate();
+        let alike = others.filter(|(other, fit)| *other != index && fit.features() == dictionary.features());
+        add_stability(&mut rows, dictionary, &alike.map(|(_, fit)| fit.clone()).collect::<Vec<_>>())?;
+        add_splice_costs(&mut rows, dictionary, (store, target), models, range, &context.observer)?;
+        let folder = folder(job, out);
+        finish(&rows, folder)?;
+        answers.push(Answer { rows, out: folder.to_owned(), seed: job.seed });
     }
     Ok(answers)
+}
+
+fn folder<'a>(job: &'a Job, out: &'a Path) -> &'a Path {
+    job.folder.as_deref().unwrap_or(out)
+}
+
+/// What made a dictionary: the file `fit.json` beside it.
+#[derive(Serialize)]
+struct Made<'a> {
+    version: &'static str,
+    seed: u64,
+    /// Decides the order of the tokens; the first of several seeds, which share one pass.
+    order_seed: u64,
+    settings: &'a FitSettings,
+    activations: Source<'a>,
+    targets: Option<Source<'a>>,
+}
+
+/// Where activations came from.
+#[derive(Serialize)]
+struct Source<'a> {
+    path: &'a Path,
+    hook: &'a str,
+    variants: &'a [String],
+    tokens: usize,
+    /// Hashes of the models and the examples; empty for a plain file.
+    provenance: &'a [(String, String)],
+}
+
+impl<'a> Made<'a> {
+    fn of(arguments: &'a FitArguments, place: &'a Place<'a>, job: &'a Job, order_seed: u64) -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            seed: job.seed,
+            order_seed,
+            settings: &job.settings,
+            activations: Source::of(place.activations, &place.store),
+            targets: arguments.targets.as_deref().map(|path| Source::of(path, &place.target)),
+        }
+    }
+}
+
+impl<'a> Source<'a> {
+    fn of(path: &'a Path, store: &'a ActivationStore) -> Self {
+        Self {
+            path,
+            hook: store.hook(),
+            variants: store.variants(),
+            tokens: store.tokens(),
+            provenance: store.provenance(),
+        }
+    }
 }
 
 fn settings(arguments: &FitArguments) -> Result<FitSettings> {
@@ -145,10 +277,16 @@ fn jobs(arguments: &FitArguments, settings: &FitSettings, out: &Path, compute: &
     sizes.iter().flat_map(|features| arguments.seed.iter().map(move |seed| job(*features, *seed))).collect()
 }
 
-fn write(dictionary: &Dictionary, rows: &[DictionaryRow], out: &Path) -> Result<()> {
-    dictionary.save(out)?;
+fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<()> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Error::work(format!("what made the dictionary cannot be written: {error}")))?;
+    std::fs::write(path, text + "\n").map_err(|error| io("write", path, error))
+}
+
+/// Writes the rows; the saved state of the fit has done its work.
+fn finish(rows: &[DictionaryRow], out: &Path) -> Result<()> {
     tables::write(&out.join("dictionaries.parquet"), &catalogue::DICTIONARIES, rows)?;
-    let state = out.join(crate::dictionaries::STATE_FILE);
+    let state = out.join(STATE_FILE);
     if state.exists() {
         std::fs::remove_file(&state).map_err(|error| io("remove", &state, error))?;
     }
@@ -159,6 +297,9 @@ fn text(answers: &[Answer]) -> String {
     let mut text = String::new();
     for answer in answers {
         text += &format!("{} (seed {})\n", answer.out.display(), answer.seed);
+        if let Some(stability) = answer.rows.first().and_then(|row| row.stability) {
+            text += &format!("{:24} {stability:.3}\n", "features come back");
+        }
         for row in &answer.rows {
             text += &format!("{:24} FVE {:6.3}  L0 {:6.1}  dead {}", row.target, row.fve, row.l0, row.dead);
             if let Some((recovered, kl)) = row.ce_recovered.zip(row.kl) {

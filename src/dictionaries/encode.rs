@@ -102,13 +102,13 @@ fn compete(activation: Activation, mut active: Vec<(u32, f32)>) -> Vec<(u32, f32
     active
 }
 
-/// Adds the linear path around the features.
+/// Adds the linear path around the features, which reads its input as it is.
 pub(super) fn add_skip(spec: &Spec, weights: &Weights, x: &[f32], output: &mut [f32]) {
     if weights.skip.is_empty() {
         return;
     }
     let mut around = Vec::new();
-    pre_activations(&token_scaled(spec, x), &weights.skip, spec.input_width(), &mut around);
+    pre_activations(x, &weights.skip, spec.input_width(), &mut around);
     for (output, value) in output.iter_mut().zip(around) {
         *output += value;
     }
@@ -142,8 +142,9 @@ fn token_scaled<'a>(spec: &Spec, x: &'a [f32]) -> Cow<'a, [f32]> {
     Cow::Owned(x)
 }
 
+/// Gives each output the scale of the input that it reconstructs; a transcoder reconstructs none.
 pub(super) fn undo_token_scale(spec: &Spec, x: &[f32], output: &mut [f32]) {
-    if spec.token_scale == TokenScale::None {
+    if spec.token_scale == TokenScale::None || spec.kind.is_transcoder() {
         return;
     }
     for (vector, output) in x.chunks_exact(spec.d_in).zip(output.chunks_exact_mut(spec.d_out)) {

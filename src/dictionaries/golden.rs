@@ -24,18 +24,20 @@ pub struct Golden {
 pub struct GoldenReport {
     /// Tokens compared.
     pub tokens: usize,
-    /// Activations that are zero on one side only.
-    pub support_differs: usize,
+    /// Activations that are zero on one side only. This and what follows is absent where the file has nothing to
+    /// compare with.
+    pub support_differs: Option<usize>,
     /// The largest difference of an activation, relative where it exceeds 1.
-    pub features_differ: f64,
+    pub features_differ: Option<f64>,
     /// The largest difference of an output value, relative where it exceeds 1.
-    pub output_differs: f64,
+    pub output_differs: Option<f64>,
 }
 
 impl GoldenReport {
-    /// Whether supports are equal and no value is further off than [`TOLERANCE`].
+    /// Whether what was compared has equal supports and no value further off than [`TOLERANCE`].
     pub fn holds(&self) -> bool {
-        self.support_differs == 0 && self.features_differ.max(self.output_differs) <= TOLERANCE
+        let close = |gap: Option<f64>| gap.is_none_or(|gap| gap <= TOLERANCE);
+        self.support_differs.unwrap_or(0) == 0 && close(self.features_differ) && close(self.output_differs)
     }
 }
 
@@ -78,12 +80,14 @@ impl Golden {
         Ok(Self { tokens, x, x_shape, features, output })
     }
 
-    /// Compares. `None` if the file holds nothing to compare with.
+    /// Compares features, outputs, or both. `None` if the file holds nothing to compare with.
     ///
     /// # Errors
     /// If the dictionary cannot encode the inputs.
     pub fn compare(&self, dictionary: &Dictionary) -> Result<Option<GoldenReport>> {
-        let (Some(features), Some(output)) = (&self.features, &self.output) else { return Ok(None) };
+        if self.features.is_none() && self.output.is_none() {
+            return Ok(None);
+        }
         let (found, guess) = self.compute(dictionary)?;
         let differ = |a: &[f32], b: &[f32]| {
             let gap = |(a, b): (&f32, &f32)| f64::from((a - b).abs() / a.abs().max(b.abs()).max(1.0));
@@ -93,12 +97,14 @@ impl Golden {
                 .map(gap)
                 .fold(0.0, |worst, gap| if gap.is_nan() { f64::INFINITY } else { gap.max(worst) })
         };
-        let one_sided = features.iter().zip(&found).filter(|(a, b)| (**a != 0.0) != (**b != 0.0)).count();
+        let one_sided = |features: &Vec<f32>| {
+            features.iter().zip(&found).filter(|(a, b)| (**a != 0.0) != (**b != 0.0)).count()
+        };
         Ok(Some(GoldenReport {
             tokens: self.tokens,
-            support_differs: one_sided,
-            features_differ: differ(features, &found),
-            output_differs: differ(output, &guess),
+            support_differs: self.features.as_ref().map(one_sided),
+            features_differ: self.features.as_ref().map(|features| differ(features, &found)),
+            output_differs: self.output.as_ref().map(|output| differ(output, &guess)),
         }))
     }
 
@@ -168,6 +174,10 @@ mod tests {
             let dir = fixtures().join(&name);
             let dictionary = Dictionary::load(&dir).unwrap();
             let crosscoder = dictionary.kind().is_crosscoder();
+            if !crosscoder {
+                let refused = dictionary.save_as(&folder.path().join("no"), Format::Crosscoder).unwrap_err();
+                assert!(refused.to_string().contains("is no crosscoder"), "{name}: {refused}");
+            }
             let formats: &[Format] = match name.as_str() {
                 _ if crosscoder => &[Format::Deltascope, Format::Crosscoder],
                 // SAELens has no TopK transcoder.
@@ -178,11 +188,35 @@ mod tests {
                 let out = folder.path().join(format!("{name}-{format:?}"));
                 dictionary.save_as(&out, *format).unwrap();
                 let again = Dictionary::load(&out).unwrap();
+                assert_eq!(again.kind(), dictionary.kind(), "{name} as {format:?}");
+                assert_eq!(again.variants(), dictionary.variants(), "{name} as {format:?}");
                 let golden = Golden::read(&dir.join("golden.safetensors"), &dictionary).unwrap();
                 let report = golden.compare(&again).unwrap().unwrap();
                 assert!(report.holds(), "{name} as {format:?}: {report:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_golden_file_holds_is_compared_and_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = fixtures().join("saelens-topk");
+        let dictionary = Dictionary::load(&dir).unwrap();
+        let mut tensors = Tensors::safetensors(&dir.join("golden.safetensors")).unwrap();
+        let x_shape = tensors.shape("x").unwrap().to_vec();
+        let shape = tensors.shape("features").unwrap().to_vec();
+        let x = tensors.take("x", &x_shape).unwrap();
+        let mut values = tensors.take("features", &shape).unwrap();
+        let path = folder.path().join("golden.safetensors");
+        let report = |values: &[f32]| {
+            let blocks = [Block::floats("x", &x_shape, &x), Block::floats("features", &shape, values)];
+            write_tensors(&path, &blocks).unwrap();
+            Golden::read(&path, &dictionary).unwrap().compare(&dictionary).unwrap().unwrap()
+        };
+        let right = report(&values);
+        assert!(right.holds() && right.features_differ.is_some() && right.output_differs.is_none());
+        values.iter_mut().for_each(|value| *value *= 1.5);
+        assert!(!report(&values).holds());
     }
 
     #[test]

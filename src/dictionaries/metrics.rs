@@ -1,12 +1,12 @@
-//! How well a dictionary reconstructs, per variant and per difference.
+//! How well a dictionary reconstructs: per variant, per difference, and overall.
 //!
 //! Over tokens t of a range of a store, first tokens left out: FVE = 1 - sum_t ||y_t - y^_t||^2 / sum_t ||y_t - mean y||^2,
-//! where y is the activation of a variant, or the difference of two. A high FVE per variant can be all shared
+//! where y is the activation of a variant, the difference of two, or the activations of all variants joined. Sums
+//! are of f64, so that the scale of the activations does not matter. A high FVE per variant can be all shared
 //! variance; what a dictionary knows of a change shows in the FVE of the difference.
 
 use super::codes::Codes;
 use super::dictionary::Dictionary;
-use super::vectors::{dot, norm};
 use crate::activations::{ActivationStore, Part};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,12 @@ use std::ops::Range;
 /// Tokens read at once.
 const BLOCK: usize = 4096;
 
+/// The target of the row over all variants joined, which dictionaries over several have.
+pub const OVERALL: &str = "all";
+
+/// The least share of the mean square that counts as variation: what is below it is rounding.
+const VARIES: f64 = 1e-12;
+
 /// One row of the table `dictionaries`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DictionaryRow {
@@ -22,7 +28,7 @@ pub struct DictionaryRow {
     pub dictionary: String,
     /// The hook point it writes.
     pub hook: String,
-    /// What is reconstructed: a variant, or the difference of a variant from the first one.
+    /// What is reconstructed: a variant, the difference of a variant from the first one, or [`OVERALL`].
     pub target: String,
     /// The number of features.
     pub features: usize,
@@ -52,20 +58,40 @@ pub struct DictionaryRow {
     pub stability: Option<f64>,
 }
 
-/// What a row reconstructs: an output, perhaps minus the first one.
+/// What a row reconstructs.
 #[derive(Clone, Copy)]
-struct Target {
-    output: usize,
-    minus: Option<usize>,
+enum Target {
+    Output(usize),
+    /// An output minus the first one.
+    Difference(usize),
+    /// All outputs, joined.
+    All,
 }
 
 impl Target {
-    fn pick(self, row: &[f32], d: usize) -> Vec<f32> {
-        let mut vector = row[self.output * d..(self.output + 1) * d].to_vec();
-        if let Some(minus) = self.minus {
-            super::vectors::add_scaled(&mut vector, -1.0, &row[minus * d..(minus + 1) * d]);
+    /// Those of a dictionary with so many outputs.
+    fn of(outputs: usize) -> Vec<Self> {
+        let mut targets: Vec<Self> = (0..outputs).map(Self::Output).collect();
+        targets.extend((1..outputs).map(Self::Difference));
+        targets.extend((outputs > 1).then_some(Self::All));
+        targets
+    }
+
+    fn name(self, outputs: &[String]) -> String {
+        match self {
+            Self::Output(output) => outputs[output].clone(),
+            Self::Difference(output) => format!("{}-{}", outputs[output], outputs[0]),
+            Self::All => OVERALL.to_owned(),
         }
-        vector
+    }
+
+    fn pick(self, row: &[f32], d: usize) -> Vec<f64> {
+        let own = |output: usize| row[output * d..(output + 1) * d].iter().map(|value| f64::from(*value));
+        match self {
+            Self::Output(output) => own(output).collect(),
+            Self::Difference(output) => own(output).zip(own(0)).map(|(value, first)| value - first).collect(),
+            Self::All => row.iter().map(|value| f64::from(*value)).collect(),
+        }
     }
 }
 
@@ -82,7 +108,7 @@ struct Sums {
 /// Judges `dictionary` on tokens `range` of `store`, usually [`ActivationStore::held_out`].
 ///
 /// # Errors
-/// If the store lacks a variant, has another width, or the range holds no token.
+/// If the store lacks a variant, has another width, or the range holds fewer than two tokens.
 pub fn metrics(
     dictionary: &Dictionary,
     store: &ActivationStore,
@@ -103,10 +129,9 @@ pub fn metrics_pair(
 ) -> Result<Vec<DictionaryRow>> {
     let (spec, d) = (dictionary.spec(), dictionary.d_model());
     let outputs = spec.outputs.len();
-    let mut targets: Vec<Target> = (0..outputs).map(|output| Target { output, minus: None }).collect();
-    targets.extend((1..outputs).map(|output| Target { output, minus: Some(0) }));
-    let weights: Vec<Vec<f32>> = targets.iter().map(|target| written(dictionary, *target)).collect();
-    let mut sums = vec![Sums { mean: vec![0.0; d], ..Sums::default() }; targets.len()];
+    let targets = Target::of(outputs);
+    let weights: Vec<Vec<f64>> = targets.iter().map(|target| written(dictionary, *target)).collect();
+    let mut sums = vec![Sums::default(); targets.len()];
     let (mut fired, mut tokens, mut active) = (vec![0usize; spec.features], 0usize, 0usize);
     for start in range.clone().step_by(BLOCK) {
         let block = start..(start + BLOCK).min(range.end);
@@ -123,25 +148,24 @@ pub fn metrics_pair(
             sums.l1 += cost(&codes, weights);
         }
     }
-    if tokens == 0 {
-        return Err(Error::request("expected tokens besides the first of each example, found none"));
+    if tokens < 2 {
+        return Err(Error::request(format!(
+            "expected at least 2 tokens to judge a dictionary on, first tokens left out, found {tokens}"
+        ))
+        .hint("a tenth of the tokens is held out: give at least 20"));
     }
     let rates: Vec<f64> = fired.iter().map(|count| *count as f64 / tokens as f64).collect();
     let row = |(target, sums): (&Target, &Sums)| {
         let count = tokens as f64;
-        let centre: f64 = sums.mean.iter().map(|sum| sum * sum / count).sum();
-        let name = &dictionary.variants()[target.output];
+        let spread = sums.square - sums.mean.iter().map(|sum| sum * sum / count).sum::<f64>();
         DictionaryRow {
             dictionary: spec.kind.name().to_owned(),
             hook: spec.output_hook.clone(),
-            target: match target.minus {
-                Some(minus) => format!("{name}-{}", dictionary.variants()[minus]),
-                None => name.clone(),
-            },
+            target: target.name(dictionary.variants()),
             features: spec.features,
             tokens,
             // Two equal models have no difference to explain; 0 supports no claim about it.
-            fve: if sums.square > centre { 1.0 - sums.error / (sums.square - centre) } else { 0.0 },
+            fve: if spread > VARIES * sums.square { 1.0 - sums.error / spread } else { 0.0 },
             mse: sums.error / count,
             cosine: sums.cosine / count,
             l0: active as f64 / count,
@@ -165,33 +189,35 @@ fn keep(values: &[f32], kept: &[bool]) -> Vec<f32> {
 }
 
 /// The norm of what each feature writes to a target.
-fn written(dictionary: &Dictionary, target: Target) -> Vec<f32> {
-    let row = |feature| -> Vec<f32> {
-        (0..dictionary.variants().len())
-            .flat_map(|output| dictionary.decoder(feature, output))
-            .copied()
-            .collect()
-    };
-    (0..dictionary.features())
-        .map(|feature| norm(&target.pick(&row(feature), dictionary.d_model())))
-        .collect()
+fn written(dictionary: &Dictionary, target: Target) -> Vec<f64> {
+    let rows = dictionary.weights().decoder.chunks_exact(dictionary.spec().output_width());
+    rows.map(|row| square(&target.pick(row, dictionary.d_model())).sqrt()).collect()
 }
 
 fn add(sums: &mut Sums, target: Target, width: usize, d: usize, y: &[f32], guess: &[f32]) {
     for (y, guess) in y.chunks_exact(width).zip(guess.chunks_exact(width)) {
         let (y, guess) = (target.pick(y, d), target.pick(guess, d));
-        let square = f64::from(dot(&y, &y));
-        let both = f64::from(norm(&guess)) * square.sqrt();
-        sums.error += y.iter().zip(&guess).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
-        sums.square += square;
-        sums.cosine += if both > 0.0 { f64::from(dot(&y, &guess)) / both } else { 0.0 };
-        sums.mean.iter_mut().zip(&y).for_each(|(mean, value)| *mean += f64::from(*value));
+        let own = square(&y);
+        let both = (square(&guess) * own).sqrt();
+        sums.error += y.iter().zip(&guess).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        sums.square += own;
+        sums.cosine += if both > 0.0 { dot(&y, &guess) / both } else { 0.0 };
+        sums.mean.resize(y.len(), 0.0);
+        sums.mean.iter_mut().zip(&y).for_each(|(mean, value)| *mean += value);
     }
 }
 
-fn cost(codes: &Codes, weights: &[f32]) -> f64 {
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn square(vector: &[f64]) -> f64 {
+    dot(vector, vector)
+}
+
+fn cost(codes: &Codes, weights: &[f64]) -> f64 {
     let entries = codes.features.iter().zip(&codes.values);
-    entries.map(|(feature, value)| f64::from(value * weights[*feature as usize])).sum()
+    entries.map(|(feature, value)| f64::from(*value) * weights[*feature as usize]).sum()
 }
 
 /// Counts by decade of firing rate: 0, then up to 1e-5, 1e-4, ..., 1.
@@ -206,10 +232,62 @@ fn histogram(rates: &[f64]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::histogram;
+    use super::*;
+    use crate::activations::import;
+    use crate::dictionaries::{Activation, Kind, Site, Spec, Weights};
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
 
     #[test]
     fn rates_are_counted_by_decade() {
         assert_eq!(histogram(&[0.0, 1e-5, 2e-5, 0.005, 0.1, 0.2, 1.0]), "[1, 1, 1, 0, 1, 1, 2]");
+    }
+
+    /// Rows for activations `scale` times a fixed pattern, of which the dictionary explains the first dimension of
+    /// each of two variants.
+    fn rows(scale: f32, tokens: usize) -> Result<Vec<DictionaryRow>> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("activations.safetensors");
+        let values = (0..tokens).flat_map(|token| {
+            let token = token as f32;
+            [1.0 + token, (token * 7.0) % 3.0, 1.0 + 2.0 * token, (token * 5.0) % 4.0]
+                .map(|value| value * scale)
+        });
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        let view = TensorView::new(Dtype::F32, vec![tokens, 2, 2], &bytes).unwrap();
+        safetensors::serialize_to_file([("activations", view)], None, &path).unwrap();
+        let store = import(&path, &["base".to_owned(), "rl".to_owned()])?;
+        let sites = vec![Site::of("base"), Site::of("rl")];
+        let spec = Spec::reconstructing(Kind::Crosscoder, Activation::Relu, sites, 2, 2);
+        let weights = Weights {
+            encoder: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            encoder_bias: vec![0.0; 2],
+            decoder: vec![1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            decoder_bias: vec![0.0; 4],
+            ..Weights::default()
+        };
+        metrics(&Dictionary::new(spec, weights)?, &store, 0..tokens)
+    }
+
+    #[test]
+    fn the_row_over_all_variants_joins_those_of_each() {
+        let rows = rows(1.0, 50).unwrap();
+        let targets: Vec<&str> = rows.iter().map(|row| row.target.as_str()).collect();
+        assert_eq!(targets, ["base", "rl", "rl-base", OVERALL]);
+        assert!((rows[3].mse - rows[0].mse - rows[1].mse).abs() < 1e-9);
+        let spread = |row: &DictionaryRow| row.mse / (1.0 - row.fve);
+        assert!((spread(&rows[3]) / (spread(&rows[0]) + spread(&rows[1])) - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn the_scale_of_activations_does_not_matter_and_one_token_is_not_judged() {
+        let usual = rows(1.0, 50).unwrap();
+        for scale in [1e25, 1e-25] {
+            for (usual, row) in usual.iter().zip(rows(scale, 50).unwrap()) {
+                assert!((usual.fve - row.fve).abs() < 1e-5, "{scale}: {} {}", usual.fve, row.fve);
+                assert!((usual.cosine - row.cosine).abs() < 1e-5, "{scale}");
+            }
+        }
+        assert!(rows(1.0, 1).unwrap_err().to_string().contains("at least 2 tokens"));
     }
 }

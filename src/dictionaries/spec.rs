@@ -71,6 +71,24 @@ impl Kind {
     pub fn is_crosscoder(self) -> bool {
         matches!(self, Kind::Crosscoder | Kind::BatchTopkCrosscoder)
     }
+
+    /// Whether it is fitted by keeping the largest activations of a batch.
+    pub fn keeps_the_largest_of_a_batch(self) -> bool {
+        matches!(
+            self,
+            Kind::BatchTopk
+                | Kind::Matryoshka
+                | Kind::Transcoder
+                | Kind::SkipTranscoder
+                | Kind::BatchTopkCrosscoder
+                | Kind::Difference
+        )
+    }
+
+    /// Whether it reads one hook and writes another.
+    pub fn is_transcoder(self) -> bool {
+        matches!(self, Kind::Transcoder | Kind::SkipTranscoder)
+    }
 }
 
 impl fmt::Display for Kind {
@@ -160,13 +178,14 @@ pub struct Spec {
     pub hook: String,
     /// The hook point it writes; equal to `hook`, except for transcoders.
     pub output_hook: String,
-    /// What is done to each input vector before encoding, and undone to the outputs.
+    /// What is done to each input vector before encoding, and undone to the outputs where they reconstruct it.
     #[serde(default)]
     pub token_scale: TokenScale,
 }
 
 /// What is done to each input vector before encoding, and undone to the outputs. It depends on the token, so
-/// it cannot be folded into weights; dictionaries of SAELens may ask for it (`normalize_activations`).
+/// it cannot be folded into weights; dictionaries of SAELens may ask for it (`normalize_activations`). The outputs
+/// of a transcoder are of another space, and its linear path reads what came in: neither is scaled, as there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TokenScale {

@@ -8,7 +8,9 @@
 //! KL = mean KL(variant || spliced) of the next token, in nats.
 
 use super::dictionary::Dictionary;
+use super::fit::FitSettings;
 use super::metrics::DictionaryRow;
+use super::spec::Kind;
 use crate::activations::{ActivationStore, Part, TokenMeta};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, HookPoint, Hooks, Model, TokenBatch};
@@ -41,6 +43,39 @@ impl SpliceCost {
     pub fn recovered(&self) -> f64 {
         (self.ablated - self.spliced) / (self.ablated - self.plain)
     }
+}
+
+/// Checks, before a dictionary of `settings` is fitted, that [`add_splice_costs`] can measure it in `models`.
+///
+/// # Errors
+/// If it will write none of the variants, or the stores name no tokens or no hook.
+pub fn check_splice(
+    settings: &FitSettings,
+    (store, target): (&ActivationStore, &ActivationStore),
+    models: &[(String, Model)],
+) -> Result<()> {
+    if models.is_empty() {
+        return Ok(());
+    }
+    if settings.kind == Kind::Difference {
+        return Err(Error::request("a `difference` dictionary writes no variant's activation to splice in")
+            .hint("leave --model out"));
+    }
+    let written = if settings.variants.is_empty() { store.variants() } else { &settings.variants };
+    models.iter().try_for_each(|(name, _)| output(written, name).map(|_| ()))?;
+    examples(store, store.held_out())?;
+    target.hook().parse::<HookPoint>()?;
+    Ok(())
+}
+
+/// The place of a variant among what a dictionary writes.
+fn output(written: &[String], name: &str) -> Result<usize> {
+    written.iter().position(|variant| variant == name).ok_or_else(|| {
+        Error::request(format!(
+            "expected a variant that the dictionary writes (`{}`), found `{name}`",
+            written.join("`, `")
+        ))
+    })
 }
 
 /// Measures the cost for every variant among `models` and puts it into its row of `rows`. The dictionary reads the
@@ -81,12 +116,7 @@ pub fn splice_cost(
     let (store, target) = stores;
     let examples = examples(store, range)?;
     let hook: HookPoint = dictionary.spec().output_hook.parse()?;
-    let Some(output) = dictionary.variants().iter().position(|variant| variant == name) else {
-        return Err(Error::request(format!(
-            "expected a variant that the dictionary writes (`{}`), found `{name}`",
-            dictionary.variants().join("`, `")
-        )));
-    };
+    let output = output(dictionary.variants(), name)?;
     let mean = mean(dictionary, target, output, &examples)?;
     let mut bar = observer.bar("splice", examples.len() as u64, "examples");
     let (mut sums, mut tokens) = ([0.0f64; 4], 0usize);
@@ -249,7 +279,7 @@ fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{Activation, Kind, Site, Spec};
+    use super::super::spec::{Activation, Site, Spec};
     use super::super::stability;
     use super::super::weights::Weights;
     use super::*;

@@ -1,6 +1,7 @@
 //! `fit` from the outside: killed and resumed, on stores that are larger than its memory.
 
 use crate::cli::{command, deltascope, text};
+use deltascope::activations::{ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
 use deltascope::rng::Stream;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -127,4 +128,103 @@ fn memory_does_not_grow_with_the_store() {
     let size = std::fs::metadata(folder.path().join("large.safetensors")).unwrap().len() >> 20;
     println!("peak of {small} MiB, and {large} MiB on a store of {size} MiB");
     assert!(large < small + 24, "{small} MiB, and {large} MiB on a store of {size} MiB");
+}
+
+/// A store of two variants, as `capture` would write it.
+fn store(folder: &Path, name: &str, tokens: usize) -> ActivationStore {
+    let header = Header {
+        variants: vec!["base".into(), "rl".into()],
+        hook: name.to_owned(),
+        d_model: 4,
+        element: ElementType::F32,
+        provenance: Vec::new(),
+    };
+    let mut stream = Stream::new(2, "test.store", &[]);
+    let values: Vec<f32> = (0..tokens * 8).map(|_| stream.normal()).collect();
+    let meta = |position: usize| TokenMeta {
+        token: 0,
+        position: position as u32,
+        example: 0,
+        part: if position == 0 { Part::First } else { Part::Response },
+    };
+    let meta: Vec<TokenMeta> = (0..tokens).map(meta).collect();
+    let mut writer = Writer::create(&folder.join(name), header).unwrap();
+    writer.push(&values, &meta, &[ExampleMeta { tokens, ..ExampleMeta::default() }]).unwrap();
+    writer.finish().unwrap()
+}
+
+const SMALL: [&str; 8] = ["--features", "8", "--k", "2", "--steps", "3", "--batch", "32"];
+
+#[test]
+fn each_layer_has_a_folder_with_what_made_its_dictionaries_and_damage_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["blocks.0.hook_resid_post", "blocks.0.hook_mlp_out"];
+    for name in names {
+        store(folder.path(), name, 400);
+    }
+    let several =
+        ["fit", "--activations", names[0], "--activations", names[1], "--seed", "1,2", "--out", "out"];
+    let output = deltascope(folder.path(), &[&several[..], &SMALL, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let answers: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(answers.as_array().unwrap().len(), 4);
+    assert!(answers[0]["rows"][0]["stability"].as_f64().unwrap() > 0.0);
+    for (name, seed) in names.iter().flat_map(|name| [(name, 1), (name, 2)]) {
+        let path = folder.path().join(format!("out/{name}/features_8-seed_{seed}/fit.json"));
+        let made: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert_eq!((&made["seed"], &made["settings"]["k"]), (&seed.into(), &2.into()));
+        assert_eq!(made["activations"]["hook"], **name);
+    }
+    let shard = folder.path().join(names[0]).join("shard_00000.safetensors");
+    let mut bytes = std::fs::read(&shard).unwrap();
+    let end = bytes.len();
+    bytes[end - 6000..end - 5600].fill(0x7e);
+    std::fs::write(&shard, bytes).unwrap();
+    for verb in ["fit", "diff"] {
+        let dictionary = format!("out/{}/features_8-seed_1", names[0]);
+        let more: &[&str] = if verb == "fit" { &SMALL } else { &["--dictionary", &dictionary] };
+        let asked = [&[verb, "--activations", names[0], "--out", "again"], more].concat();
+        let output = deltascope(folder.path(), &asked);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains("checksum"), "{verb}: {said}");
+        assert!(said.contains("shard_00000"), "{verb}: {said}");
+    }
+}
+
+#[test]
+fn a_fit_that_cannot_be_finished_is_refused_before_it_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    plant(&folder.path().join("acts.safetensors"), 200, 4);
+    let model = format!("base={}", crate::goldens::folder("llama").display());
+    store(folder.path(), "a", 200);
+    std::fs::create_dir(folder.path().join("b")).unwrap();
+    store(&folder.path().join("b"), "a", 200);
+    let cases: [(&[&str], &str); 15] = [
+        (&["--targets", "acts.safetensors", "--kind", "topk"], "`--targets`"),
+        (&["--kind", "skip_transcoder"], "`--targets`"),
+        (&["--seed", "1,2,1"], "`--seed`: 1 is listed twice"),
+        (&["--features", "8,9,8"], "`--features`: 8 is listed twice"),
+        (&["--batch", "1000000000000"], "field `batch`"),
+        (&["--features", "1000000000000"], "field `features`"),
+        (&["--set", "weights=[0,0,0]"], "field `weights`"),
+        (&["--set", "variants=[\"rl\"]", "--kind", "crosscoder"], "at least 2"),
+        (&["--model", &model], "token ids"),
+        (&["--kind", "topk", "--set", "penalty=5"], "field `penalty`"),
+        (&["--kind", "standard", "--set", "merges=9"], "field `merges`"),
+        (&["--set", "sparsity=tanh"], "field `sparsity`"),
+        (&["--set", "widths=[8,2048]"], "field `widths`"),
+        (&["--kind", "gated", "--set", "auxiliary=1"], "field `auxiliary`"),
+        (&["--variants", "base,../sft,rl"], "`../sft`"),
+    ];
+    for (flags, expected) in cases {
+        let named = flags.contains(&"--variants");
+        let variants: &[&str] = if named { &[] } else { &["--variants", "base,sft,rl"] };
+        let asked = [&["fit", "--activations", "acts.safetensors", "--out", "out"], variants, flags].concat();
+        let output = deltascope(folder.path(), &asked);
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(expected), "{flags:?}: {said}");
+    }
+    let twice = ["fit", "--activations", "a", "--activations", "b/a", "--out", "out"];
+    assert!(text(&deltascope(folder.path(), &twice).stderr).contains("two of them"));
+    assert!(!folder.path().join("out").exists());
 }

@@ -49,6 +49,9 @@ use source::Source;
 use std::path::{Path, PathBuf};
 use trainer::{Batch, State, Trainer};
 
+/// Encoder and decoder with gradient and two moments of Adam would take 128 GiB: more is a slip.
+const MOST_VALUES: usize = 1 << 33;
+
 /// Fits a dictionary on `store`, all but its held-out tokens and the first token of each example. With
 /// `folder`, the state is saved there now and then, and an interrupted fit goes on from it; the result is the
 /// same.
@@ -195,16 +198,17 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
     let kind = settings.kind;
     let expected = match kind {
         Kind::Difference => 2..=2,
-        _ if kind.is_crosscoder() => 1..=usize::MAX,
+        _ if kind.is_crosscoder() => 2..=usize::MAX,
         _ => 1..=1,
     };
     if !expected.contains(&names.len()) {
         return Err(Error::request(format!(
-            "field `variants`: expected {} for kind `{kind}`, found {}",
+            "field `variants`: expected {}{} for kind `{kind}`, found {}",
+            if expected.end() > expected.start() { "at least " } else { "" },
             expected.start(),
             names.len()
         ))
-        .hint("name the variants to read, or use a crosscoder to read several at once"));
+        .hint("name the variants to read; a crosscoder reads several at once, `batch_topk` one"));
     }
     if !settings.weights.is_empty() && settings.weights.len() != names.len() {
         return Err(Error::request(format!(
@@ -239,6 +243,13 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
         )
     };
     spec.check()?;
+    let values = spec.features * (spec.input_width() + spec.output_width());
+    if values > MOST_VALUES {
+        return Err(Error::request(format!(
+            "field `features`: expected encoders and decoders of at most {MOST_VALUES} values together, found {values}"
+        ))
+        .hint(format!("activations are {} wide in all: lower `features`", spec.input_width())));
+    }
     Ok(spec)
 }
 
@@ -268,7 +279,7 @@ fn initial(trainer: &Trainer, seed: u64) -> State {
         roles::role(settings, sites, feature).constrain(row, d);
     }
     // A transcoder's input is another space: its encoder starts with directions of its own.
-    let encoder = if !matches!(spec.kind, Kind::Transcoder | Kind::SkipTranscoder) {
+    let encoder = if !spec.kind.is_transcoder() {
         decoder.clone()
     } else {
         let rows = (0..features).into_par_iter().flat_map_iter(|feature| {
@@ -463,6 +474,8 @@ mod tests {
         let base = FitSettings { features: 16, k: 2, steps: 2, batch: 8, ..FitSettings::default() };
         assert!(refused(FitSettings { k: 17, ..base.clone() }).contains("field `k`"));
         assert!(refused(FitSettings { kind: Kind::Topk, ..base.clone() }).contains("field `variants`"));
+        let one = FitSettings { kind: Kind::Crosscoder, variants: vec!["rl".to_owned()], ..base.clone() };
+        assert!(refused(one).contains("at least 2"));
         let variants = vec!["bse".to_owned()];
         assert!(refused(FitSettings { variants, ..base.clone() }).contains("did you mean `base`?"));
     }

@@ -39,7 +39,11 @@ pub struct FitSettings {
     pub variants: Vec<String>,
     /// The number of features.
     pub features: usize,
-    /// Active features per token, for the kinds that choose the largest.
+    /// Active features per token, for the kinds that keep the largest; the others are made sparse by `penalty`.
+    ///
+    /// Choose the smallest k beyond which the FVE, of differences above all, no longer rises. Too small a k misses
+    /// features and confuses whose they are; one several times too large splits them. `deltascope fit --help` says
+    /// how much, on planted features.
     pub k: usize,
     /// The number of optimiser steps.
     pub steps: usize,
@@ -67,7 +71,9 @@ pub struct FitSettings {
     pub penalty: Option<f64>,
     /// Which penalty, for JumpReLU.
     pub sparsity: Sparsity,
-    /// The weight of the loss that dead features get for reconstructing what the others miss.
+    /// The weight of the loss that dead features get for reconstructing what the others miss, for the kinds that keep
+    /// the k largest, of a token or of a batch. The others (L1, gated, JumpReLU) have no such loss: nothing competes
+    /// there, and a feature that is dead stays so.
     pub auxiliary: f64,
     /// A feature is dead after so many tokens without firing.
     pub dead_after: usize,
@@ -89,6 +95,11 @@ pub struct FitSettings {
     /// Steps between saved states. Does not change the result.
     pub save_every: usize,
 }
+
+/// More tokens per step than this are a slip.
+const MOST_TOKENS: usize = 1 << 20;
+/// More features than this are a slip.
+const MOST_FEATURES: usize = 1 << 24;
 
 impl Default for FitSettings {
     fn default() -> Self {
@@ -141,6 +152,15 @@ impl FitSettings {
                 return Err(Error::request(format!("field `{name}`: expected at least 1, found 0")));
             }
         }
+        for (name, value, most) in
+            [("features", self.features, MOST_FEATURES), ("batch", self.batch, MOST_TOKENS)]
+        {
+            if value > most {
+                return Err(Error::request(format!(
+                    "field `{name}`: expected at most {most}, found {value}"
+                )));
+            }
+        }
         if self.k > self.features {
             return Err(Error::request(format!(
                 "field `k`: expected at most the number of features, {}, found {}",
@@ -172,6 +192,10 @@ impl FitSettings {
         if let Some(weight) = self.weights.iter().find(|weight| !weight.is_finite() || **weight < 0.0) {
             return Err(Error::request(format!("field `weights`: expected numbers from 0, found {weight}")));
         }
+        if !self.weights.is_empty() && self.weights.iter().all(|weight| *weight == 0.0) {
+            return Err(Error::request("field `weights`: expected one above 0, found none")
+                .hint("with all at 0 nothing is reconstructed"));
+        }
         self.check_kind()
     }
 
@@ -183,6 +207,7 @@ impl FitSettings {
                 self.features, self.widths
             )));
         }
+        self.check_used()?;
         if !self.kind.is_crosscoder() && self.shared_features + self.exclusive_features > 0 {
             return Err(Error::request(format!(
                 "fields `shared_features` and `exclusive_features` are for crosscoders, found kind `{}`",
@@ -190,6 +215,30 @@ impl FitSettings {
             )));
         }
         Ok(())
+    }
+
+    /// Refuses settings that were changed though the kind does not use them. `k` and how it falls are left alone:
+    /// one command may fit several kinds.
+    fn check_used(&self) -> Result<()> {
+        let usual = Self::default();
+        let (kind, merging) = (self.kind, self.kind.keeps_the_largest_of_a_batch());
+        let unused = [
+            ("penalty", self.penalty.is_some() && kind == Kind::Topk),
+            ("sparsity", self.sparsity != usual.sparsity && kind != Kind::Jumprelu),
+            ("widths", !self.widths.is_empty() && kind != Kind::Matryoshka),
+            ("merges", self.merges != usual.merges && !merging),
+            ("auxiliary", self.auxiliary != usual.auxiliary && !merging && kind != Kind::Topk),
+            ("shared_penalty", self.shared_penalty != usual.shared_penalty && self.shared_features == 0),
+        ];
+        match unused.into_iter().find(|(_, unused)| *unused) {
+            Some(("shared_penalty", _)) => {
+                Err(Error::request("field `shared_penalty` is for designated shared features, found none")
+                    .hint("set `shared_features`, or leave it out"))
+            }
+            Some((name, _)) => Err(Error::request(format!("field `{name}` does nothing for kind `{kind}`"))
+                .hint("leave it out, or choose a kind that uses it")),
+            None => Ok(()),
+        }
     }
 
     /// The prefixes that must reconstruct alone: one, unless the kind is Matryoshka.

@@ -1,7 +1,7 @@
 //! The tokens of a fit: shuffled batches of what dictionaries read and of what they write.
 
 use super::super::sites::gather;
-use super::super::spec::{Kind, Spec};
+use super::super::spec::Spec;
 use super::Job;
 use super::normalise::{Moments, Scaling};
 use super::settings::Normalise;
@@ -30,16 +30,12 @@ pub(super) struct Raw {
     targets: Option<Vec<f32>>,
 }
 
-fn is_transcoder(kind: Kind) -> bool {
-    matches!(kind, Kind::Transcoder | Kind::SkipTranscoder)
-}
-
 impl Raw {
     /// What a dictionary reads, and what it writes where that is something else.
     pub(super) fn pick(&self, spec: &Spec) -> Result<(Vec<f32>, Option<Vec<f32>>)> {
         let inputs = gather(&spec.inputs, spec.d_in, &self.store, &self.inputs)?;
         let targets = match &self.targets {
-            Some(values) if is_transcoder(spec.kind) => {
+            Some(values) if spec.kind.is_transcoder() => {
                 Some(gather(&spec.outputs, spec.d_out, &self.target, values)?)
             }
             _ => None,
@@ -75,11 +71,26 @@ impl Source {
             .hint("capture both hooks on the same examples"));
         }
         let batch = first.settings.batch;
-        let paired = jobs.iter().any(|job| is_transcoder(job.settings.kind));
+        if let Some(job) = jobs.iter().find(|job| !job.settings.kind.is_transcoder())
+            && !store.is(target)
+        {
+            return Err(Error::request(format!(
+                "expected a transcoder to write other activations than it reads, found kind `{}`",
+                job.settings.kind
+            ))
+            .hint("choose `transcoder` or `skip_transcoder`, or leave the targets out"));
+        }
+        let paired = jobs.iter().any(|job| job.settings.kind.is_transcoder());
         let row = |store: &ActivationStore| store.variants().len() * store.d_model() * size_of::<f32>();
         let token_bytes = row(store) + if paired { row(target) } else { 0 };
         let buffer = first.settings.buffer.min(BUFFER_BYTES / token_bytes);
         let order = Order::new(store, 0..store.held_out().start, order_seed, buffer)?;
+        if order.tokens() < batch {
+            tracing::warn!(
+                "{} tokens to fit on, fewer than the {batch} of one step: each comes several times",
+                order.tokens()
+            );
+        }
         Ok(Self {
             store: store.clone(),
             target: target.clone(),
@@ -104,7 +115,7 @@ impl Source {
         let mut moments: Vec<(Moments, Option<Moments>)> = specs
             .iter()
             .map(|(spec, _)| {
-                let output = is_transcoder(spec.kind).then(|| Moments::new(spec.output_width()));
+                let output = spec.kind.is_transcoder().then(|| Moments::new(spec.output_width()));
                 (Moments::new(spec.input_width()), output)
             })
             .collect();

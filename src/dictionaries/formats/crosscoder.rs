@@ -151,7 +151,9 @@ fn unnormalise(
 
 pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     let spec = dictionary.spec();
-    if spec.inputs != spec.outputs
+    if !spec.kind.is_crosscoder()
+        || !dictionary.weights().skip.is_empty()
+        || spec.inputs != spec.outputs
         || spec.token_scale != TokenScale::None
         || !matches!(spec.activation, Activation::Relu | Activation::Threshold)
     {

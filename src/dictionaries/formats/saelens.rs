@@ -1,7 +1,7 @@
 //! SAELens: `cfg.json` and `sae_weights.safetensors`, version 6 and the flat configurations before it.
 
 use super::super::dictionary::Dictionary;
-use super::super::spec::{Activation, Kind, Spec, TokenScale};
+use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
 use super::{
@@ -67,6 +67,9 @@ fn parse(config: &Value) -> Result<(Spec, bool)> {
     let name = metadata(config, "model_name");
     let name = if name.is_empty() { "model" } else { name };
     let mut spec = single(kind, activation, name, (d_in, d_out), features);
+    if let Some((kind, site)) = ours(config, spec.kind) {
+        (spec.kind, spec.inputs, spec.outputs) = (kind, vec![site.clone()], vec![site]);
+    }
     let hook = ["hook_name", "hook_point"]
         .map(|key| metadata(config, key))
         .into_iter()
@@ -88,6 +91,15 @@ fn parse(config: &Value) -> Result<(Spec, bool)> {
         }
     }
     Ok((spec, flag(config, "apply_b_dec_to_input", !transcoder)))
+}
+
+/// What a dictionary was before this program wrote it: its kind, unless it was a crosscoder (of which one variant was
+/// written) or the weights are of another family by now, and what it reads.
+fn ours(config: &Value, found: Kind) -> Option<(Kind, Site)> {
+    let site = serde_json::from_value(config.get("metadata")?.get("deltascope_site")?.clone()).ok()?;
+    let kind: Kind = metadata(config, "deltascope_kind").parse().ok()?;
+    let kept = !kind.is_crosscoder() && kind.is_transcoder() == found.is_transcoder();
+    Some((if kept { kind } else { found }, site))
 }
 
 /// What a JumpReLU SAE was trained as, which SAELens keeps in its metadata.
@@ -148,6 +160,13 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
         return write_one(spec, dictionary.weights(), 0, dir);
     }
     for (index, variant) in dictionary.variants().iter().enumerate() {
+        let plain = Path::new(variant).file_name().is_some_and(|name| name == variant.as_str());
+        if !plain || dictionary.variants()[..index].contains(variant) {
+            return Err(Error::request(format!(
+                "expected variants that name a folder each, found `{variant}`"
+            ))
+            .hint("rename it: `deltascope convert DIR --to deltascope --rename OLD=NEW --out NEW_DIR`"));
+        }
         write_one(spec, dictionary.weights(), index, &dir.join(variant))?;
     }
     Ok(())
@@ -182,7 +201,7 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
     if !weights.skip.is_empty() {
         blocks.push(Block::floats("W_skip", &[d_out, d_in], &weights.skip));
     }
-    let transcoder = matches!(spec.kind, Kind::Transcoder | Kind::SkipTranscoder);
+    let transcoder = spec.kind.is_transcoder();
     let skip = if weights.skip.is_empty() { "" } else { "skip_" };
     let architecture = match (transcoder, spec.activation) {
         (true, Activation::Relu) => format!("{skip}transcoder"),
@@ -217,6 +236,7 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
             "hook_name": spec.hook,
             "hook_head_index": null,
             "deltascope_kind": spec.kind.name(),
+            "deltascope_site": spec.outputs.get(output),
         },
     });
     if let Activation::Topk { k } = spec.activation {

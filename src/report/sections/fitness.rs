@@ -1,7 +1,7 @@
 //! Whether the dictionary is fit for the question: what it explains of each variant and of each
 //! difference from base.
 
-use crate::dictionaries::DictionaryRow;
+use crate::dictionaries::{DictionaryRow, OVERALL};
 use crate::error::Result;
 use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
@@ -34,7 +34,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     };
     let targets = targets(data, &first.target);
     let caption = format!(
-        "Fraction of variance explained (FVE) by the {} with {} features at {}, on n = {} held-out tokens. Filled: activations of a variant. Hollow: its difference from {}, which is what the question is about; a dictionary can explain a variant well and its difference badly. Dashed: what the protocol asks of each.",
+        "Fraction of variance explained (FVE) by the {} with {} features at {}, on n = {} held-out tokens. Filled: activations of a variant, or of all joined. Hollow: its difference from {}, which is what the question is about; a dictionary can explain a variant well and its difference badly. Dashed: what the protocol asks of each.",
         first.dictionary.replace('_', " "),
         count(first.features as u64),
         first.hook,
@@ -57,8 +57,12 @@ fn targets<'a>(data: &'a Data, base: &str) -> Vec<Target<'a>> {
         let variant = row.target.strip_suffix(base).and_then(|rest| rest.strip_suffix('-'));
         Target {
             row,
-            words: variant.map_or_else(|| row.target.clone(), |variant| format!("{variant} \u{2212} {base}")),
-            colour: data.colour(variant.unwrap_or(&row.target)),
+            words: match variant {
+                Some(variant) => format!("{variant} \u{2212} {base}"),
+                None if row.target == OVERALL => "all variants".to_owned(),
+                None => row.target.clone(),
+            },
+            colour: if row.target == OVERALL { SLATE } else { data.colour(variant.unwrap_or(&row.target)) },
             is_difference: variant.is_some(),
         }
     };

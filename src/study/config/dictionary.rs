@@ -41,6 +41,15 @@ impl DictionaryRequest {
         if head.seeds == 0 {
             return Err(Error::request("expected at least 1, found 0").at("field `seeds`").at(SECTION));
         }
+        if !settings.kind.is_crosscoder() {
+            return Err(Error::request(format!(
+                "expected a crosscoder, which reads all variants of `over`, found `{}`",
+                settings.kind
+            ))
+            .hint("use `batch_topk_crosscoder` or `crosscoder`; `deltascope fit` fits the other kinds")
+            .at("field `kind`")
+            .at(SECTION));
+        }
         Self { over: head.over, seeds: head.seeds, settings }.checked().at("field `over`").at(SECTION)
     }
 

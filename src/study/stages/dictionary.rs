@@ -96,6 +96,7 @@ impl Stage for Dictionary {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let store = ActivationStore::open(&capture::store(scene.input(capture::NAME)?))?;
+        store.verify()?;
         let job = |index: usize| Job {
             settings: self.settings.clone(),
             seed: self.seed.wrapping_add(index as u64),

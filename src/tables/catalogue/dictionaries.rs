@@ -5,11 +5,16 @@ use super::spec::{ColumnType, TableSpec, fixed, per_variant};
 /// How well a dictionary reconstructs.
 pub const DICTIONARIES: TableSpec = TableSpec {
     name: "dictionaries",
-    about: "One row per dictionary and target: a variant, or the difference of a variant from the first one.",
+    about: "One row per dictionary and target: a variant, the difference of a variant from the first one, or, of \
+            several variants, all joined.",
     columns: &[
         fixed("dictionary", ColumnType::Text, "the dictionary's kind"),
         fixed("hook", ColumnType::Text, "the hook point it writes"),
-        fixed("target", ColumnType::Text, "what is reconstructed: `rl`, or the difference `rl-base`"),
+        fixed(
+            "target",
+            ColumnType::Text,
+            "what is reconstructed: `rl`, the difference `rl-base`, or `all` variants joined",
+        ),
         fixed("features", ColumnType::Integer, "number of features"),
         fixed("tokens", ColumnType::Integer, "held-out tokens it was measured on, first tokens left out"),
         fixed("fve", ColumnType::Float, "fraction of the target's variance explained"),
