@@ -258,6 +258,10 @@ fn provenance(
     ];
     for (name, model) in models {
         made.push((format!("weights of {name}"), model.weights_hash()?));
+        // The same weights compute something else under another configuration, or in another number format.
+        let config = format!("{:?}", model.config());
+        made.push((format!("configuration of {name}"), blake3::hash(config.as_bytes()).to_hex().to_string()));
+        made.push((format!("kernels of {name}"), model.compute().to_string()));
     }
     Ok(made)
 }

@@ -14,7 +14,9 @@
 //!    shuffled under its own key, batches are cut from it. The n-th batch is a function of (seed, n)
 //!    alone, so a reader that starts over in the middle sees the very same batches.
 //!
-//! NaN, infinite and all-zero activations are refused where they enter, with their position.
+//! NaN, infinite and all-zero activations are refused where they enter and where they are read, with their position.
+//! The first token of each example, an outlier in most models, is stored but served to no fit and judged by no metric;
+//! no other outlier is clipped or dropped. A plain file does not say which tokens are first: all of it is served.
 
 mod batches;
 mod capture;

@@ -1,6 +1,7 @@
 //! `convert`: a dictionary from one format to another, or its features to pages of Neuronpedia.
 
 use super::Context;
+use super::flags::renamed;
 use crate::dictionaries::{Dictionary, Format};
 use crate::diff::neuronpedia;
 use crate::error::{Error, Result};
@@ -33,9 +34,14 @@ pub(crate) struct ConvertArguments {
     #[arg(value_name = "DIR")]
     dictionary: PathBuf,
     /// saelens, crosscoder, deltascope or neuronpedia. SAELens has no crosscoder: one SAE per variant is written,
-    /// each reading that variant alone. Neuronpedia gets pages of features, one source per variant.
+    /// each reading that variant alone. The crosscoder format has one threshold for all features: fits with
+    /// `shared_features` or `normalise=standard`, whose thresholds differ, do not fit in. Neuronpedia gets pages of features, one source per variant.
     #[arg(long, value_name = "FORMAT")]
     to: Target,
+    /// A variant's new name, as in `--rename gpt2-small=rl` for a dictionary that another program made; may be
+    /// repeated.
+    #[arg(long, value_name = "OLD=NEW")]
+    rename: Vec<String>,
     /// The folder with the tables that `diff` wrote for this dictionary; Neuronpedia's pages are made from them.
     #[arg(long, value_name = "DIR", required_if_eq("to", "neuronpedia"))]
     tables: Option<PathBuf>,
@@ -53,7 +59,7 @@ struct Answer {
 }
 
 pub(crate) fn convert(arguments: ConvertArguments, context: &Context) -> Result<()> {
-    let dictionary = Dictionary::load(&arguments.dictionary)?;
+    let dictionary = renamed(Dictionary::load(&arguments.dictionary)?, &arguments.rename)?;
     match (arguments.to, &arguments.tables) {
         (Target::Weights(format), _) => dictionary.save_as(&arguments.out, format)?,
         (Target::Neuronpedia, Some(tables)) => {

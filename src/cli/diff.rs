@@ -1,14 +1,14 @@
 //! `diff`: what changed between variants, by a dictionary's features and without one.
 
 use super::Context;
-use super::flags::{SetFlag, named_models};
+use super::flags::{SetFlag, named_models, renamed};
 use crate::activations::import;
 use crate::dictionaries::Dictionary;
 use crate::diff::models::{
     self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
     heads, probes, read_prompts, weights,
 };
-use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features, readouts};
+use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features_pair, readouts};
 use crate::error::{Error, Result, io, nearest};
 use crate::model::{HookPoint, Model};
 use crate::tables::{self, TableSpec, catalogue};
@@ -25,6 +25,13 @@ pub(crate) struct DiffArguments {
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model].
     #[arg(long, value_name = "FILE_OR_STORE", requires = "dictionary")]
     activations: Option<PathBuf>,
+    /// What a transcoder writes: the same tokens at another hook.
+    #[arg(long, value_name = "FILE_OR_STORE", requires = "dictionary")]
+    targets: Option<PathBuf>,
+    /// What the activations call a variant that the dictionary calls otherwise, as in `--rename gpt2-small=rl` for a
+    /// dictionary that another program made; may be repeated.
+    #[arg(long, value_name = "OLD=NEW", requires = "dictionary")]
+    rename: Vec<String>,
     /// Names of the variants of a plain file, base first.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
@@ -128,24 +135,31 @@ fn feature_tables(
     context: &Context,
     tables: &mut Writer<'_>,
 ) -> Result<FeatureSummary> {
-    let dictionary = Dictionary::load(dictionary)?;
+    let dictionary = renamed(Dictionary::load(dictionary)?, &arguments.rename)?;
     let store = import(activations, &arguments.variants)?;
+    let target = match &arguments.targets {
+        Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
+        None => store.clone(),
+    };
     let range = if arguments.all_tokens { 0..store.tokens() } else { store.held_out() };
     let tokenizer = models.first().map(|(_, model)| model.tokenizer()).transpose()?;
     let text =
         |id: u32| tokenizer.and_then(|tokenizer| tokenizer.token(id)).unwrap_or_else(|| id.to_string());
     let tokens = range.len().min(settings.tokens);
     let judged = range.clone();
-    let mut found = features(&dictionary, &store, range, settings, &text, &context.observer)?;
-    let others =
-        arguments.against.iter().map(|folder| Dictionary::load(folder)).collect::<Result<Vec<_>>>()?;
+    let mut found = features_pair(&dictionary, (&store, &target), range, settings, &text, &context.observer)?;
+    let other = |folder: &PathBuf| renamed(Dictionary::load(folder)?, &arguments.rename);
+    let others = arguments.against.iter().map(other).collect::<Result<Vec<_>>>()?;
     add_stability(&mut found.features, &dictionary, &others)?;
     let of_dictionary: Vec<(String, Model)> =
         models.iter().filter(|(name, _)| dictionary.variants().contains(name)).cloned().collect();
     add_lens(&mut found.features, &dictionary, &of_dictionary, settings.lens_tokens)?;
     tables.write(&catalogue::FEATURES, &found.features)?;
     tables.write(&catalogue::CONTEXTS, &found.contexts)?;
-    tables.write(&catalogue::READOUTS, &readouts(&dictionary, &store, judged)?)?;
+    // A transcoder's output is no variant's input: there is nothing to read out.
+    if !dictionary.kind().is_transcoder() {
+        tables.write(&catalogue::READOUTS, &readouts(&dictionary, &store, judged)?)?;
+    }
     Ok(summary(&found.features, tokens))
 }
 

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::compute::Compute;
+use crate::dictionaries::Dictionary;
 use crate::error::{At, Error, Result};
 use crate::model::{Model, hub};
 use crate::study::{self, RunPlace, Study, overrides};
@@ -80,4 +81,15 @@ pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> R
             Ok((name.to_owned(), Model::load(&hub::find(folder)?, &device).at(format!("{flag} {name}"))?))
         })
         .collect()
+}
+
+/// The dictionary with the variants of a flag that is repeated as OLD=NEW.
+///
+/// # Errors
+/// If a flag has another form, or the dictionary has no such variant.
+pub(crate) fn renamed(dictionary: Dictionary, given: &[String]) -> Result<Dictionary> {
+    given.iter().try_fold(dictionary, |dictionary, text| match text.split_once('=') {
+        Some((old, new)) if !new.is_empty() => dictionary.renamed(old, new),
+        _ => Err(Error::request(format!("`--rename`: expected OLD=NEW, found `{text}`"))),
+    })
 }

@@ -161,6 +161,35 @@ impl Dictionary {
         &self.0.weights.decoder_bias[variant * d..(variant + 1) * d]
     }
 
+    /// The same dictionary, which reads and writes variant `new` where it did `old`. Dictionaries of other programs
+    /// name the model, not its place in a study.
+    ///
+    /// # Errors
+    /// If it has no such variant, or has the new one already.
+    pub fn renamed(&self, old: &str, new: &str) -> Result<Self> {
+        let mut spec = self.0.spec.clone();
+        let sites = || spec.inputs.iter().chain(&spec.outputs);
+        let names: Vec<&str> = sites()
+            .flat_map(|site| [Some(&site.variant), site.minus.as_ref()])
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if !names.contains(&old) || names.contains(&new) {
+            return Err(Error::request(format!(
+                "expected a variant of the dictionary and a new name for it, found `{old}` and `{new}`"
+            ))
+            .hint(format!("its variants are {}", self.variants().join(", "))));
+        }
+        for site in spec.inputs.iter_mut().chain(&mut spec.outputs) {
+            for name in [Some(&mut site.variant), site.minus.as_mut()].into_iter().flatten() {
+                if name == old {
+                    new.clone_into(name);
+                }
+            }
+        }
+        Self::new(spec, self.0.weights.clone())
+    }
+
     /// Picks this dictionary's inputs out of rows of a store, `[tokens, variants, d_model]`.
     ///
     /// # Errors

@@ -22,7 +22,8 @@ pub enum Class {
     Lost,
     /// Present in base and in some of the others.
     Partial,
-    /// In some variant neither present nor absent by the cuts.
+    /// In some variant neither present nor absent by the cuts; or the dictionary writes one alone, which leaves
+    /// nothing to compare.
     Undecided,
     /// Fired too rarely on the held-out tokens to say anything.
     Dead,
@@ -33,6 +34,7 @@ impl Class {
     pub fn of(present: &[bool]) -> Self {
         match present.split_first() {
             None => Self::Dead,
+            Some((true, [])) => Self::Undecided,
             Some((true, others)) if others.iter().all(|here| *here) => Self::Shared,
             Some((true, others)) if others.iter().any(|here| *here) => Self::Partial,
             Some((true, _)) => Self::Lost,

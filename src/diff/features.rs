@@ -53,7 +53,39 @@ pub fn features(
     token_text: &dyn Fn(u32) -> String,
     observer: &Observer,
 ) -> Result<FeatureDiff> {
+    features_pair(dictionary, (store, store), range, settings, token_text, observer)
+}
+
+/// As [`features`], for a transcoder, which reads the first store and writes the second: the same tokens at another
+/// hook.
+///
+/// # Errors
+/// As [`features`], or if a transcoder is given one store, another kind two, or the stores hold other tokens.
+pub fn features_pair(
+    dictionary: &Dictionary,
+    (store, target): (&ActivationStore, &ActivationStore),
+    range: Range<usize>,
+    settings: &DiffSettings,
+    token_text: &dyn Fn(u32) -> String,
+    observer: &Observer,
+) -> Result<FeatureDiff> {
     settings.check()?;
+    if dictionary.kind().is_transcoder() == store.is(target) {
+        return Err(Error::request(format!(
+            "a `{}` dictionary {}",
+            dictionary.kind(),
+            if store.is(target) { "writes other activations than it reads" } else { "writes what it reads" }
+        ))
+        .hint("transcoders need --targets, other kinds have none"));
+    }
+    if store.tokens() != target.tokens() || store.parts() != target.parts() {
+        return Err(Error::request(format!(
+            "expected two stores of the same tokens, found {} and {}",
+            store.tokens(),
+            target.tokens()
+        ))
+        .hint("capture both hooks on the same examples"));
+    }
     let end = range.end.min(range.start.saturating_add(settings.tokens)).min(store.tokens());
     if range.start >= end {
         return Err(Error::request(format!(
@@ -67,7 +99,7 @@ pub fn features(
     let mut bar = observer.bar("diff", (end - range.start) as u64, "tokens");
     for start in (range.start..end).step_by(BLOCK) {
         let block = start..end.min(start + BLOCK);
-        census.add(dictionary, store, block.clone())?;
+        census.add(dictionary, (store, target), block.clone())?;
         bar.advance(block.len() as u64);
         observer.check()?;
     }
@@ -134,18 +166,27 @@ impl Census {
         }
     }
 
-    fn add(&mut self, dictionary: &Dictionary, store: &ActivationStore, block: Range<usize>) -> Result<()> {
+    fn add(
+        &mut self,
+        dictionary: &Dictionary,
+        (store, target): (&ActivationStore, &ActivationStore),
+        block: Range<usize>,
+    ) -> Result<()> {
         let metas = store.tokens_meta(block.clone())?;
-        let row = store.variants().len() * store.d_model();
-        let mut values = store.read(block.clone())?;
         let kept: Vec<usize> = (0..metas.len()).filter(|index| metas[*index].part != Part::First).collect();
-        if kept.len() < metas.len() {
-            values = kept.iter().flat_map(|index| &values[index * row..(index + 1) * row]).copied().collect();
-        }
+        let read = |store: &ActivationStore| -> Result<Vec<f32>> {
+            let row = store.variants().len() * store.d_model();
+            let values = store.read(block.clone())?;
+            Ok(kept.iter().flat_map(|index| &values[index * row..(index + 1) * row]).copied().collect())
+        };
+        let values = read(store)?;
         let inputs = dictionary.inputs_of(store, &values)?;
         let codes = dictionary.encode(&inputs)?;
         let reconstruction = dictionary.decode(&codes, &inputs)?;
-        let targets = dictionary.targets_of(store, &values)?;
+        let targets = match store.is(target) {
+            true => dictionary.targets_of(store, &values)?,
+            false => dictionary.targets_of(target, &read(target)?)?,
+        };
         // Tokens of one example are not independent; imported tokens are taken to be.
         let imported = store.examples().is_empty();
         let clusters: Vec<u32> = kept

@@ -62,12 +62,15 @@ fn extremes(logits: &[f32], count: usize) -> LensTokens {
 
 /// The tokens as the tokenizer writes them, joined by spaces.
 pub(super) fn token_names(tokenizer: &Tokenizer, tokens: &[(u32, f32)]) -> String {
-    let names = tokens.iter().map(|(id, _)| tokenizer.token(*id).unwrap_or_else(|| id.to_string()));
-    names.collect::<Vec<_>>().join(" ")
+    tokens.iter().map(|(id, _)| token_name(tokenizer, *id)).collect::<Vec<_>>().join(" ")
+}
+
+fn token_name(tokenizer: &Tokenizer, id: u32) -> String {
+    tokenizer.token(id).unwrap_or_else(|| id.to_string())
 }
 
 /// Adds the columns `promoted_<variant>` and `suppressed_<variant>` to the rows of every feature, for each
-/// of `models` by the dictionary's name of the variant: `count` tokens each, joined by spaces; and their logits.
+/// of `models` by the dictionary's name of the variant: lists of `count` tokens each; and their logits.
 ///
 /// # Errors
 /// If the dictionary has no such variant, or a model has no tokenizer or another width.
@@ -100,7 +103,9 @@ pub fn add_lens(
         }
         for (row, tokens) in rows.iter_mut().zip(lens_tokens(model, &directions, count)?) {
             for (side, tokens) in [("promoted", &tokens.promoted), ("suppressed", &tokens.suppressed)] {
-                row.per_variant.insert(format!("{side}_{name}"), Cell::Text(token_names(tokenizer, tokens)));
+                // A list: a token may hold a space, or be one.
+                let names: Vec<String> = tokens.iter().map(|(id, _)| token_name(tokenizer, *id)).collect();
+                row.per_variant.insert(format!("{side}_{name}"), Cell::Text(json(&names)?));
                 row.per_variant.insert(format!("{side}_logits_{name}"), logits(tokens)?);
             }
         }

@@ -22,7 +22,7 @@ mod settings;
 
 pub use classes::{Change, Class, Cuts, Estimate};
 pub use dynamics::{DynamicsRow, dynamics};
-pub use features::{FeatureDiff, add_stability, features};
+pub use features::{FeatureDiff, add_stability, features, features_pair};
 pub use lens::{LensTokens, add_lens, lens_tokens};
 pub use neuronpedia::neuronpedia;
 pub(crate) use readouts::{CodeReader, swap_view};

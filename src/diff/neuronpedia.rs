@@ -138,8 +138,9 @@ impl Source<'_> {
             .iter()
             .map(|value| rounded(f64::from(*value)))
             .collect();
-        let tokens = |side: &str| -> Vec<String> {
-            row.text(&format!("{side}_{name}")).unwrap_or_default().split_whitespace().map(readable).collect()
+        let tokens = |side: &str| -> Result<Vec<String>> {
+            let tokens: Vec<String> = list(row.text(&format!("{side}_{name}")).unwrap_or("[]"))?;
+            Ok(tokens.iter().map(|token| readable(token)).collect())
         };
         let logits = |side: &str| numbers(row.text(&format!("{side}_logits_{name}")).unwrap_or("[]"));
         let largest = rounded(row.max_active.unwrap_or(0.0));
@@ -154,8 +155,8 @@ impl Source<'_> {
             "hasVector": true, "vector": vector, "vectorLabel": Value::Null, "hookName": self.hook,
             "vectorDefaultSteerStrength": largest,
             "topkCosSimIndices": neighbours, "topkCosSimValues": numbers(&row.nearest_cosines)?,
-            "pos_str": tokens("promoted"), "pos_values": logits("promoted")?,
-            "neg_str": tokens("suppressed"), "neg_values": logits("suppressed")?,
+            "pos_str": tokens("promoted")?, "pos_values": logits("promoted")?,
+            "neg_str": tokens("suppressed")?, "neg_values": logits("suppressed")?,
             "freq_hist_data_bar_heights": counts, "freq_hist_data_bar_values": middles,
             "logits_hist_data_bar_heights": [], "logits_hist_data_bar_values": [],
             "neuron_alignment_indices": [], "neuron_alignment_values": [], "neuron_alignment_l1": [],
@@ -247,9 +248,9 @@ mod tests {
 
     fn row() -> FeatureRow {
         let texts = [
-            ("promoted_rl@120", "\u{120}no ki"),
+            ("promoted_rl@120", "[\"\u{120}no\", \" \"]"),
             ("promoted_logits_rl@120", "[1.5, 0.25]"),
-            ("suppressed_rl@120", "ok"),
+            ("suppressed_rl@120", "[\"ok\"]"),
             ("suppressed_logits_rl@120", "[-2.0]"),
         ];
         let texts = texts.map(|(name, text)| (name.to_owned(), Cell::Text(text.to_owned())));
@@ -310,7 +311,7 @@ mod tests {
         assert_eq!(feature["vector"], json!([0.123, -4.0]));
         assert_eq!(
             (&feature["pos_str"], &feature["pos_values"]),
-            (&json!([" no", "ki"]), &json!([1.5, 0.25]))
+            (&json!([" no", " "]), &json!([1.5, 0.25]))
         );
         assert_eq!((&feature["maxActApprox"], &feature["frac_nonzero"]), (&json!(4.0), &json!(0.25)));
         assert_eq!(feature["freq_hist_data_bar_values"], json!([1.0, 3.0]));

@@ -228,3 +228,27 @@ fn a_fit_that_cannot_be_finished_is_refused_before_it_starts() {
     assert!(text(&deltascope(folder.path(), &twice).stderr).contains("two of them"));
     assert!(!folder.path().join("out").exists());
 }
+
+#[test]
+fn a_transcoder_is_judged_by_what_it_writes_and_names_can_be_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["read", "written"] {
+        store(folder.path(), name, 400);
+    }
+    let run = |arguments: &[&str]| {
+        let output = deltascope(folder.path(), arguments);
+        (output.status.code(), text(&output.stderr))
+    };
+    let pair = ["--activations", "read", "--targets", "written"];
+    let fit =
+        [&["fit", "--kind", "transcoder", "--set", "variants=[\"rl\"]", "--out", "old"], &pair[..], &SMALL];
+    assert_eq!(run(&fit.concat()), (Some(0), String::new()));
+    let renamed = ["convert", "old", "--to", "deltascope", "--rename", "rl=gpt2", "--out", "named"];
+    assert_eq!(run(&renamed), (Some(0), String::new()));
+    let diff = ["diff", "--dictionary", "named", "--rename", "gpt2=rl", "--out", "diff"];
+    assert_eq!(run(&[&diff[..], &pair].concat()), (Some(0), String::new()));
+    let (code, said) = run(&[&diff[..], &pair[..2]].concat());
+    assert!(code == Some(2) && said.contains("--targets"), "{said}");
+    let (code, said) = run(&[&diff[..3], &pair, &["--out", "diff"]].concat());
+    assert!(code == Some(2) && said.contains("`gpt2`"), "{said}");
+}

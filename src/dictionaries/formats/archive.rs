@@ -1,10 +1,14 @@
-//! Zip archives, as PyTorch and NumPy write them: members that are stored, not compressed.
+//! Zip archives, as PyTorch and NumPy write them: members that are stored, or deflated (`numpy.savez_compressed`).
 
 use crate::error::{At, Error, Result, io};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use zip::ZipArchive;
+
+/// A member may be so many times as long as the whole archive: weights hardly shrink, and what does is meant to fill
+/// memory.
+const EXPANDS: u64 = 64;
 
 /// An open archive.
 pub(super) struct Archive {
@@ -30,20 +34,27 @@ impl Archive {
         self.zip.file_names().filter_map(|name| Some(name.ok()?.into_owned())).collect()
     }
 
-    /// The bytes of a member. A stored member is no longer than the file, whatever its header claims.
+    /// The bytes of a member, whatever its header claims.
     pub(super) fn read(&mut self, name: &str) -> Result<Vec<u8>> {
         let damaged = |what: String| Error::work(format!("member `{name}`: {what}"));
         let member = self
             .zip
             .by_name(name)
-            .map_err(|error| damaged(error.to_string()).hint("members must be stored, not compressed"))
+            .map_err(|error| damaged(error.to_string()).hint("members must be stored or deflated"))
             .at(self.path.display())?;
         let mut bytes = Vec::new();
+        let most = self.length.saturating_mul(EXPANDS);
         member
-            .take(self.length)
+            .take(most.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| damaged(error.to_string()))
             .at(self.path.display())?;
+        if bytes.len() as u64 > most {
+            return Err(damaged(format!(
+                "expected at most {EXPANDS} times the bytes of the archive, found more"
+            ))
+            .at(self.path.display()));
+        }
         Ok(bytes)
     }
 }

@@ -5,7 +5,9 @@
 //! the weights, and the threshold becomes one per feature.
 //!
 //! Back again, one threshold for all has to be found: scales s_l of the models with t_j sum_l s_l ||d_j^l|| = 1 for
-//! every feature j. They exist for what this package or our own fits made.
+//! every feature j. They exist for what this package or our own fits made, but for those with `shared_features` or
+//! `normalise = "standard"`, which are refused. `k` matters while training alone, and a fitted dictionary does not
+//! hold it: 1 is written.
 
 use super::super::dictionary::Dictionary;
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
@@ -241,7 +243,7 @@ fn common_threshold(spec: &Spec, weights: &Weights) -> Result<Vec<f32>> {
         return Ok(scales.into_iter().map(|scale| scale as f32).collect());
     }
     Err(Error::request("this dictionary has a threshold per feature, and the crosscoder format one for all")
-        .hint("write it with --to deltascope"))
+        .hint("fits with `shared_features` or `normalise=standard` have; write it with --to deltascope"))
 }
 
 /// Gaussian elimination of a positive definite system.

@@ -11,8 +11,7 @@ pub(super) type Array = (String, Vec<usize>, Vec<f32>);
 
 /// All arrays of an archive.
 pub(super) fn read(path: &Path) -> Result<Vec<Array>> {
-    let mut archive =
-        Archive::open(path, "archives must be stored, not compressed: write them with numpy.savez")?;
+    let mut archive = Archive::open(path, "write them with numpy.savez or numpy.savez_compressed")?;
     let mut arrays = Vec::new();
     for member in archive.names() {
         let bytes = archive.read(&member)?;

@@ -1,5 +1,21 @@
 //! What each kind of dictionary does differently while it is trained: which pre-activations become
 //! activations, and how the loss changes with them. Everything else is the one trainer's.
+//!
+//! With h the target, h^ = sum_j f_j d_j + b, pre = W x + b_enc, and sums over the outputs v:
+//!
+//! | kind | reads, writes | f and the loss beside \|\|h - h^\|\|^2 | file | source |
+//! |---|---|---|---|---|
+//! | standard | h, h | ReLU(pre); lambda sum f_j \|\|d_j\|\| | `standard.rs` | Conerly et al. 2024 |
+//! | crosscoder | all h_v, all h_v | ReLU(pre); lambda sum f_j sum_v \|\|d_j^v\|\| | `standard.rs` | Lindsey et al. 2024 |
+//! | gated | h, h | gate and strength | `gated.rs` | Rajamanoharan et al. 2024, arXiv 2404.16014 |
+//! | jumprelu | h, h | pre where above theta_j; L0 or tanh | `jumprelu.rs` | Rajamanoharan et al. 2024, arXiv 2407.14435 |
+//! | topk | h, h | the k largest of a token | `topk.rs` | Gao et al. 2024, arXiv 2406.04093 |
+//! | batch_topk | h, h | the k N largest of a batch | `batch_topk.rs` | Bussmann et al. 2024, arXiv 2412.06410 |
+//! | batch_topk_crosscoder | all h_v, all h_v | as batch_topk, by f_j sum_v \|\|d_j^v\|\| | `batch_topk.rs` | Minder et al. 2025, arXiv 2504.02922 |
+//! | matryoshka | h, h | as batch_topk; + sum_m \|\|h - h^_m\|\|^2, h^_m of the first m features, over nested widths m | `batch_topk.rs` | Bussmann et al. 2025, arXiv 2503.17547 |
+//! | transcoder | x at one hook, y at another | as batch_topk, of \|\|y - y^\|\|^2 | `batch_topk.rs` | Dunefsky et al. 2024, arXiv 2406.11944 |
+//! | skip_transcoder | x, y | the same with y^ + W_skip x | `batch_topk.rs` | Paulo et al. 2025, arXiv 2501.18823 |
+//! | difference | h_v - h_base, itself | as batch_topk | `batch_topk.rs` | Aranguri, Drori and Nanda 2025 |
 
 mod batch_topk;
 mod gated;

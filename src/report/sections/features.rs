@@ -149,14 +149,18 @@ fn cells(row: &FeatureRow, variants: &[String], notes: &Notes<'_>) -> Vec<Cell> 
 /// The text in the columns `prefix` of the variants that have the feature: once where they agree, else by variant.
 fn by_variant(row: &FeatureRow, prefix: &str, variants: &[String]) -> String {
     let present: Vec<&str> = row.present.split('+').collect();
-    let texts: Vec<(&str, &str)> = variants
+    // Older tables hold the tokens joined by spaces.
+    let words = |text: &str| {
+        serde_json::from_str::<Vec<String>>(text).map_or_else(|_| text.to_owned(), |tokens| tokens.join(" "))
+    };
+    let texts: Vec<(&str, String)> = variants
         .iter()
         .filter(|variant| present.contains(&variant.as_str()))
-        .filter_map(|variant| Some((variant.as_str(), row.text(&format!("{prefix}{variant}"))?)))
+        .filter_map(|variant| Some((variant.as_str(), words(row.text(&format!("{prefix}{variant}"))?))))
         .collect();
     match texts.first() {
         None => "\u{2013}".to_owned(),
-        Some((_, first)) if texts.iter().all(|(_, text)| text == first) => (*first).to_owned(),
+        Some((_, first)) if texts.iter().all(|(_, text)| text == first) => first.clone(),
         Some(_) => {
             let named: Vec<String> = texts.iter().map(|(name, text)| format!("{name}: {text}")).collect();
             named.join(" \u{b7} ")

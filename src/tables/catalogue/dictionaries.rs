@@ -60,7 +60,11 @@ pub const FEATURES: TableSpec = TableSpec {
         fixed("feature", ColumnType::Integer, "the feature's index in the dictionary"),
         fixed("present", ColumnType::Text, "the variants in which it is present, joined by +"),
         fixed("change", ColumnType::Text, "same, reweighted or rotated, over these variants"),
-        fixed("class", ColumnType::Text, "shared, specific, lost, partial, undecided or dead"),
+        fixed(
+            "class",
+            ColumnType::Text,
+            "shared, specific, lost, partial, undecided (always, if one variant is written) or dead",
+        ),
         fixed("rate", ColumnType::Float, "share of tokens at which it fires (joint code)"),
         fixed("firings", ColumnType::Integer, "tokens at which it fired"),
         fixed("mean_active", ColumnType::Float, "mean of the code where it fires"),
@@ -115,9 +119,9 @@ pub const FEATURES: TableSpec = TableSpec {
         per_variant(
             "promoted_",
             ColumnType::Text,
-            "tokens that the variant's decoder promotes most (logit lens)",
+            "JSON list: tokens that the variant's decoder promotes most (logit lens)",
         ),
-        per_variant("suppressed_", ColumnType::Text, "tokens that the variant's decoder suppresses most"),
+        per_variant("suppressed_", ColumnType::Text, "JSON list: tokens that it suppresses most"),
         per_variant(
             "promoted_logits_",
             ColumnType::Text,

@@ -280,7 +280,7 @@ fn features() -> Vec<Value> {
             for (variant, norm) in VARIANTS.iter().zip(norms) {
                 row[format!("norm_{variant}")] = json!(norm);
                 row[format!("mas_{variant}")] = json!(norm / total);
-                row[format!("promoted_{variant}")] = json!("no ki x <eos> ok");
+                row[format!("promoted_{variant}")] = json!(r#"["no","ki","x","<eos>","ok"]"#);
                 row[format!("suppressed_{variant}")] = json!("to 24");
                 row[format!("promoted_logits_{variant}")] = json!("[3.1, 2.0, 1.5, 1.2, 0.4]");
                 row[format!("suppressed_logits_{variant}")] = json!("[-2.2, -1.0]");
