@@ -16,9 +16,10 @@ pub(crate) struct ClaimsArguments {
     /// A folder with `effects.parquet`, `controls.parquet` and `differences.parquet`.
     #[arg(long, value_name = "DIR")]
     tables: PathBuf,
-    /// `evaluations.parquet` of all variants: whether a receiver still works well enough for a safety claim.
+    /// `evaluations.parquet` of base and the receivers, all in one or, by `eval`, one each (the flag may be repeated):
+    /// whether a receiver still works well enough for a claim about its safety. Without it no such claim is made.
     #[arg(long, value_name = "FILE")]
-    evaluations: Option<PathBuf>,
+    evaluations: Vec<PathBuf>,
     /// `dictionaries.parquet`: whether the dictionary explains enough of what changed for a claim about absence.
     #[arg(long, value_name = "FILE")]
     dictionaries: Option<PathBuf>,
@@ -39,8 +40,10 @@ pub(crate) fn claims(arguments: ClaimsArguments, context: &Context) -> Result<()
     let effects: Vec<EffectRow> = tables::read(&arguments.tables.join("effects.parquet"))?;
     let controls = tables::read(&arguments.tables.join("controls.parquet"))?;
     let differences = tables::read(&arguments.tables.join("differences.parquet"))?;
-    let evaluations: Vec<EvaluationRow> =
-        arguments.evaluations.as_deref().map(tables::read).transpose()?.unwrap_or_default();
+    let mut evaluations: Vec<EvaluationRow> = Vec::new();
+    for file in &arguments.evaluations {
+        evaluations.extend(tables::read::<EvaluationRow>(file)?);
+    }
     let dictionaries: Vec<DictionaryRow> =
         arguments.dictionaries.as_deref().map(tables::read).transpose()?.unwrap_or_default();
     let fitness = Fitness::of_receivers(&effects, &evaluations, &dictionaries, &arguments.base);
