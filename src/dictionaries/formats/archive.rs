@@ -1,10 +1,12 @@
 //! Zip archives, as PyTorch and NumPy write them: members that are stored, or deflated (`numpy.savez_compressed`).
 
 use crate::error::{At, Error, Result, io};
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
-use zip::ZipArchive;
+use zip::{CompressionMethod, ZipArchive};
 
 /// A member may be so many times as long as the whole archive: weights hardly shrink, and what does is meant to fill
 /// memory.
@@ -37,14 +39,25 @@ impl Archive {
     /// The bytes of a member, whatever its header claims.
     pub(super) fn read(&mut self, name: &str) -> Result<Vec<u8>> {
         let damaged = |what: String| Error::work(format!("member `{name}`: {what}"));
-        let member = self
-            .zip
-            .by_name(name)
-            .map_err(|error| damaged(error.to_string()).hint("members must be stored or deflated"))
+        let found = self.zip.index_for_name(name).map(|index| self.zip.by_index_raw(index));
+        let member = found
+            .ok_or_else(|| damaged("not in the archive".to_owned()))
+            .and_then(|member| member.map_err(|error| damaged(error.to_string())))
             .at(self.path.display())?;
+        // The zip crate is built without compression; flate2, which is here anyway, inflates.
+        let (method, checksum) = (member.compression(), member.crc32());
+        let reader: Box<dyn Read> = if method == CompressionMethod::STORE {
+            Box::new(member)
+        } else if method == CompressionMethod::DEFLATE {
+            Box::new(DeflateDecoder::new(member))
+        } else {
+            return Err(damaged(format!("expected it stored or deflated, found {method}"))
+                .hint("write the archive again without compression")
+                .at(self.path.display()));
+        };
         let mut bytes = Vec::new();
         let most = self.length.saturating_mul(EXPANDS);
-        member
+        reader
             .take(most.saturating_add(1))
             .read_to_end(&mut bytes)
             .map_err(|error| damaged(error.to_string()))
@@ -54,6 +67,11 @@ impl Archive {
                 "expected at most {EXPANDS} times the bytes of the archive, found more"
             ))
             .at(self.path.display()));
+        }
+        let mut found = Crc::new();
+        found.update(&bytes);
+        if found.sum() != checksum {
+            return Err(damaged("its bytes are not those of its checksum".to_owned()).at(self.path.display()));
         }
         Ok(bytes)
     }
