@@ -60,7 +60,7 @@ impl Stage for Dictionary {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {

@@ -34,7 +34,7 @@ impl Stage for Diff {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {
