@@ -242,11 +242,14 @@ fn a_transcoder_is_judged_by_what_it_writes_and_names_can_be_changed() {
     let pair = ["--activations", "read", "--targets", "written"];
     let fit =
         [&["fit", "--kind", "transcoder", "--set", "variants=[\"rl\"]", "--out", "old"], &pair[..], &SMALL];
-    assert_eq!(run(&fit.concat()), (Some(0), String::new()));
+    let (code, said) = run(&fit.concat());
+    assert_eq!(code, Some(0), "{said}");
     let renamed = ["convert", "old", "--to", "deltascope", "--rename", "rl=gpt2", "--out", "named"];
-    assert_eq!(run(&renamed), (Some(0), String::new()));
+    let (code, said) = run(&renamed);
+    assert_eq!(code, Some(0), "{said}");
     let diff = ["diff", "--dictionary", "named", "--rename", "gpt2=rl", "--out", "diff"];
-    assert_eq!(run(&[&diff[..], &pair].concat()), (Some(0), String::new()));
+    let (code, said) = run(&[&diff[..], &pair].concat());
+    assert_eq!(code, Some(0), "{said}");
     let (code, said) = run(&[&diff[..], &pair[..2]].concat());
     assert!(code == Some(2) && said.contains("--targets"), "{said}");
     let (code, said) = run(&[&diff[..3], &pair, &["--out", "diff"]].concat());
