@@ -63,7 +63,8 @@ pub struct CalibrationRow {
     pub ci_low: Option<f64>,
     /// Upper end of the simultaneous interval.
     pub ci_high: Option<f64>,
-    /// Whether the simultaneous intervals cover the true effects on both suites.
+    /// Whether the simultaneous intervals cover all that they are for: the true effects on both suites, their difference,
+    /// and the effect beyond base.
     pub covered: bool,
     /// The p-value of the claim.
     pub p: f64,
@@ -116,6 +117,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
         low.is_none_or(|low| low <= truth) && high.is_none_or(|high| truth <= high)
     };
     let claimed = claim.verdict.carries();
+    let [transfer, safety] = finding.truth;
     let right = match planting {
         Planting::Nothing => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,
@@ -129,11 +131,14 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
         right,
         chose_planted: finding.chose_planted,
         effect: claim.effect,
-        truth: finding.truth[0],
+        truth: transfer,
         ci_low: claim.ci_low,
         ci_high: claim.ci_high,
-        covered: within(claim.ci_low, claim.ci_high, finding.truth[0])
-            && within(claim.other_ci_low, claim.other_ci_high, finding.truth[1]),
+        // The whole family at once. In base no edit has an effect, so all of it lies beyond base.
+        covered: within(claim.ci_low, claim.ci_high, transfer)
+            && within(claim.other_ci_low, claim.other_ci_high, safety)
+            && within(claim.interaction_low, claim.interaction_high, transfer - safety)
+            && within(claim.beyond_base_low, claim.beyond_base_high, transfer),
         p: claim.p,
     }
 }

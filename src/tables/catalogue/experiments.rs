@@ -260,7 +260,11 @@ pub const CALIBRATION: TableSpec = TableSpec {
         fixed("truth", ColumnType::Float, "the true effect of the chosen set there"),
         fixed("ci_low", ColumnType::Float, "lower end of the simultaneous interval"),
         fixed("ci_high", ColumnType::Float, "upper end of the simultaneous interval"),
-        fixed("covered", ColumnType::Boolean, "whether the intervals cover the true effects on both suites"),
+        fixed(
+            "covered",
+            ColumnType::Boolean,
+            "whether the intervals cover the true effects on both suites, their difference, and the effect beyond base",
+        ),
         fixed("p", ColumnType::Float, "the larger of p_zero and p_controls"),
     ],
 };
