@@ -3,7 +3,9 @@
 //! Families store the same projection in different ways; [`Stored`] says how, and the products read it in
 //! place.
 
-use super::matmul::{Matrix, Panels, Threads, WeightPanels, fresh_product, product, times_panels};
+use super::matmul::{
+    Matrix, Panels, Threads, WeightPanels, added_product, fresh_product, product, times_panels,
+};
 use super::parallel::{self, reduce_rows};
 use super::parameter::{Parameter, with_slice};
 use super::simd::vectorised;
@@ -93,7 +95,8 @@ impl Linear {
             tape.push(move |slots| {
                 let Some(gradient) = slots.take(to) else { return Ok(()) };
                 this.add_gradients(&x, &gradient)?;
-                let mut to_x = this.input_gradient(&gradient)?;
+                // What other readers of `x` have sent back is added to in place: it is a whole pass over memory less.
+                let mut to_x = this.input_gradient(slots.take(from), &gradient)?;
                 if let Some(adapter) = &this.adapter {
                     parallel::add(&mut to_x, &this.adapter_gradients(adapter, &x, &gradient)?);
                 }
@@ -167,11 +170,11 @@ impl Linear {
         })
     }
 
-    /// `dx = dy W`.
-    fn input_gradient(&self, gradient: &[f32]) -> Result<Vec<f32>> {
+    /// `dx (+)= dy W`.
+    fn input_gradient(&self, so_far: Option<Vec<f32>>, gradient: &[f32]) -> Result<Vec<f32>> {
         let dy = Matrix::dense(gradient, self.outputs);
         Ok(with_slice(&self.weight.value(), |weight| {
-            self.with_matrix(weight, |w| fresh_product(dy, w.transposed()))
+            self.with_matrix(weight, |w| added_product(so_far, dy, w.transposed()))
         })?)
     }
 

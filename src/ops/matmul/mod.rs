@@ -122,6 +122,17 @@ pub(crate) fn fresh_product(left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
     times_panels(left, &Panels::pack(right, threads))
 }
 
+/// `left · right`, on top of `sum` where there is one: dense, row-major.
+pub(crate) fn added_product(sum: Option<Vec<f32>>, left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    match sum {
+        None => fresh_product(left, right),
+        Some(mut sum) => {
+            product(&mut sum, right.columns, left, right, true, Threads::All);
+            sum
+        }
+    }
+}
+
 /// `left · right` as a dense row-major matrix, the right operand packed before.
 pub(crate) fn times_panels(left: Matrix<'_>, right: &Panels) -> Vec<f32> {
     let length = left.rows * right.width;
