@@ -1,9 +1,11 @@
 //! Our side of the comparison with PyTorch: the same model and shapes as `peers.py` measures, under the same
 //! names. `compare.py` runs both and prints the ratios.
 //!
-//! `cargo bench --bench engine [-- name …]`; medians.
+//! `cargo bench --bench engine [-- '^train/' …]`: a line is `what peers.py calls it/what it does`. What criterion does
+//! not measure is printed by `cargo bench --bench engine -- memory` (or `checkpointing`, or `rate`).
 
 use candle_core::{Device, Tensor};
+use criterion::{Criterion, SamplingMode};
 use deltascope::activations::import;
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
@@ -13,29 +15,32 @@ use deltascope::model::{
 use deltascope::ops::Parameter;
 use deltascope::progress::{Gauge, Observer, Sink};
 use deltascope::rng::Stream;
-use deltascope::tasks::{Suite, vocabulary};
+use deltascope::tasks::{Document, Suite, vocabulary};
 use deltascope::training::rl::objectives::Aggregation;
-use deltascope::training::{AdamW, OptimiserSettings, RlSettings, TrainingRun, train_rl};
+use deltascope::training::{
+    AdamW, OptimiserSettings, RlSettings, SftSettings, TrainingRun, train_rl, train_sft,
+};
 use deltascope::{Error, Result};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-fn median_seconds(runs: usize, warmup: usize, mut step: impl FnMut() -> Result<()>) -> Result<f64> {
-    let mut times = Vec::with_capacity(runs);
-    for run in 0..runs + warmup {
-        let start = Instant::now();
-        step()?;
-        if run >= warmup {
-            times.push(start.elapsed().as_secs_f64());
-        }
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times.get(runs / 2).copied().unwrap_or(f64::NAN))
+/// Adds a line to the comparison; `work` does so many rounds of it and says how long they took.
+fn line(criterion: &mut Criterion, group: &str, name: &str, mut work: impl FnMut(usize) -> Result<Duration>) {
+    let mut group = criterion.benchmark_group(group);
+    // Rounds of tens to hundreds of milliseconds: as many in every sample.
+    group.sampling_mode(SamplingMode::Flat);
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|rounds| work(rounds as usize).unwrap_or_else(|error| panic!("{name}: {error}")));
+    });
+    group.finish();
 }
 
-fn report(name: &str, seconds: f64, tokens: usize) {
-    println!("{name:<56} {:9.1} ms {:12.0} tokens/s", seconds * 1e3, tokens as f64 / seconds);
+/// The time that `rounds` calls take.
+fn timed(rounds: usize, mut call: impl FnMut() -> Result<()>) -> Result<Duration> {
+    let start = Instant::now();
+    (0..rounds).try_for_each(|_| call())?;
+    Ok(start.elapsed())
 }
 
 /// Notes when each unit of the work is done.
@@ -47,13 +52,12 @@ impl Clock {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The median of the times between steps, leaving out the first `warmup`.
-    fn median(&self, warmup: usize) -> f64 {
+    /// The time that the last `steps` took.
+    fn last(&self, steps: usize) -> Duration {
         let times = self.times();
-        let pairs = times.windows(2).skip(warmup);
-        let mut seconds: Vec<f64> = pairs.map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
-        seconds.sort_by(f64::total_cmp);
-        seconds.get(seconds.len() / 2).copied().unwrap_or(f64::NAN)
+        let end = times.last().copied();
+        let start = times.len().checked_sub(steps + 1).and_then(|at| times.get(at)).copied();
+        end.zip(start).map_or(Duration::MAX, |(end, start)| end - start)
     }
 }
 
@@ -124,12 +128,59 @@ fn train_step(model: &Model, optimiser: &mut AdamW, rows: &[Vec<u32>], gradients
     optimiser.update(&parameters, 1e-3, 1.0).map(|_| ())
 }
 
-fn optimiser() -> AdamW {
-    AdamW::new(OptimiserSettings { clip: f64::MAX, ..OptimiserSettings::default() })
+/// The tokenizer of the reference model: the words of the microcosm, and as many more as make 512.
+fn tokenizer() -> Result<Tokenizer> {
+    let mut words = vocabulary::words();
+    words.extend((words.len()..512).map(|word| format!("word{word}")));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    Tokenizer::word_level(&words, vocabulary::BOS, vocabulary::EOS, vocabulary::PAD)
 }
 
+/// A training run in a folder of its own, whose steps `clock` watches.
+fn training_run(name: &str, scratch: &Scratch, clock: &Clock) -> TrainingRun {
+    TrainingRun {
+        variant: name.to_owned(),
+        seed: 0,
+        folder: scratch.0.join("run"),
+        scratch: scratch.0.join("scratch"),
+        checkpoints: Vec::new(),
+        save_every: usize::MAX,
+        origin: serde_json::Value::Null,
+        observer: Observer::new(Arc::new(clock.clone())),
+    }
+}
+
+/// Steps of the trainer: 16 documents of 128 tokens, of which all but the first are learned.
+fn sft_steps(steps: usize) -> Result<Duration> {
+    let model = model(512, 256, 768)?.with_tokenizer(tokenizer()?);
+    let documents = |first: u64, count: usize| {
+        let text = |number: u64| {
+            let mut stream = Stream::new(0, "bench document", &[number]);
+            let word = |stream: &mut Stream| format!("word{}", 500 + stream.below(12));
+            let response = (0..127).map(|_| word(&mut stream)).collect::<Vec<_>>().join(" ");
+            Document { prompt: "word500".to_owned(), response }
+        };
+        (first..first + count as u64).map(text).collect()
+    };
+    // The end token would be the 129th.
+    let settings = SftSettings {
+        steps: WARM + steps,
+        batch: 16,
+        max_tokens: 128,
+        kl_every: 0,
+        optimiser: OptimiserSettings { clip: f64::MAX, ..OptimiserSettings::default() },
+        ..SftSettings::default()
+    };
+    let (scratch, clock) = (Scratch::new("sft")?, Clock::default());
+    train_sft(&model, &documents, &settings, &training_run("sft", &scratch, &clock))?;
+    Ok(clock.last(steps))
+}
+
+/// Steps before those that are timed: the first ones take memory from the system.
+const WARM: usize = 2;
+
 /// Steps of a dictionary with `variants` inputs of width 256, `features` features and k = 32.
-fn dictionary_step(kind: Kind, variants: usize, features: usize) -> Result<f64> {
+fn dictionary_steps(kind: Kind, variants: usize, features: usize, steps: usize) -> Result<Duration> {
     let scratch = Scratch::new("activations")?;
     let mut stream = Stream::new(0, "bench", &[]);
     let numbers: Vec<f32> = (0..16_384 * variants * 256).map(|_| stream.normal()).collect();
@@ -142,24 +193,20 @@ fn dictionary_step(kind: Kind, variants: usize, features: usize) -> Result<f64> 
         features,
         k: 32,
         batch: 2048,
-        steps: 14,
+        steps: WARM + steps,
         k_anneal: 0.0,
         ..FitSettings::default()
     };
     let clock = Clock::default();
     fit(&store, &settings, 0, None, &Observer::new(Arc::new(clock.clone())))?;
-    Ok(clock.median(2))
+    Ok(clock.last(steps))
 }
 
 /// Steps of GRPO on the reference model: 8 prompts x 8 samples x 64 new tokens, and one update on all of them.
-fn grpo_step() -> Result<f64> {
-    let mut words = vocabulary::words();
-    words.extend((words.len()..512).map(|word| format!("word{word}")));
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let tokenizer = Tokenizer::word_level(&words, vocabulary::BOS, vocabulary::EOS, vocabulary::PAD)?;
-    let model = model(512, 256, 768)?.with_tokenizer(tokenizer);
+fn grpo_steps(steps: usize) -> Result<Duration> {
+    let model = model(512, 256, 768)?.with_tokenizer(tokenizer()?);
     let mut settings = RlSettings {
-        steps: 8,
+        steps: WARM + steps,
         prompts: 8,
         samples: 8,
         minibatches: 1,
@@ -172,18 +219,9 @@ fn grpo_step() -> Result<f64> {
     // An untrained model is never rewarded; without this nothing would be learned, and the update be spared.
     settings.objective.entropy_bonus = 1e-6;
     let (scratch, clock) = (Scratch::new("grpo")?, Clock::default());
-    let run = TrainingRun {
-        variant: "grpo".to_owned(),
-        seed: 0,
-        folder: scratch.0.join("run"),
-        scratch: scratch.0.join("scratch"),
-        checkpoints: Vec::new(),
-        save_every: usize::MAX,
-        origin: serde_json::Value::Null,
-        observer: Observer::new(Arc::new(clock.clone())),
-    };
+    let run = training_run("grpo", &scratch, &clock);
     train_rl(&model, &Suite::parse("general_points")?, &settings, &run)?;
-    Ok(clock.median(1))
+    Ok(clock.last(steps))
 }
 
 /// A line of `/proc/self/status`, in MiB.
@@ -193,92 +231,99 @@ fn memory(line: &str) -> f64 {
     found.and_then(|kilobytes| kilobytes.parse::<f64>().ok()).map_or(f64::NAN, |found| found / 1024.0)
 }
 
+/// What criterion does not measure: the rate of products that floors are counted at, and peaks of memory, each in a
+/// process of its own, since what ran before would already have taken it.
+const PRINTED: [&str; 3] = ["rate", "memory", "checkpointing"];
+
+fn print(wanted: &str) -> Result<()> {
+    let before = memory("VmRSS:");
+    let above = || memory("VmHWM:") - before;
+    if wanted == "rate" {
+        let operand = Tensor::ones((1024, 1024), candle_core::DType::F32, &Device::Cpu)?;
+        let times = (0..40).map(|_| timed(1, || Ok(operand.matmul(&operand).map(|_| ())?)));
+        let least = times.collect::<Result<Vec<_>>>()?.into_iter().min().unwrap_or_default();
+        println!("product 1024x1024x1024 {:.3} ms", least.as_secs_f64() * 1e3);
+        return Ok(());
+    }
+    if wanted == "memory" {
+        sft_steps(1)?;
+        println!("memory of a train step 16x128 {:.0} MiB", above());
+        return Ok(());
+    }
+    // Less memory first: the peak only rises.
+    let (model, rows) = (model(512, 256, 768)?, tokens(2, |_| 2048, 512));
+    for (name, gradients) in [("recomputed", Gradients::Recomputed), ("kept", Gradients::On)] {
+        let mut optimiser = AdamW::new(OptimiserSettings::default());
+        let mut step = || train_step(&model, &mut optimiser, &rows, gradients);
+        step()?;
+        let seconds = timed(3, step)?.as_secs_f64() / 3.0;
+        println!("train step 2x2048, blocks {name} {:.1} ms", seconds * 1e3);
+        println!("memory of a train step 2x2048, blocks {name} {:.0} MiB", above());
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
-    let wanted: Vec<String> = std::env::args().skip(1).filter(|name| !name.starts_with("--")).collect();
-    let runs = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| wanted == name);
+    if let Some(wanted) = std::env::args().find(|wanted| PRINTED.contains(&wanted.as_str())) {
+        return print(&wanted);
+    }
+    let mut criterion = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(4))
+        .without_plots()
+        .configure_from_args();
     let reference = model(512, 256, 768)?;
-    let rows = tokens(16, |_| 128, 512);
-    let batch = TokenBatch::new(&rows)?;
+    let batch = TokenBatch::new(&tokens(16, |_| 128, 512))?;
     let forward = |mut hooks: Hooks| -> Result<()> {
         if let Some(hidden) = reference.forward(&batch, None, &mut hooks, Gradients::Off)? {
             reference.logits(&hidden)?;
         }
         hooks.finish()
     };
-    // First, and in a process of its own, or what ran before has already taken the memory.
-    if wanted == ["memory"] {
-        let before = memory("VmRSS:");
-        let mut optimiser = optimiser();
-        (0..3).try_for_each(|_| train_step(&reference, &mut optimiser, &rows, Gradients::On))?;
-        println!("memory of a train step 16x128 {:.0} MiB", memory("VmHWM:") - before);
-        return Ok(());
-    }
-    // Less memory first: the peak only rises.
-    if wanted == ["checkpointing"] {
-        let (rows, before) = (tokens(2, |_| 2048, 512), memory("VmRSS:"));
-        for (name, gradients) in [("recomputed", Gradients::Recomputed), ("kept", Gradients::On)] {
-            let mut optimiser = optimiser();
-            let step = || train_step(&reference, &mut optimiser, &rows, gradients);
-            report(&format!("train step 2x2048, blocks {name}"), median_seconds(3, 1, step)?, 4096);
-            println!("memory of a train step 2x2048, blocks {name} {:.0} MiB", memory("VmHWM:") - before);
-        }
-        return Ok(());
-    }
-    if runs("forward") {
-        report("forward 16x128", median_seconds(7, 2, || forward(Hooks::none()))?, 2048);
-    }
-    if runs("train") {
-        let mut optimiser = optimiser();
-        let seconds = median_seconds(7, 2, || train_step(&reference, &mut optimiser, &rows, Gradients::On))?;
-        report("train step 16x128 (forward+backward+AdamW)", seconds, 2048);
-    }
-    if runs("generate") {
-        let prompts: Vec<Prompt> = tokens(64, |_| 32, 512)
-            .into_iter()
-            .enumerate()
-            .map(|(key, tokens)| Prompt { tokens, key: key as u64 })
-            .collect();
-        let settings = SampleSettings { max_new_tokens: 96, ..SampleSettings::default() };
-        let draw = || sample_model(&reference, &prompts, &settings, &Observer::silent()).map(|_| ());
-        report("sample 64 x (32 prompt + 96 new)", median_seconds(3, 1, draw)?, 64 * 96);
-    }
-    if runs("cache") {
-        let layers =
-            || (0..4).fold(Hooks::none(), |hooks, layer| hooks.capture(HookPoint::resid_post(layer)));
-        report("capture resid_post of every layer 16x128", median_seconds(7, 2, || forward(layers()))?, 2048);
-        // TransformerLens leaves `hook_result` out unless it is asked for.
-        let result = |point: &HookPoint| matches!(point, HookPoint::Block(_, BlockPoint::Result));
-        let points: Vec<_> = reference.hook_points().into_iter().filter(|point| !result(point)).collect();
-        let all = || points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
-        report("capture every hook point 16x128", median_seconds(7, 2, || forward(all()))?, 2048);
-        let direction = Tensor::ones(256, candle_core::DType::F32, &Device::Cpu)?;
-        let steer = || {
-            let direction = direction.clone();
-            let add = move |_: &deltascope::model::Site, at: &Tensor| Ok(at.broadcast_add(&direction)?);
-            Hooks::none().edit(HookPoint::resid_post(2), Box::new(add))
-        };
-        report("steer one layer 16x128", median_seconds(7, 2, || forward(steer()))?, 2048);
-    }
-    if runs("sae") {
-        report("TopK SAE step d=256 F=8192 k=32 B=2048", dictionary_step(Kind::Topk, 1, 8192)?, 2048);
-    }
-    if runs("crosscoder") {
-        let seconds = dictionary_step(Kind::BatchTopkCrosscoder, 3, 4096)?;
-        report("BatchTopK crosscoder step 3xd=256 F=4096 k=32 B=2048", seconds, 2048);
-    }
-    if runs("grpo") {
-        report("GRPO step 8 prompts x 8 samples x 64 new", grpo_step()?, 64 * 64);
-    }
-    if runs("microcosm") {
-        let small = model(126, 128, 344)?;
-        let rows = tokens(128, |stream| 6 + stream.below(25), 126);
-        let count = rows.iter().map(Vec::len).sum();
-        let mut optimiser = optimiser();
-        report(
-            "microcosm step, 128 ragged documents",
-            median_seconds(9, 3, || train_step(&small, &mut optimiser, &rows, Gradients::On))?,
-            count,
-        );
-    }
+    line(&mut criterion, "forward", "forward 16x128", |rounds| timed(rounds, || forward(Hooks::none())));
+    line(&mut criterion, "train", "train step 16x128 (forward+backward+AdamW)", sft_steps);
+
+    let prompts: Vec<Prompt> = tokens(64, |_| 32, 512)
+        .into_iter()
+        .enumerate()
+        .map(|(key, tokens)| Prompt { tokens, key: key as u64 })
+        .collect();
+    let settings = SampleSettings { max_new_tokens: 96, ..SampleSettings::default() };
+    let draw = || sample_model(&reference, &prompts, &settings, &Observer::silent()).map(|_| ());
+    line(&mut criterion, "generate", "sample 64 x (32 prompt + 96 new)", |rounds| timed(rounds, draw));
+
+    let layers = || (0..4).fold(Hooks::none(), |hooks, layer| hooks.capture(HookPoint::resid_post(layer)));
+    let name = "capture resid_post of every layer 16x128";
+    line(&mut criterion, "cache", name, |rounds| timed(rounds, || forward(layers())));
+    // TransformerLens leaves `hook_result` out unless it is asked for.
+    let result = |point: &HookPoint| matches!(point, HookPoint::Block(_, BlockPoint::Result));
+    let points: Vec<_> = reference.hook_points().into_iter().filter(|point| !result(point)).collect();
+    let all = || points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
+    let name = "capture every hook point 16x128";
+    line(&mut criterion, "cache", name, |rounds| timed(rounds, || forward(all())));
+    let direction = Tensor::ones(256, candle_core::DType::F32, &Device::Cpu)?;
+    let steer = || {
+        let direction = direction.clone();
+        let add = move |_: &deltascope::model::Site, at: &Tensor| Ok(at.broadcast_add(&direction)?);
+        Hooks::none().edit(HookPoint::resid_post(2), Box::new(add))
+    };
+    line(&mut criterion, "cache", "steer one layer 16x128", |rounds| timed(rounds, || forward(steer())));
+
+    line(&mut criterion, "sae", "TopK SAE step d=256 F=8192 k=32 B=2048", |steps| {
+        dictionary_steps(Kind::Topk, 1, 8192, steps)
+    });
+    line(&mut criterion, "crosscoder", "BatchTopK crosscoder step 3xd=256 F=4096 k=32 B=2048", |steps| {
+        dictionary_steps(Kind::BatchTopkCrosscoder, 3, 4096, steps)
+    });
+    line(&mut criterion, "grpo", "GRPO step 8 prompts x 8 samples x 64 new", grpo_steps);
+
+    let small = model(126, 128, 344)?;
+    let rows = tokens(128, |stream| 6 + stream.below(25), 126);
+    let mut optimiser = AdamW::new(OptimiserSettings::default());
+    line(&mut criterion, "microcosm", "microcosm step, 128 ragged documents", |rounds| {
+        timed(rounds, || train_step(&small, &mut optimiser, &rows, Gradients::On))
+    });
+    criterion.final_summary();
     Ok(())
 }
