@@ -11,7 +11,8 @@
 //! 2. A study is run in it as a real one is: a set is selected on one half, controls match it, effects are
 //!    measured on the other half, and [`super::decide`] decides.
 //! 3. Over many **null** worlds, in which every edit does damage and no set carries anything, claims must
-//!    stay at the declared level. Over many **planted** worlds the verdicts must be right and the
+//!    stay at the declared level; and so they must where a set carries a **shared skill**, which both models lose with it
+//!    while the tuned one is better for another reason. Over many **planted** worlds the verdicts must be right and the
 //!    simultaneous intervals must cover the true effects ([`Calibration`]).
 //! 4. A study that is broken ([`Method`]) must be noticed by the counts: above all, an edit that is never
 //!    applied looks exactly like a set that carries nothing.
@@ -42,7 +43,7 @@ const BLOCK: u64 = 16;
 pub struct CalibrationRow {
     /// `activations` or `model`.
     pub level: String,
-    /// `null` or `planted`.
+    /// `null`, `planted` or `shared skill`.
     pub world: String,
     /// Its seed.
     pub seed: u64,
@@ -50,7 +51,7 @@ pub struct CalibrationRow {
     pub verdict: Verdict,
     /// Whether something was claimed to be carried.
     pub claimed: bool,
-    /// Whether the verdict is the right one: in a null world no claim; in a planted one, that the chosen
+    /// Whether the verdict is the right one: in a null world, or one of a shared skill, no claim; in a planted one, that the chosen
     /// set carries transfer, when selection chose the planted set.
     pub right: bool,
     /// Whether selection chose the planted set; in a model, features with at least half of its effect.
@@ -70,7 +71,7 @@ pub struct CalibrationRow {
     pub p: f64,
 }
 
-/// Runs studies at a level, in `nulls` null worlds and `planted` planted ones.
+/// Runs studies at a level, in `nulls` null worlds, `planted` planted ones, and as many of a shared skill as planted.
 ///
 /// # Errors
 /// If a setting is out of range, the method cannot be run at the level, or a stop was asked for.
@@ -90,6 +91,7 @@ pub fn calibrate(
     let worlds: Vec<(Planting, u64)> = (0..nulls)
         .map(|world| (Planting::Nothing, seed.wrapping_add(world)))
         .chain((0..planted).map(|world| (Planting::Transfer, seed.wrapping_add(world))))
+        .chain((0..planted).map(|world| (Planting::SharedSkill, seed.wrapping_add(world))))
         .collect();
     let label = format!("check calibration: {}, {}", level.name(), method.name());
     let mut bar = observer.bar(&label, worlds.len() as u64, "worlds");
@@ -119,7 +121,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
     let claimed = claim.verdict.carries();
     let [transfer, safety] = finding.truth;
     let right = match planting {
-        Planting::Nothing => !claimed,
+        Planting::Nothing | Planting::SharedSkill => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,
     };
     CalibrationRow {
@@ -134,7 +136,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
         truth: transfer,
         ci_low: claim.ci_low,
         ci_high: claim.ci_high,
-        // The whole family at once. In base no edit has an effect, so all of it lies beyond base.
+        // The whole family at once. In base no edit has an effect where transfer is planted, so all of it lies beyond base.
         covered: within(claim.ci_low, claim.ci_high, transfer)
             && within(claim.other_ci_low, claim.other_ci_high, safety)
             && within(claim.interaction_low, claim.interaction_high, transfer - safety)
@@ -178,6 +180,14 @@ mod tests {
         for level in Level::ALL {
             let found = calibration(level, (40, 0), Method::HalvesMadeOne);
             assert!(!found.failures().is_empty(), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_contrast_that_only_repeats_the_gain_is_noticed() {
+        for (level, planted) in [(Level::Activations, 20), (Level::Model, 10)] {
+            let found = calibration(level, (0, planted), Method::FallInBaseIgnored);
+            assert!(found.shared_claims > found.shared_limit, "{found:?}");
         }
     }
 
