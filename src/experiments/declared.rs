@@ -2,9 +2,10 @@
 
 use super::conditions::Condition;
 use super::effects::{About, Place, control_rows, rows};
+use super::greedy;
 use super::hypothesis::{Axis, Direction};
 use super::inputs::Selection;
-use super::kind::kind;
+use super::kind::{NECESSARY, kind};
 use super::measure::{Measured, Trial};
 use super::neutral::{self, NEUTRAL};
 use super::outcomes::outcomes;
@@ -12,15 +13,18 @@ use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
 use super::trend::{Series, trends};
+use crate::diff::Reading;
 use crate::error::{At, Result};
 use crate::interventions::Edit;
 use crate::tasks::{Half, Suite};
 
-/// A condition beside the declared one: a ceiling, or another dose.
+/// A condition beside the declared one: a ceiling, base's part of the set, or another dose.
 struct Extra {
     edit: Edit,
     dose: f32,
     kind: &'static str,
+    /// Whether it is the declared edit at another dose.
+    in_series: bool,
 }
 
 /// Everything that is measured under one hypothesis: the baseline, the declared condition, the extras.
@@ -46,15 +50,29 @@ impl Conditions {
                 let change =
                     tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
                 conditions.all.push(Condition::edited(name, change, Default::default()));
-                conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling" });
+                conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling", in_series: false });
             }
+        }
+        if let Some(edit) = transplant_beside(selection, prepared) {
+            let name = format!("{} | {}", hypothesis.name, edit.name());
+            let tools = &prepared.tools;
+            let change =
+                tools.change(selection.readout, &edit, &prepared.target, 1.0, &hypothesis.receiver)?;
+            conditions.all.push(Condition::edited(name, change, hypothesis.positions));
+            conditions.extra.push(Extra { edit, dose: 1.0, kind: "exploratory", in_series: false });
         }
         for dose in &selection.settings.doses {
             let name = format!("{} | dose {dose}", hypothesis.name);
             conditions.all.push(prepared.condition(selection, name, &prepared.target, *dose)?);
-            conditions.extra.push(Extra { edit: hypothesis.edit.clone(), dose: *dose, kind: "exploratory" });
+            let edit = hypothesis.edit.clone();
+            conditions.extra.push(Extra { edit, dose: *dose, kind: "exploratory", in_series: true });
         }
         Ok(conditions)
+    }
+
+    /// The baseline and the declared condition.
+    fn declared(&self) -> &[Condition] {
+        self.all.get(..2).unwrap_or(&self.all)
     }
 
     /// Rows of every condition but the baseline. `controls` stand beside the declared one.
@@ -80,7 +98,7 @@ impl Conditions {
             if let Some(extra) = extra {
                 (about.edit, about.dose, about.kind, about.declared) =
                     (&extra.edit, extra.dose, extra.kind, None);
-                if extra.kind == "exploratory" {
+                if extra.in_series {
                     series.doses.push((extra.dose, index));
                 }
                 beside = &[];
@@ -91,6 +109,16 @@ impl Conditions {
         }
         tables.trends.extend(trends(&series, place.suite, measured));
     }
+}
+
+/// Where the declared edit removes a set, base's part of that set in its place: the removal also takes what base had of
+/// it, and where base falls with the receiver only this tells what post-training changed in the set.
+fn transplant_beside(selection: &Selection<'_>, prepared: &Prepared) -> Option<Edit> {
+    let base = &selection.inputs.base;
+    let hypothesis = &prepared.hypothesis;
+    let removes = kind(hypothesis, base) == NECESSARY && hypothesis.edit.donor().is_none();
+    let edit = Edit::Transplant(base.clone());
+    (removes && hypothesis.set.check(&edit).is_ok()).then_some(edit)
 }
 
 /// One hypothesis on every suite, on neutral text, and in base.
@@ -113,6 +141,7 @@ pub(super) fn measure(
         on_suite(selection, prepared, (*axis, suite), (&conditions, &controls), tables)
             .at(format!("suite `{}`", suite.name()))?;
     }
+    greedy::measure(selection, prepared, conditions.declared(), tables)?;
     if let Some(measured) = neutral::measure(selection, prepared.receiver, &conditions.all)? {
         let place = Place { axis: Axis::Collateral, suite: NEUTRAL, endpoints: &[] };
         let about = about(selection, prepared, NEUTRAL, &prepared.hypothesis.receiver);
@@ -158,7 +187,7 @@ fn on_suite(
     conditions.write(about, Place::of(axis, suite), (&measured, &beside), tables);
     tables.controls.extend(beside);
     if !own && is_plane(selection, prepared, suite) && !prepared.controls.is_empty() {
-        let rows = other_axis(selection, prepared, suite, &conditions.all, tables)?;
+        let rows = other_axis(selection, prepared, suite, conditions.declared(), tables)?;
         tables.controls.extend(rows);
     }
     Ok(())
@@ -169,12 +198,11 @@ fn other_axis(
     selection: &mut Selection<'_>,
     prepared: &Prepared,
     suite: &Suite,
-    measured: &[Condition],
+    declared: &[Condition],
     tables: &mut ExperimentTables,
 ) -> Result<Vec<ControlRow>> {
     let controls = prepared.controls_on(selection, suite)?;
-    // The baseline and the declared condition.
-    let mut conditions: Vec<Condition> = measured.iter().take(2).cloned().collect();
+    let mut conditions = declared.to_vec();
     for control in &controls {
         conditions.push(prepared.control(selection, control)?);
     }
@@ -212,7 +240,15 @@ pub(super) fn about<'a>(
     let hypothesis = &prepared.hypothesis;
     let own = suite == prepared.suite.name() && receiver == hypothesis.receiver;
     let primary = prepared.suite.endpoints().first().map(|endpoint| endpoint.name.to_owned());
-    let read = receiver == hypothesis.receiver;
+    let (reading, fidelity) = match selection.readout.variant(receiver) {
+        Ok(index) if index == prepared.receiver => (prepared.tools.reading_in(index), prepared.fidelity),
+        Ok(index) => {
+            let reading = prepared.tools.reading_in(index);
+            let own = !matches!(reading, Reading::Joint);
+            (reading, prepared.fidelity_in_base.filter(|_| own))
+        }
+        Err(_) => (&Reading::Joint, None),
+    };
     About {
         hypothesis: &hypothesis.name,
         condition: hypothesis.name.clone(),
@@ -224,8 +260,8 @@ pub(super) fn about<'a>(
         receiver,
         edit: &hypothesis.edit,
         dose: hypothesis.dose,
-        readout: if read { prepared.tools.reading.name() } else { "joint" },
-        fidelity: prepared.fidelity.filter(|_| read),
+        readout: reading.name(),
+        fidelity,
         positions: hypothesis.positions,
         hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
         kind: kind(hypothesis, &selection.inputs.base),
@@ -242,7 +278,7 @@ pub(super) fn about<'a>(
 fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
     let base = &selection.inputs.base;
     let hypothesis = &prepared.hypothesis;
-    if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
+    if !hypothesis.is_contrasted_with(base) {
         return Ok(());
     }
     let receiver = selection.readout.variant(base)?;
