@@ -167,6 +167,19 @@ impl World {
         });
     }
 
+    /// Gives the endpoint of a suite another name.
+    fn call(&mut self, suite: &str, endpoint: &str) {
+        for row in self.effects.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
+        for row in self.differences.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
+        for row in self.controls.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
+    }
+
     fn decide(&self, fitness: &[Fitness]) -> Vec<ClaimRow> {
         let settings = ClaimSettings { draws: 400, ..ClaimSettings::default() };
         decide(&self.effects, &self.controls, &self.differences, fitness, &settings, 7).unwrap()
@@ -371,16 +384,7 @@ fn a_skill_that_base_loses_too_is_not_what_post_training_added() {
 fn only_endpoints_whose_meaning_is_known_can_be_carried() {
     let verdict = |endpoint: &str| {
         let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
-        let of_transfer = |suite: &str| suite == TRANSFER.0;
-        for row in world.effects.iter_mut().filter(|row| of_transfer(&row.suite)) {
-            row.endpoint = endpoint.into();
-        }
-        for row in world.differences.iter_mut().filter(|row| of_transfer(&row.suite)) {
-            row.endpoint = endpoint.into();
-        }
-        for row in world.controls.iter_mut().filter(|row| of_transfer(&row.suite)) {
-            row.endpoint = endpoint.into();
-        }
+        world.call(TRANSFER.0, endpoint);
         world.decided().remove(0)
     };
     assert_eq!(verdict("pass").verdict, Verdict::CarriesTransfer);
@@ -459,19 +463,7 @@ fn equivalence_is_judged_where_there_is_room_to_move() {
 #[test]
 fn nats_and_shares_are_not_subtracted() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
-    for row in world.effects.iter_mut().filter(|row| row.suite == TRANSFER.0) {
-        row.endpoint = "transfer_log_odds".into();
-    }
-    world
-        .differences
-        .iter_mut()
-        .filter(|row| row.suite == TRANSFER.0)
-        .for_each(|row| row.endpoint = "transfer_log_odds".into());
-    world
-        .controls
-        .iter_mut()
-        .filter(|row| row.suite == TRANSFER.0)
-        .for_each(|row| row.endpoint = "transfer_log_odds".into());
+    world.call(TRANSFER.0, "refusal_log_odds");
     let claim = &world.decided()[0];
     assert_eq!((claim.interaction, claim.selective), (None, Some(false)));
 }

@@ -33,14 +33,21 @@ struct Conditions {
     extra: Vec<Extra>,
     /// The index of the whole difference.
     ceiling: Option<usize>,
+    /// So many, the last ones, are measured only on the suites of the picture: they bear on the claim, and cost as much as
+    /// any edit.
+    in_plane: usize,
 }
 
 impl Conditions {
     fn new(selection: &Selection<'_>, prepared: &Prepared) -> Result<Self> {
         let hypothesis = &prepared.hypothesis;
         let declared = prepared.condition(selection, &hypothesis.name, &prepared.target, hypothesis.dose)?;
-        let mut conditions =
-            Self { all: vec![Condition::baseline(), declared], extra: Vec::new(), ceiling: None };
+        let mut conditions = Self {
+            all: vec![Condition::baseline(), declared],
+            extra: Vec::new(),
+            ceiling: None,
+            in_plane: 0,
+        };
         if prepared.other != prepared.receiver && selection.readout.features() > 0 {
             let donor = selection.readout.variants().get(prepared.other).cloned().unwrap_or_default();
             conditions.ceiling = Some(conditions.all.len());
@@ -53,19 +60,20 @@ impl Conditions {
                 conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling", in_series: false });
             }
         }
+        for dose in &selection.settings.doses {
+            let name = format!("{} | dose {dose}", hypothesis.name);
+            conditions.all.push(prepared.condition(selection, name, &prepared.target, *dose)?);
+            let edit = hypothesis.edit.clone();
+            conditions.extra.push(Extra { edit, dose: *dose, kind: "exploratory", in_series: true });
+        }
         if let Some(edit) = transplant_beside(selection, prepared) {
             let name = format!("{} | {}", hypothesis.name, edit.name());
             let tools = &prepared.tools;
             let change =
                 tools.change(selection.readout, &edit, &prepared.target, 1.0, &hypothesis.receiver)?;
             conditions.all.push(Condition::edited(name, change, hypothesis.positions));
+            conditions.in_plane = 1;
             conditions.extra.push(Extra { edit, dose: 1.0, kind: "exploratory", in_series: false });
-        }
-        for dose in &selection.settings.doses {
-            let name = format!("{} | dose {dose}", hypothesis.name);
-            conditions.all.push(prepared.condition(selection, name, &prepared.target, *dose)?);
-            let edit = hypothesis.edit.clone();
-            conditions.extra.push(Extra { edit, dose: *dose, kind: "exploratory", in_series: true });
         }
         Ok(conditions)
     }
@@ -75,7 +83,13 @@ impl Conditions {
         self.all.get(..2).unwrap_or(&self.all)
     }
 
-    /// Rows of every condition but the baseline. `controls` stand beside the declared one.
+    /// What is measured on a suite, which is of the picture or not.
+    fn on(&self, is_plane: bool) -> &[Condition] {
+        let left_out = if is_plane { 0 } else { self.in_plane };
+        self.all.get(..self.all.len() - left_out).unwrap_or(&self.all)
+    }
+
+    /// Rows of every measured condition but the baseline. `controls` stand beside the declared one.
     fn write(
         &self,
         about: About<'_>,
@@ -91,7 +105,8 @@ impl Conditions {
             seed: about.seed,
         };
         let mut about = about;
-        for (index, condition) in self.all.iter().enumerate().skip(1) {
+        let measured_here = self.all.iter().take(measured.values.len());
+        for (index, condition) in measured_here.enumerate().skip(1) {
             let extra = index.checked_sub(2).and_then(|index| self.extra.get(index));
             about.condition.clone_from(&condition.name);
             let mut beside = controls;
@@ -170,23 +185,24 @@ fn on_suite(
     tables: &mut ExperimentTables,
 ) -> Result<()> {
     let hypothesis = &prepared.hypothesis;
-    let (first, own) = (conditions.all.len(), suite.name() == prepared.suite.name());
+    let (is_plane, own) = (is_plane(selection, prepared, suite), suite.name() == prepared.suite.name());
     let label = format!("{} on {}", hypothesis.name, suite.name());
     let limit = selection.settings.problems;
-    let mut all = conditions.all.clone();
+    let edits = conditions.on(is_plane);
+    let mut all = edits.to_vec();
     all.extend(controls.iter().filter(|_| own).cloned());
     let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
     let trial = selection.trial(suite, Half::Measure);
-    let said = outcomes(&trial, &hypothesis.receiver, &conditions.all, &measured)?;
+    let said = outcomes(&trial, &hypothesis.receiver, edits, &measured)?;
     tables.add_outcomes(said);
     let beside = match own {
-        true => control_rows(prepared, &prepared.controls, suite, &measured, first),
+        true => control_rows(prepared, &prepared.controls, suite, &measured, edits.len()),
         false => Vec::new(),
     };
     let about = about(selection, prepared, suite.name(), &hypothesis.receiver);
     conditions.write(about, Place::of(axis, suite), (&measured, &beside), tables);
     tables.controls.extend(beside);
-    if !own && is_plane(selection, prepared, suite) && !prepared.controls.is_empty() {
+    if !own && is_plane && !prepared.controls.is_empty() {
         let rows = other_axis(selection, prepared, suite, conditions.declared(), tables)?;
         tables.controls.extend(rows);
     }

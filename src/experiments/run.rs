@@ -229,13 +229,14 @@ mod tests {
         for row in greedy {
             assert_eq!((row.kind.as_str(), row.declared, row.samples), ("exploratory", false, 1));
         }
-        let beside: BTreeSet<(&str, &str)> = found
-            .effects
-            .iter()
-            .filter(|row| row.condition.ends_with(" | transplant"))
-            .map(|row| (row.condition.as_str(), row.donor.as_deref().unwrap_or_default()))
-            .collect();
-        assert_eq!(beside.into_iter().collect::<Vec<_>>(), [("transfer | transplant", "base")]);
+        let transplant = |row: &&EffectRow| row.condition.ends_with(" | transplant");
+        let beside: Vec<&EffectRow> = found.effects.iter().filter(transplant).collect();
+        for row in &beside {
+            assert_eq!((row.hypothesis.as_str(), row.donor.as_deref()), ("transfer", Some("base")));
+        }
+        let suites: BTreeSet<&str> = beside.iter().map(|row| row.suite.as_str()).collect();
+        let picture = ["general_points:faces=11-13", "neutral text", "refusal"];
+        assert_eq!(suites.into_iter().collect::<Vec<_>>(), picture, "not on every suite");
         let neutral: Vec<&EffectRow> =
             found.effects.iter().filter(|row| row.endpoint == "cross_entropy").collect();
         let names: BTreeSet<&str> = neutral.iter().map(|row| row.condition.as_str()).collect();
