@@ -269,11 +269,19 @@ pub const CALIBRATION: TableSpec = TableSpec {
             ColumnType::Text,
             "activations, or model: a decoder with planted weights is in the loop",
         ),
-        fixed("world", ColumnType::Text, "null, planted, or shared skill: base has the planted set's skill too"),
+        fixed(
+            "world",
+            ColumnType::Text,
+            "null, planted, or shared skill: base has the planted set's skill too",
+        ),
         fixed("seed", ColumnType::Integer, "the world's seed"),
         fixed("verdict", ColumnType::Text, "what was decided"),
         fixed("claimed", ColumnType::Boolean, "whether something was claimed to be carried"),
-        fixed("right", ColumnType::Boolean, "null and shared skill: no claim; planted: the planted set carries transfer"),
+        fixed(
+            "right",
+            ColumnType::Boolean,
+            "null and shared skill: no claim; planted: the planted set carries transfer",
+        ),
         fixed(
             "chose_planted",
             ColumnType::Boolean,
