@@ -3,7 +3,7 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::claims::ClaimSettings;
-use crate::claims::calibration::{Calibration, CalibrationRow, Level, Method, calibrate};
+use crate::claims::calibration::{Calibration, CalibrationRow, Level, Method, Worlds, calibrate};
 use crate::error::{Error, Result, io};
 use crate::tables::{self, catalogue};
 use std::path::{Path, PathBuf};
@@ -31,7 +31,7 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
     }
     let settings = arguments.set.apply(&ClaimSettings::default())?;
     let run = |level: Level, planted: u64, method: Method| {
-        let worlds = (planted.saturating_mul(2), planted);
+        let worlds = Worlds { nulls: planted.saturating_mul(2), shared: planted, planted };
         calibrate(level, worlds, method, &settings, arguments.seed.seed, &context.observer)
     };
     let rows: Vec<CalibrationRow> = Level::ALL
