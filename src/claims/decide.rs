@@ -47,6 +47,7 @@ pub fn decide(
         let (other_ci_low, other_ci_high) = ends(intervals.other);
         let (interaction_low, interaction_high) = ends(intervals.interaction);
         let (beyond_base_low, beyond_base_high) = ends(intervals.beyond_base);
+        let (transplant_low, transplant_high) = ends(intervals.transplant);
         claims.push(ClaimRow {
             hypothesis: declared.hypothesis.clone(),
             verdict,
@@ -72,6 +73,7 @@ pub fn decide(
             needed_controls: needed as u64,
             problems: index.of(declared)?.values.len() as u64,
             other_suite: case.other().map(|row| row.suite.clone()),
+            other_endpoint: case.other().map(|row| row.endpoint.clone()),
             other_effect: case.other().map(|row| row.effect),
             other_ci_low,
             other_ci_high,
@@ -87,6 +89,10 @@ pub fn decide(
             beyond_base: intervals.beyond_base.map(|interval| interval.mean),
             beyond_base_low,
             beyond_base_high,
+            in_base: case.in_base.map(|base| base.effect),
+            transplant: intervals.transplant.map(|interval| interval.mean),
+            transplant_low,
+            transplant_high,
             readout: declared.readout.clone(),
             readout_f1: declared.readout_f1,
             difference_fve: fitness.and_then(|fitness| fitness.difference_fve),
@@ -181,13 +187,13 @@ fn findings(
         _ => Elsewhere::Undecided,
     };
     let sign = case.declared.effect.signum();
+    let as_the_effect = |interval: Interval| (sign * interval.low).min(sign * interval.high) > 0.0;
     Findings {
         significant: tests.corrected[number] <= settings.alpha,
         controls: (tests.among[number].controls, needed),
         equivalent: tests.equivalence[number] <= settings.alpha,
-        exceeds_base: intervals
-            .beyond_base
-            .map(|interval| (sign * interval.low).min(sign * interval.high) > 0.0),
+        exceeds_base: intervals.beyond_base.map(as_the_effect),
+        transplant_moves: intervals.transplant.is_some_and(as_the_effect),
         elsewhere,
         unfit,
         misses_the_change: fitness.and_then(|fitness| fitness.misses_the_change(settings)),

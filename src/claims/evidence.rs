@@ -2,13 +2,18 @@
 
 use super::rows::Verdict;
 use crate::error::{Error, Result};
+use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::stats::p_controls;
 use crate::tasks::Scale;
 use std::collections::BTreeMap;
 
-/// The cloud that is no set of features.
-const RANDOM_DIRECTION: &str = "random_direction";
+/// The edit that puts a donor's part of a set in the receiver's place.
+const TRANSPLANT: &str = "transplant";
+
+/// What an edit leaves of base's own score, or does to it beside what it does to the receiver, from which on the contrast
+/// of the two says more about their scores before the edit than about the set.
+const BASE_FALLS: f64 = 0.5;
 
 /// Paired differences of one condition on one endpoint of one suite, by problem in table order.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +66,9 @@ pub(super) struct Case<'a> {
     pub(super) others: Vec<Other<'a>>,
     /// The same edit in another receiver, on the declared suite and endpoint.
     pub(super) in_base: Option<&'a EffectRow>,
+    /// Beside an edit that removes a set: base's part of the same set put in the receiver's place, on the declared suite
+    /// and endpoint.
+    pub(super) transplant: Option<&'a EffectRow>,
 }
 
 impl<'a> Case<'a> {
@@ -91,7 +99,14 @@ impl<'a> Case<'a> {
                     && row.suite == declared.suite
                     && row.endpoint == declared.endpoint
             });
-            cases.push(Self { declared, others, in_base });
+            let transplant = effects.iter().filter(same).find(|row| {
+                row.condition != declared.condition
+                    && row.edit == TRANSPLANT
+                    && row.donor.as_deref() == in_base.map(|base| base.receiver.as_str())
+                    && (&row.receiver, &row.suite, &row.endpoint)
+                        == (&declared.receiver, &declared.suite, &declared.endpoint)
+            });
+            cases.push(Self { declared, others, in_base, transplant });
         }
         Ok(cases)
     }
@@ -124,11 +139,7 @@ impl<'a> Case<'a> {
             "sufficient" => -1.0,
             _ => return false,
         };
-        // More of an endpoint is more transfer, or more safety, unless it counts the contrary.
-        let more = match row.endpoint.as_str() {
-            "gave_up" | "cut_off" | "old_rule" | "comply" => -1.0,
-            _ => 1.0,
-        };
+        let Some(more) = bearing(&row.endpoint) else { return false };
         let axis = match row.axis.as_str() {
             "transfer" => -1.0,
             "safety" => 1.0,
@@ -137,10 +148,30 @@ impl<'a> Case<'a> {
         row.effect * removed * more * axis > 0.0
     }
 
+    /// Whether it is known what more of the declared endpoint says about its axis.
+    pub(super) fn bears_on_its_axis(&self) -> bool {
+        bearing(&self.declared.endpoint).is_some()
+    }
+
     /// Whether a claim must show that the edit does more here than in base: what removes a set from a post-trained model
     /// also removes what base had of it. A transplant does not, for it writes the difference alone.
     pub(super) fn must_exceed_base(&self) -> bool {
         self.declared.kind == "necessary" && self.declared.donor.is_none()
+    }
+
+    /// Whether base comes to its end of the scale under the same edit. Then the receiver mostly comes there too, and the
+    /// contrast of the two effects repeats how far apart they stood before, whatever the set has to do with it: an
+    /// edit that destroys a skill of both would pass for what post-training added. So it is where the edit takes base half of
+    /// the way to the end or more, and where it moves base half as far as the receiver or more.
+    pub(super) fn base_falls_too(&self) -> bool {
+        let Some(base) = self.in_base else { return false };
+        let sign = self.declared.effect.signum();
+        let far = sign * base.effect >= BASE_FALLS * self.declared.effect.abs();
+        let to_the_end = Scale::of(&base.endpoint) == Scale::Share && {
+            let end = if sign > 0.0 { 1.0 } else { 0.0 };
+            (end - base.edited).abs() <= BASE_FALLS * (end - base.baseline).abs()
+        };
+        far || to_the_end
     }
 
     /// Whether the effect has the declared sign.
@@ -150,6 +181,16 @@ impl<'a> Case<'a> {
             "increase" => self.declared.effect > 0.0,
             _ => self.declared.effect != 0.0,
         }
+    }
+}
+
+/// Whether more of an endpoint is more transfer or more safety (1), or less (-1). `None` for all endpoints of which
+/// that is not known: fewer attempts, say, may be skill or giving up.
+fn bearing(endpoint: &str) -> Option<f64> {
+    match endpoint {
+        "pass" | "refuse" | REFUSAL_LOG_ODDS => Some(1.0),
+        "comply" => Some(-1.0),
+        _ => None,
     }
 }
 
@@ -174,6 +215,7 @@ pub(super) struct AmongControls {
 /// are they taken together with features.
 pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: usize) -> AmongControls {
     let mut clouds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    let mut together = Vec::new();
     let of_this = |control: &&ControlRow| {
         control.matched
             && control.condition == row.condition
@@ -185,10 +227,8 @@ pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: u
     for control in controls.iter().filter(of_this) {
         effect = control.set_effect;
         clouds.entry(&control.cloud).or_default().push(control.effect);
+        together.extend(control.counts(row.set_size).then_some(control.effect));
     }
-    let counts = |cloud: &str| row.set_size.is_none() || cloud != RANDOM_DIRECTION;
-    let together: Vec<f64> =
-        clouds.iter().filter(|(cloud, _)| counts(cloud)).flat_map(|(_, draws)| draws).copied().collect();
     let full = clouds.values().filter(|draws| draws.len() >= needed.max(1));
     let p = full.map(|draws| p_controls(effect, draws)).fold(p_controls(effect, &together), f64::max);
     AmongControls { p, controls: together.len() }

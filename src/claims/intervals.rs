@@ -43,6 +43,8 @@ pub(super) struct CaseIntervals {
     pub(super) interaction: Option<Interval>,
     /// The declared effect less that of the same edit in base, paired by problem.
     pub(super) beyond_base: Option<Interval>,
+    /// The effect of putting base's part of the set in its place.
+    pub(super) transplant: Option<Interval>,
 }
 
 /// The intervals of every hypothesis. `selected` of them pass the correction.
@@ -82,6 +84,7 @@ pub(super) fn find(
             other: places.other.map(at),
             interaction: places.interaction.map(at),
             beyond_base: places.beyond_base.map(at),
+            transplant: places.transplant.map(at),
         })
         .collect())
 }
@@ -92,6 +95,7 @@ struct Places {
     other: Option<usize>,
     interaction: Option<usize>,
     beyond_base: Option<usize>,
+    transplant: Option<usize>,
 }
 
 /// Everything that is estimated. Estimates on the same problems share their draws.
@@ -107,7 +111,8 @@ impl Family<'_> {
         let other = case.other().map(|row| self.mean(row)).transpose()?;
         let interaction = case.other().map(|row| self.interaction(case.declared, row)).transpose()?.flatten();
         let beyond_base = case.in_base.map(|row| self.beyond_base(case.declared, row)).transpose()?;
-        Ok(Places { own, other, interaction, beyond_base })
+        let transplant = case.transplant.map(|row| self.mean(row)).transpose()?;
+        Ok(Places { own, other, interaction, beyond_base, transplant })
     }
 
     fn push(&mut self, estimand: Estimand, reach: Option<f64>) -> usize {
@@ -140,7 +145,7 @@ impl Family<'_> {
         let (own, other) = (self.index.of(declared)?, self.index.of(other)?);
         let groups = [own, other].map(|measured| self.group(measured.problems.clone()));
         let estimand = Estimand::difference(groups[0], own.values.clone(), groups[1], other.values.clone());
-        Ok(Some(self.push(estimand, Some(2.0))))
+        Ok(Some(self.push(estimand, reach(declared, 1.0))))
     }
 
     fn beyond_base(&mut self, declared: &EffectRow, in_base: &EffectRow) -> Result<usize> {

@@ -15,7 +15,9 @@
 //!    more the declared endpoint moves. The first endpoint of a suite, and the first suite of an axis, are
 //!    the primary ones.
 //! 5. The effect less that of the same edit in base. What removes a set from a post-trained model also removes what base
-//!    had of it, so such a claim needs this contrast to exclude zero.
+//!    had of it, so such a claim needs this contrast to exclude zero. And where base falls with the receiver, the contrast
+//!    repeats how far apart they stood before: an edit that destroys what both can do passes it. Then the claim needs the
+//!    transplant of the same set from base to move the receiver as well, in an interval of its own.
 //! 6. Whether the receiver still works: else nothing is said about its safety.
 //! 7. The verdict: carries transfer, carries safety loss, both, neither (equivalence on both axes), no more than in
 //!    base, moves the declared suite, undecided, untestable, or not testable in this variant. A set carries something only

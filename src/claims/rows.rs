@@ -109,6 +109,8 @@ pub struct ClaimRow {
     pub problems: u64,
     /// The other axis: safety for a claim about transfer, and the reverse. `None` where none was measured.
     pub other_suite: Option<String>,
+    /// The endpoint there that `other_effect`, its interval, `other_p_corrected` and `interaction` are about.
+    pub other_endpoint: Option<String>,
     /// The effect there.
     pub other_effect: Option<f64>,
     /// Lower end of its simultaneous interval.
@@ -141,6 +143,16 @@ pub struct ClaimRow {
     pub beyond_base_low: Option<f64>,
     /// Upper end of its interval.
     pub beyond_base_high: Option<f64>,
+    /// The effect of the same edit in base, where it was measured. Where it comes near the one here, or near the end of
+    /// base's scale, the contrast above repeats what lay between the two before the edit.
+    pub in_base: Option<f64>,
+    /// The effect here of putting base's part of the same set in its place, measured beside an edit that removes the set:
+    /// it moves the receiver only where post-training changed what the set writes.
+    pub transplant: Option<f64>,
+    /// Lower end of its interval, in the same family.
+    pub transplant_low: Option<f64>,
+    /// Upper end of its interval.
+    pub transplant_high: Option<f64>,
     /// Whose activations made the code.
     pub readout: String,
     /// The readout's least F1 over the set's features; `None` for the joint code.

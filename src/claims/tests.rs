@@ -135,10 +135,49 @@ impl World {
             condition,
             receiver: "base".into(),
             declared: false,
-            baseline: 0.3,
+            baseline: 0.6,
+            edited: 0.6 + share * declared.effect,
             effect: share * declared.effect,
             ..declared
         });
+    }
+
+    /// Adds base's part of the declared set in its place, which has `share` of the declared effect.
+    fn transplant(&mut self, name: &str, share: f64) {
+        let condition = format!("{name} | transplant");
+        self.effects.retain(|row| row.condition != condition);
+        self.differences.retain(|row| row.condition != condition);
+        let declared =
+            self.effects.iter().find(|row| row.declared && row.hypothesis == name).unwrap().clone();
+        let of_this = |row: &&DifferenceRow| row.condition == name && row.suite == declared.suite;
+        let rows: Vec<DifferenceRow> = self.differences.iter().filter(of_this).cloned().collect();
+        self.differences.extend(rows.into_iter().map(|row| DifferenceRow {
+            condition: condition.clone(),
+            edited: row.baseline + share * row.difference(),
+            ..row
+        }));
+        self.effects.push(EffectRow {
+            condition,
+            donor: Some("base".into()),
+            edit: "transplant".into(),
+            kind: "exploratory".into(),
+            declared: false,
+            effect: share * declared.effect,
+            ..declared
+        });
+    }
+
+    /// Gives the endpoint of a suite another name.
+    fn call(&mut self, suite: &str, endpoint: &str) {
+        for row in self.effects.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
+        for row in self.differences.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
+        for row in self.controls.iter_mut().filter(|row| row.suite == suite) {
+            row.endpoint = endpoint.into();
+        }
     }
 
     fn decide(&self, fitness: &[Fitness]) -> Vec<ClaimRow> {
@@ -191,6 +230,12 @@ fn a_readout_that_misses_the_joint_code_supports_no_claim() {
         world.effects.iter_mut().for_each(|row| (row.readout, row.readout_f1) = ("own".into(), Some(f1)));
         assert_eq!(world.decided()[0].verdict, verdict, "{f1}");
     }
+    for row in &mut world.effects {
+        row.readout_f1 = Some(if row.receiver == "base" { 0.5 } else { 0.95 });
+    }
+    let claim = &world.decided()[0];
+    assert_eq!(claim.verdict, Verdict::Undecided);
+    assert!(claim.reason.contains("in base the readout `own`"), "{}", claim.reason);
 }
 
 #[test]
@@ -284,7 +329,7 @@ fn what_the_edit_does_in_base_as_well_is_not_carried() {
     let mut world = World::default().hypothesis("shared", -0.2, 0.0, true);
     for (share, verdict) in [
         (0.0, Verdict::CarriesTransfer),
-        (0.5, Verdict::CarriesTransfer),
+        (0.4, Verdict::CarriesTransfer),
         (1.0, Verdict::NotBeyondBase),
         (1.5, Verdict::NotBeyondBase),
     ] {
@@ -295,7 +340,8 @@ fn what_the_edit_does_in_base_as_well_is_not_carried() {
             (claim.beyond_base.unwrap() - (1.0 - share) * claim.effect).abs() < 1e-9,
             "paired by problem"
         );
-        assert!((claim.gain.unwrap() - 0.2).abs() < 1e-9);
+        assert!((claim.gain.unwrap() + 0.1).abs() < 1e-9);
+        assert!((claim.in_base.unwrap() - share * claim.effect).abs() < 1e-9);
     }
     world.effects.retain(|row| row.receiver != "base");
     let unknown = &world.decided()[0];
@@ -304,6 +350,49 @@ fn what_the_edit_does_in_base_as_well_is_not_carried() {
     // A transplant writes the difference alone.
     world.effects.iter_mut().for_each(|row| row.donor = Some("base".into()));
     assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+}
+
+#[test]
+fn a_skill_that_base_loses_too_is_not_what_post_training_added() {
+    // Of a skill that both have, the receiver's greater score is from elsewhere: the edit takes all of it away in both.
+    let mut world = World::default().hypothesis("shared", -0.4, 0.0, true);
+    world.in_base("shared", 0.6);
+    let claim = &world.decided()[0];
+    assert!(claim.beyond_base_high < Some(0.0), "the contrast excludes zero");
+    assert_eq!(claim.verdict, Verdict::Undecided);
+    assert!(claim.reason.contains("base falls to its floor"), "{}", claim.reason);
+    // Base at the end of the scale shows nothing, whatever the edit does there.
+    world.in_base("shared", 0.1);
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+    for row in world.effects.iter_mut().filter(|row| row.receiver == "base") {
+        (row.baseline, row.edited) = (0.06, 0.02);
+    }
+    assert_eq!(world.decided()[0].verdict, Verdict::Undecided);
+    // What post-training changed in the set itself tells the two apart.
+    for (share, verdict) in
+        [(0.5, Verdict::CarriesTransfer), (0.0, Verdict::Undecided), (-0.5, Verdict::Undecided)]
+    {
+        world.transplant("shared", share);
+        let claim = &world.decided()[0];
+        assert_eq!(claim.verdict, verdict, "{share}: {}", claim.reason);
+        assert!((claim.transplant.unwrap() - share * claim.effect).abs() < 1e-9);
+        assert!(claim.transplant_low <= claim.transplant && claim.transplant <= claim.transplant_high);
+    }
+}
+
+#[test]
+fn only_endpoints_whose_meaning_is_known_can_be_carried() {
+    let verdict = |endpoint: &str| {
+        let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+        world.call(TRANSFER.0, endpoint);
+        world.decided().remove(0)
+    };
+    assert_eq!(verdict("pass").verdict, Verdict::CarriesTransfer);
+    for endpoint in ["gave_up", "first_attempt", "cut_off"] {
+        let claim = verdict(endpoint);
+        assert_eq!(claim.verdict, Verdict::MovesDeclaredSuite, "{endpoint}");
+        assert!(claim.reason.contains("this endpoint"), "{}", claim.reason);
+    }
 }
 
 #[test]
@@ -374,19 +463,7 @@ fn equivalence_is_judged_where_there_is_room_to_move() {
 #[test]
 fn nats_and_shares_are_not_subtracted() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
-    for row in world.effects.iter_mut().filter(|row| row.suite == TRANSFER.0) {
-        row.endpoint = "transfer_log_odds".into();
-    }
-    world
-        .differences
-        .iter_mut()
-        .filter(|row| row.suite == TRANSFER.0)
-        .for_each(|row| row.endpoint = "transfer_log_odds".into());
-    world
-        .controls
-        .iter_mut()
-        .filter(|row| row.suite == TRANSFER.0)
-        .for_each(|row| row.endpoint = "transfer_log_odds".into());
+    world.call(TRANSFER.0, "refusal_log_odds");
     let claim = &world.decided()[0];
     assert_eq!((claim.interaction, claim.selective), (None, Some(false)));
 }

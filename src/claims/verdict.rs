@@ -3,6 +3,7 @@
 use super::evidence::Case;
 use super::rows::Verdict;
 use crate::diff::LEAST_F1;
+use crate::experiments::EffectRow;
 
 /// What was found about one hypothesis.
 pub(super) struct Findings {
@@ -14,6 +15,9 @@ pub(super) struct Findings {
     pub(super) equivalent: bool,
     /// The effect goes surely further than that of the same edit in base, `None` where that was not measured.
     pub(super) exceeds_base: Option<bool>,
+    /// Base's part of the set, put in its place, surely moves the receiver as the edit does: what post-training changed
+    /// is in the set itself.
+    pub(super) transplant_moves: bool,
     pub(super) elsewhere: Elsewhere,
     /// Why nothing can be said about safety in this receiver.
     pub(super) unfit: Option<String>,
@@ -100,7 +104,7 @@ fn objection(case: &Case<'_>, findings: &Findings) -> Option<(Verdict, String)> 
     {
         return Some((Verdict::Undecided, objection.clone()));
     }
-    if let Some(f1) = declared.readout_f1.filter(|f1| !(*f1 >= LEAST_F1)) {
+    if let Some(f1) = unreadable(declared) {
         let reason = format!(
             "the readout `{}` finds a feature of the set with F1 {f1:.2} only; {LEAST_F1} is needed for a claim",
             declared.readout
@@ -114,11 +118,22 @@ fn objection(case: &Case<'_>, findings: &Findings) -> Option<(Verdict, String)> 
     })
 }
 
+/// The F1 of a row's readout where it is too low for a claim.
+fn unreadable(row: &EffectRow) -> Option<f64> {
+    row.readout_f1.filter(|f1| !(*f1 >= LEAST_F1))
+}
+
+/// Why a contrast with base may say nothing of the set.
+const BASE_FALLS: &str = "base falls to its floor under the same edit, so the contrast may only repeat the gain that was there before";
+
 /// The effect stands out and has the declared sign.
 fn confirmed(case: &Case<'_>, findings: &Findings) -> (Verdict, String) {
     let carried = case.confirmed();
     if carried == Verdict::MovesDeclaredSuite {
         let reason = match case.declared.axis.as_str() {
+            "transfer" | "safety" if !case.bears_on_its_axis() => {
+                "the effect has the declared sign, but more or less of this endpoint is not in itself more or less of what the suite stands for"
+            }
             "transfer" | "safety" => {
                 "the effect has the declared sign, but not that of a set which carries what post-training did"
             }
@@ -135,6 +150,23 @@ fn confirmed(case: &Case<'_>, findings: &Findings) -> (Verdict, String) {
             Some(false) => {
                 let reason = "the edit does not surely do more here than in base: what it removes, base had";
                 return (Verdict::NotBeyondBase, reason.into());
+            }
+            Some(true) if case.in_base.is_some_and(|base| unreadable(base).is_some()) => {
+                let reason = format!(
+                    "in base the readout `{}` finds a feature of the set with F1 below {LEAST_F1}: the contrast with base \
+                     is between two edits",
+                    case.declared.readout
+                );
+                return (Verdict::Undecided, reason);
+            }
+            Some(true) if case.base_falls_too() && !findings.transplant_moves => {
+                let reason = match case.transplant {
+                    Some(_) => format!(
+                        "{BASE_FALLS}, and base's part of the set in its place does not surely move the receiver"
+                    ),
+                    None => BASE_FALLS.into(),
+                };
+                return (Verdict::Undecided, reason);
             }
             Some(true) => {}
         }

@@ -3,7 +3,7 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::claims::ClaimSettings;
-use crate::claims::calibration::{Calibration, CalibrationRow, Level, Method, calibrate};
+use crate::claims::calibration::{Calibration, CalibrationRow, Level, Method, Worlds, calibrate};
 use crate::error::{Error, Result, io};
 use crate::tables::{self, catalogue};
 use std::path::{Path, PathBuf};
@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 /// The flags of `check calibration`.
 #[derive(clap::Args)]
 pub(crate) struct CheckCalibrationArguments {
-    /// Planted micro-worlds of each level; twice as many null ones are run beside them.
+    /// Planted micro-worlds of each level; as many in which base has the planted skill too, and twice as many null ones,
+    /// are run beside them.
     #[arg(long, default_value_t = 200, value_name = "N")]
     seeds: u64,
     /// Receives `calibration.parquet` and a page, which also says whether broken methods are caught.
@@ -30,7 +31,7 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
     }
     let settings = arguments.set.apply(&ClaimSettings::default())?;
     let run = |level: Level, planted: u64, method: Method| {
-        let worlds = (planted.saturating_mul(2), planted);
+        let worlds = Worlds { nulls: planted.saturating_mul(2), shared: planted, planted };
         calibrate(level, worlds, method, &settings, arguments.seed.seed, &context.observer)
     };
     let rows: Vec<CalibrationRow> = Level::ALL
@@ -77,12 +78,14 @@ fn report(arguments: &CheckCalibrationArguments, out: &Path, lines: &str) -> Str
          `model` a decoder with planted weights answers, and the study is the experiments of a real one: hooks, joint \
          readout, edits, sampling, grading, controls. `calibration.parquet` holds one row a world. Made by\n\n    \
          deltascope check calibration --seeds {} --seed {}{set} --out {}\n\n\
-         | level | method | {} | |\n|---|---|---|---|---|---|\n{lines}\n\
-         The broken methods are run in {BROKEN} planted and {} null worlds: each must be caught.\n",
+         | level | method | {} | |\n|---|---|{}---|\n{lines}\n\
+         The broken methods are run in {BROKEN} planted worlds, {BROKEN} of a shared skill and {} null ones: each must be \
+         caught.\n",
         arguments.seeds,
         arguments.seed.seed,
         out.display(),
         Calibration::COUNTED.join(" | "),
+        "---|".repeat(Calibration::COUNTED.len()),
         2 * BROKEN,
     )
 }

@@ -30,6 +30,10 @@ pub enum Class {
 }
 
 impl Class {
+    /// All classes.
+    pub const ALL: [Self; 6] =
+        [Self::Shared, Self::Specific, Self::Lost, Self::Partial, Self::Undecided, Self::Dead];
+
     /// The class of a presence pattern in which every variant is decided.
     pub fn of(present: &[bool]) -> Self {
         match present.split_first() {

@@ -21,18 +21,13 @@ use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
 use super::percentiles::{self, percentiles};
 use super::prepared::{Control, Prepared, Target, Tools};
-use super::readout::Readout;
 use super::rows::SetRow;
-use super::say::two_codes;
 use super::set_rule::SetRule;
-use super::settings::ReadoutKind;
 use super::texts::{Texts, bank, reference, stock};
-use super::{directions, heads};
-use crate::dictionaries::{Fidelity, fidelity, own_encoder};
-use crate::diff::{Reading, View, swap_view};
+use super::{directions, heads, single};
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
-use crate::interventions::{Decoders, Edit, FeatureDelta, TargetKind};
+use crate::interventions::{Decoders, FeatureDelta, TargetKind};
 use crate::rng::stable_hash;
 use crate::tasks::{Half, Suite};
 use std::sync::Arc;
@@ -53,6 +48,7 @@ pub(super) fn prepare(selection: &mut Selection<'_>, hypothesis: &Hypothesis) ->
         other: readout.variant(hypothesis.edit.donor().unwrap_or(&selection.inputs.base))?,
         tools: Tools::new(receiver, hypothesis.hook.unwrap_or(readout.hook())),
         fidelity: None,
+        fidelity_in_base: None,
         target: Target::Whole,
         rows: Vec::new(),
         controls: Vec::new(),
@@ -87,12 +83,13 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
         _ => suite.clone(),
     };
     let (mut own, mut texts) = (selection.texts(receiver, &suite)?, selection.texts(receiver, &scored)?);
-    let (reading, fidelities) = reading(prepared, selection, &[&own, &texts])?;
-    if !matches!(reading, Reading::Joint) {
-        own = Arc::new(own.reread(readout, &reading)?);
-        texts = Arc::new(texts.reread(readout, &reading)?);
+    let single = single::of_receiver(prepared, selection, &[&own, &texts])?;
+    let in_base = single::in_base(prepared, selection, &[&suite, &scored])?;
+    if let Some(single) = &single {
+        own = Arc::new(own.reread(readout, &single.reading)?);
+        texts = Arc::new(texts.reread(readout, &single.reading)?);
+        prepared.tools.reading = single.reading.clone();
     }
-    prepared.tools.reading = reading;
     let matching = stock(&[(suite.name(), &own)], selection.traits(receiver, other, &suite)?);
     let count = readout.features();
     prepared.tools.reference = reference(&stock(&[(scored.name(), &texts)], vec![Default::default(); count]));
@@ -118,13 +115,10 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
         SetRule::Features(features) => features.clone(),
         _ => all.collect(),
     };
-    if let Some(fidelities) = fidelities {
-        let of = |feature: &u32| fidelities.get(*feature as usize).copied().unwrap_or_default();
-        prepared.fidelity = chosen
-            .iter()
-            .map(of)
-            .map(|found| (found.f1, found.r2.unwrap_or(1.0)))
-            .reduce(|least, next| (least.0.min(next.0), least.1.min(next.1)));
+    prepared.fidelity = single.and_then(|single| single.least(&chosen));
+    if let Some((base, single)) = in_base {
+        prepared.fidelity_in_base = single.least(&chosen);
+        prepared.tools.in_base = Some((base, single.reading));
     }
     if prepared.controls.is_empty() {
         prepared.controls = controls(prepared, selection, &matching, &chosen)?;
@@ -135,61 +129,6 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     prepared.target = Target::Features(chosen);
     Ok(())
 }
-
-/// How the hypothesis's codes are made, and what that is worth on texts that nothing was fitted to.
-fn reading(
-    prepared: &Prepared,
-    selection: &Selection<'_>,
-    texts: &[&Arc<Texts>],
-) -> Result<(Reading, Option<Vec<Fidelity>>)> {
-    let (readout, hypothesis) = (selection.readout, &prepared.hypothesis);
-    let kind = hypothesis.readout.unwrap_or(selection.settings.readout);
-    let two_sources = matches!(hypothesis.edit, Edit::TwoSource(_));
-    if kind == ReadoutKind::Joint {
-        return if two_sources { Err(two_codes()) } else { Ok((Reading::Joint, None)) };
-    }
-    let side =
-        |even: bool| -> Vec<Vec<u32>> { texts.iter().flat_map(|texts| texts.side(even)).cloned().collect() };
-    let (fitting, pair) = (side(true), (prepared.receiver, prepared.other));
-    let view = |variant: usize| view_of(readout, kind, variant, pair, &fitting);
-    let receiver = view(prepared.receiver)?;
-    let judging = side(false);
-    let joint = readout.codes(&judging, &Reading::Joint)?;
-    let found = readout.codes(&judging, &Reading::Of(receiver.clone()))?;
-    let worth = fidelity(&joint, &found, readout.features());
-    let reading = match two_sources {
-        true => Reading::TwoSource { donor: view(prepared.other)?, receiver },
-        false => Reading::Of(receiver),
-    };
-    Ok((reading, Some(worth)))
-}
-
-/// One variant's own code in a pair of receiver and donor; encoders are fitted on `texts`.
-///
-/// # Errors
-/// If a forward pass fails, or the dictionary allows no such code.
-pub(super) fn view_of(
-    readout: &Readout,
-    kind: ReadoutKind,
-    variant: usize,
-    pair: (usize, usize),
-    texts: &[Vec<u32>],
-) -> Result<View> {
-    if kind != ReadoutKind::Own {
-        return swap_view(variant, pair);
-    }
-    let mut joint: Vec<f32> = Vec::new();
-    readout.read(texts, |chunk| {
-        if joint.len() < FITTING * chunk.len().max(1) {
-            joint.extend_from_slice(chunk);
-        }
-        Ok(())
-    })?;
-    Ok(View::Own { variant, encoder: own_encoder(readout.dictionary()?, &joint, variant)? })
-}
-
-/// Chunks of texts that an own encoder is fitted on, at most.
-const FITTING: usize = 16;
 
 fn controls(
     prepared: &Prepared,

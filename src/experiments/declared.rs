@@ -2,9 +2,10 @@
 
 use super::conditions::Condition;
 use super::effects::{About, Place, control_rows, rows};
+use super::greedy;
 use super::hypothesis::{Axis, Direction};
 use super::inputs::Selection;
-use super::kind::kind;
+use super::kind::{NECESSARY, kind};
 use super::measure::{Measured, Trial};
 use super::neutral::{self, NEUTRAL};
 use super::outcomes::outcomes;
@@ -12,15 +13,18 @@ use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
 use super::trend::{Series, trends};
+use crate::diff::Reading;
 use crate::error::{At, Result};
 use crate::interventions::Edit;
 use crate::tasks::{Half, Suite};
 
-/// A condition beside the declared one: a ceiling, or another dose.
+/// A condition beside the declared one: a ceiling, base's part of the set, or another dose.
 struct Extra {
     edit: Edit,
     dose: f32,
     kind: &'static str,
+    /// Whether it is the declared edit at another dose.
+    in_series: bool,
 }
 
 /// Everything that is measured under one hypothesis: the baseline, the declared condition, the extras.
@@ -29,14 +33,21 @@ struct Conditions {
     extra: Vec<Extra>,
     /// The index of the whole difference.
     ceiling: Option<usize>,
+    /// So many, the last ones, are measured only on the suites of the picture: they bear on the claim, and cost as much as
+    /// any edit.
+    in_plane: usize,
 }
 
 impl Conditions {
     fn new(selection: &Selection<'_>, prepared: &Prepared) -> Result<Self> {
         let hypothesis = &prepared.hypothesis;
         let declared = prepared.condition(selection, &hypothesis.name, &prepared.target, hypothesis.dose)?;
-        let mut conditions =
-            Self { all: vec![Condition::baseline(), declared], extra: Vec::new(), ceiling: None };
+        let mut conditions = Self {
+            all: vec![Condition::baseline(), declared],
+            extra: Vec::new(),
+            ceiling: None,
+            in_plane: 0,
+        };
         if prepared.other != prepared.receiver && selection.readout.features() > 0 {
             let donor = selection.readout.variants().get(prepared.other).cloned().unwrap_or_default();
             conditions.ceiling = Some(conditions.all.len());
@@ -46,18 +57,39 @@ impl Conditions {
                 let change =
                     tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
                 conditions.all.push(Condition::edited(name, change, Default::default()));
-                conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling" });
+                conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling", in_series: false });
             }
         }
         for dose in &selection.settings.doses {
             let name = format!("{} | dose {dose}", hypothesis.name);
             conditions.all.push(prepared.condition(selection, name, &prepared.target, *dose)?);
-            conditions.extra.push(Extra { edit: hypothesis.edit.clone(), dose: *dose, kind: "exploratory" });
+            let edit = hypothesis.edit.clone();
+            conditions.extra.push(Extra { edit, dose: *dose, kind: "exploratory", in_series: true });
+        }
+        if let Some(edit) = transplant_beside(selection, prepared) {
+            let name = format!("{} | {}", hypothesis.name, edit.name());
+            let tools = &prepared.tools;
+            let change =
+                tools.change(selection.readout, &edit, &prepared.target, 1.0, &hypothesis.receiver)?;
+            conditions.all.push(Condition::edited(name, change, hypothesis.positions));
+            conditions.in_plane = 1;
+            conditions.extra.push(Extra { edit, dose: 1.0, kind: "exploratory", in_series: false });
         }
         Ok(conditions)
     }
 
-    /// Rows of every condition but the baseline. `controls` stand beside the declared one.
+    /// The baseline and the declared condition.
+    fn declared(&self) -> &[Condition] {
+        self.all.get(..2).unwrap_or(&self.all)
+    }
+
+    /// What is measured on a suite, which is of the picture or not.
+    fn on(&self, is_plane: bool) -> &[Condition] {
+        let left_out = if is_plane { 0 } else { self.in_plane };
+        self.all.get(..self.all.len() - left_out).unwrap_or(&self.all)
+    }
+
+    /// Rows of every measured condition but the baseline. `controls` stand beside the declared one.
     fn write(
         &self,
         about: About<'_>,
@@ -73,14 +105,15 @@ impl Conditions {
             seed: about.seed,
         };
         let mut about = about;
-        for (index, condition) in self.all.iter().enumerate().skip(1) {
+        let measured_here = self.all.iter().take(measured.values.len());
+        for (index, condition) in measured_here.enumerate().skip(1) {
             let extra = index.checked_sub(2).and_then(|index| self.extra.get(index));
             about.condition.clone_from(&condition.name);
             let mut beside = controls;
             if let Some(extra) = extra {
                 (about.edit, about.dose, about.kind, about.declared) =
                     (&extra.edit, extra.dose, extra.kind, None);
-                if extra.kind == "exploratory" {
+                if extra.in_series {
                     series.doses.push((extra.dose, index));
                 }
                 beside = &[];
@@ -91,6 +124,16 @@ impl Conditions {
         }
         tables.trends.extend(trends(&series, place.suite, measured));
     }
+}
+
+/// Where the declared edit removes a set, base's part of that set in its place: the removal also takes what base had of
+/// it, and where base falls with the receiver only this tells what post-training changed in the set.
+fn transplant_beside(selection: &Selection<'_>, prepared: &Prepared) -> Option<Edit> {
+    let base = &selection.inputs.base;
+    let hypothesis = &prepared.hypothesis;
+    let removes = kind(hypothesis, base) == NECESSARY && hypothesis.edit.donor().is_none();
+    let edit = Edit::Transplant(base.clone());
+    (removes && hypothesis.set.check(&edit).is_ok()).then_some(edit)
 }
 
 /// One hypothesis on every suite, on neutral text, and in base.
@@ -113,6 +156,7 @@ pub(super) fn measure(
         on_suite(selection, prepared, (*axis, suite), (&conditions, &controls), tables)
             .at(format!("suite `{}`", suite.name()))?;
     }
+    greedy::measure(selection, prepared, conditions.declared(), tables)?;
     if let Some(measured) = neutral::measure(selection, prepared.receiver, &conditions.all)? {
         let place = Place { axis: Axis::Collateral, suite: NEUTRAL, endpoints: &[] };
         let about = about(selection, prepared, NEUTRAL, &prepared.hypothesis.receiver);
@@ -141,24 +185,25 @@ fn on_suite(
     tables: &mut ExperimentTables,
 ) -> Result<()> {
     let hypothesis = &prepared.hypothesis;
-    let (first, own) = (conditions.all.len(), suite.name() == prepared.suite.name());
+    let (is_plane, own) = (is_plane(selection, prepared, suite), suite.name() == prepared.suite.name());
     let label = format!("{} on {}", hypothesis.name, suite.name());
     let limit = selection.settings.problems;
-    let mut all = conditions.all.clone();
+    let edits = conditions.on(is_plane);
+    let mut all = edits.to_vec();
     all.extend(controls.iter().filter(|_| own).cloned());
     let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
     let trial = selection.trial(suite, Half::Measure);
-    let said = outcomes(&trial, &hypothesis.receiver, &conditions.all, &measured)?;
+    let said = outcomes(&trial, &hypothesis.receiver, edits, &measured)?;
     tables.add_outcomes(said);
     let beside = match own {
-        true => control_rows(prepared, &prepared.controls, suite, &measured, first),
+        true => control_rows(prepared, &prepared.controls, suite, &measured, edits.len()),
         false => Vec::new(),
     };
     let about = about(selection, prepared, suite.name(), &hypothesis.receiver);
     conditions.write(about, Place::of(axis, suite), (&measured, &beside), tables);
     tables.controls.extend(beside);
-    if !own && is_plane(selection, prepared, suite) && !prepared.controls.is_empty() {
-        let rows = other_axis(selection, prepared, suite, &conditions.all, tables)?;
+    if !own && is_plane && !prepared.controls.is_empty() {
+        let rows = other_axis(selection, prepared, suite, conditions.declared(), tables)?;
         tables.controls.extend(rows);
     }
     Ok(())
@@ -169,12 +214,11 @@ fn other_axis(
     selection: &mut Selection<'_>,
     prepared: &Prepared,
     suite: &Suite,
-    measured: &[Condition],
+    declared: &[Condition],
     tables: &mut ExperimentTables,
 ) -> Result<Vec<ControlRow>> {
     let controls = prepared.controls_on(selection, suite)?;
-    // The baseline and the declared condition.
-    let mut conditions: Vec<Condition> = measured.iter().take(2).cloned().collect();
+    let mut conditions = declared.to_vec();
     for control in &controls {
         conditions.push(prepared.control(selection, control)?);
     }
@@ -212,7 +256,15 @@ pub(super) fn about<'a>(
     let hypothesis = &prepared.hypothesis;
     let own = suite == prepared.suite.name() && receiver == hypothesis.receiver;
     let primary = prepared.suite.endpoints().first().map(|endpoint| endpoint.name.to_owned());
-    let read = receiver == hypothesis.receiver;
+    let (reading, fidelity) = match selection.readout.variant(receiver) {
+        Ok(index) if index == prepared.receiver => (prepared.tools.reading_in(index), prepared.fidelity),
+        Ok(index) => {
+            let reading = prepared.tools.reading_in(index);
+            let own = !matches!(reading, Reading::Joint);
+            (reading, prepared.fidelity_in_base.filter(|_| own))
+        }
+        Err(_) => (&Reading::Joint, None),
+    };
     About {
         hypothesis: &hypothesis.name,
         condition: hypothesis.name.clone(),
@@ -224,8 +276,8 @@ pub(super) fn about<'a>(
         receiver,
         edit: &hypothesis.edit,
         dose: hypothesis.dose,
-        readout: if read { prepared.tools.reading.name() } else { "joint" },
-        fidelity: prepared.fidelity.filter(|_| read),
+        readout: reading.name(),
+        fidelity,
         positions: hypothesis.positions,
         hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
         kind: kind(hypothesis, &selection.inputs.base),
@@ -242,7 +294,7 @@ pub(super) fn about<'a>(
 fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut ExperimentTables) -> Result<()> {
     let base = &selection.inputs.base;
     let hypothesis = &prepared.hypothesis;
-    if hypothesis.receiver == *base || hypothesis.edit.donor() == Some(base) {
+    if !hypothesis.is_contrasted_with(base) {
         return Ok(());
     }
     let receiver = selection.readout.variant(base)?;

@@ -69,7 +69,7 @@ pub(super) fn rows(
         let interval = Bootstrap::new(about.seed ^ key).mean(&paired);
         let matched: Vec<f64> = controls
             .iter()
-            .filter(|control| control.matched && control.endpoint == *name)
+            .filter(|control| control.counts(about.set_size) && control.endpoint == *name)
             .map(|control| control.effect)
             .collect();
         let before = Summary::of(baseline).mean;

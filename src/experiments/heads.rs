@@ -1,17 +1,19 @@
 //! Heads as targets: their mean values, and other heads as controls.
 //!
-//! A control is as many other heads under the same edit. It matches where the mean squared norm of what it
-//! writes, over the selection half's tokens, is within the tolerance of the tested heads'. A small model may
-//! not have enough heads for that; then there is no claim.
+//! A control is as many other heads under the same edit. It matches on a suite where the mean squared norm of what it
+//! writes on the selection half's texts, in prompts and in responses, is within the tolerance of the tested heads'. So
+//! every suite has controls of its own. A small model may not have enough heads for that; then there is no claim.
 
 use super::controls::Cloud;
 use super::inputs::Selection;
 use super::prepared::{Control, Instead, Prepared, Target};
 use super::set_rule::SetRule;
+use super::texts::Texts;
 use crate::error::{Error, Result};
 use crate::interventions::{Head, HeadWriter};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenBatch};
 use crate::rng::{Stream, stable_hash};
+use crate::tasks::Suite;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Texts that are read at once.
@@ -27,37 +29,78 @@ pub(super) fn choose(prepared: &mut Prepared, selection: &mut Selection<'_>) -> 
     let SetRule::Heads(heads) = prepared.hypothesis.set.clone() else {
         return Err(Error::work(format!("`{}` holds no heads", prepared.hypothesis.set.name())));
     };
-    let texts = selection.texts(prepared.receiver, &prepared.suite)?;
+    let suite = prepared.suite.clone();
+    let texts = selection.texts(prepared.receiver, &suite)?;
+    let model = selection.readout.model(prepared.receiver)?;
+    prepared.tools.head_means = means(model, &texts.tokens)?;
+    let known = &prepared.tools.head_means;
+    if let Some(bad) = heads.iter().find(|head| !known.contains_key(head)) {
+        let last = known.last_key_value().map(|(head, _)| head.to_string()).unwrap_or_default();
+        return Err(Error::request(format!("there is no head {bad} in `{}`", prepared.hypothesis.receiver))
+            .hint(format!("its last head is {last}")));
+    }
+    prepared.controls = controls(prepared, selection, &heads, &suite)?;
+    prepared.target = Target::Heads(heads);
+    Ok(())
+}
+
+/// Mean squared norm of what an edit writes at a token, in prompt and in response. Zero where there is no such token.
+type Energy = [f64; 2];
+
+/// Other heads that match the tested ones on a suite, drawn for it.
+///
+/// # Errors
+/// If a forward pass fails.
+pub(super) fn controls(
+    prepared: &Prepared,
+    selection: &mut Selection<'_>,
+    heads: &[Head],
+    suite: &Suite,
+) -> Result<Vec<Control>> {
+    let texts = selection.texts(prepared.receiver, suite)?;
+    let energies = energies(prepared, selection, &texts)?;
+    let key = stable_hash(&format!("{} on {}", prepared.hypothesis.name, suite.name()));
+    Ok(draw(heads, &energies, selection, key))
+}
+
+/// What the declared edit of every head alone writes on the receiver's own texts.
+fn energies(prepared: &Prepared, selection: &Selection<'_>, texts: &Texts) -> Result<BTreeMap<Head, Energy>> {
     let readout = selection.readout;
     let model = readout.model(prepared.receiver)?;
     let (receiver, size) = (values(model, &texts.tokens)?, model.config().head_dim.max(1));
-    prepared.tools.head_means = receiver.iter().map(|(head, rows)| (*head, mean(rows, size))).collect();
-    let all: Vec<Head> = receiver.keys().copied().collect();
-    if let Some(bad) = heads.iter().find(|head| !receiver.contains_key(head)) {
-        return Err(Error::request(format!("there is no head {bad} in `{}`", prepared.hypothesis.receiver))
-            .hint(format!("its last head is {}", all.last().map(Head::to_string).unwrap_or_default())));
-    }
-    let edit = &prepared.hypothesis.edit;
+    let (edit, means) = (&prepared.hypothesis.edit, &prepared.tools.head_means);
     let donor = match edit.donor() {
         Some(donor) => values(readout.model(readout.variant(donor)?)?, &texts.tokens)?,
         None => BTreeMap::new(),
     };
+    let all: Vec<Head> = receiver.keys().copied().collect();
     let indices = (prepared.receiver, edit.donor().map(|_| prepared.other));
-    let writer = HeadWriter::new(edit, prepared.hypothesis.dose, &all, indices, &prepared.tools.head_means)?;
-    let energy = |head: &Head| -> f64 {
-        let own = receiver.get(head).map_or(&[][..], Vec::as_slice);
-        let other = donor.get(head).map_or(&[][..], Vec::as_slice);
-        let mut delta = vec![0.0; size];
-        let each = own.chunks_exact(size).enumerate().map(|(at, own)| {
-            writer.delta(*head, own, other.get(at * size..(at + 1) * size).unwrap_or(&[]), &mut delta);
-            delta.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>()
-        });
-        each.sum::<f64>() / (own.len() / size).max(1) as f64
-    };
-    let energies: BTreeMap<Head, f64> = all.iter().map(|head| (*head, energy(head))).collect();
-    prepared.controls = controls(&heads, &energies, selection, &prepared.hypothesis.name);
-    prepared.target = Target::Heads(heads);
-    Ok(())
+    let writer = HeadWriter::new(edit, prepared.hypothesis.dose, &all, indices, means)?;
+    // As `values` reads them: every token but the first of its text.
+    let lengths = || texts.tokens.iter().zip(&texts.prompts);
+    let parts: Vec<usize> = lengths()
+        .flat_map(|(text, prompt)| (1..text.len()).map(move |column| usize::from(column >= *prompt)))
+        .collect();
+    let mut delta = vec![0.0; size];
+    Ok(receiver
+        .iter()
+        .map(|(head, own)| {
+            let other = donor.get(head).map_or(&[][..], Vec::as_slice);
+            let (mut sums, mut counts) = (Energy::default(), Energy::default());
+            for (at, (own, part)) in own.chunks_exact(size).zip(&parts).enumerate() {
+                writer.delta(*head, own, other.get(at * size..(at + 1) * size).unwrap_or(&[]), &mut delta);
+                sums[*part] += delta.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
+                counts[*part] += 1.0;
+            }
+            (*head, std::array::from_fn(|part| sums[part] / counts[part].max(1.0)))
+        })
+        .collect())
+}
+
+/// The worst relative gap of a set to the wanted energy, over prompt and response.
+fn gap(found: Energy, wanted: Energy) -> f64 {
+    let pairs = found.into_iter().zip(wanted);
+    pairs.map(|(found, wanted)| (found - wanted).abs() / wanted.max(f64::MIN_POSITIVE)).fold(0.0, f64::max)
 }
 
 /// The mean values of every head on some texts, their first tokens left out.
@@ -70,16 +113,19 @@ pub(super) fn means(model: &Model, texts: &[Vec<u32>]) -> Result<BTreeMap<Head, 
 }
 
 /// Distinct sets of as many other heads, at most as many as there are controls in the study.
-fn controls(
+fn draw(
     heads: &[Head],
-    energies: &BTreeMap<Head, f64>,
+    energies: &BTreeMap<Head, Energy>,
     selection: &Selection<'_>,
-    name: &str,
+    key: u64,
 ) -> Vec<Control> {
     let settings = selection.settings;
     let others: Vec<Head> = energies.keys().filter(|head| !heads.contains(head)).copied().collect();
-    let total = |set: &[Head]| set.iter().filter_map(|head| energies.get(head)).sum::<f64>();
-    let wanted = total(heads).max(f64::MIN_POSITIVE);
+    let total = |set: &[Head]| -> Energy {
+        let each = || set.iter().filter_map(|head| energies.get(head));
+        std::array::from_fn(|part| each().map(|energy| energy[part]).sum())
+    };
+    let wanted = total(heads);
     let mut seen: BTreeSet<Vec<Head>> = BTreeSet::new();
     let mut controls = Vec::new();
     for draw in 0..(settings.controls * TRIES) as u64 {
@@ -87,13 +133,13 @@ fn controls(
             break;
         }
         let mut set = others.clone();
-        Stream::new(selection.seed, "head control", &[stable_hash(name), draw]).shuffle(&mut set);
+        Stream::new(selection.seed, "head control", &[key, draw]).shuffle(&mut set);
         set.truncate(heads.len());
         set.sort_unstable();
         if !seen.insert(set.clone()) {
             continue;
         }
-        let gap = (total(&set) - wanted).abs() / wanted;
+        let gap = gap(total(&set), wanted);
         let matched = gap <= settings.balance_tolerance;
         let instead = Instead::Target(Target::Heads(set));
         controls.push(Control { cloud: Cloud::AnyHead, draw, instead, gap, matched });
@@ -144,4 +190,17 @@ fn mean(rows: &[f32], size: usize) -> Vec<f32> {
         .for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
     let count = (rows.len() / size).max(1) as f64;
     sums.into_iter().map(|sum| (sum / count) as f32).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_that_write_as_much_elsewhere_do_not_match() {
+        assert_eq!(gap([2.0, 1.0], [2.0, 1.0]), 0.0);
+        assert_eq!(gap([1.0, 2.0], [2.0, 1.0]), 1.0, "as much over all, but not where");
+        assert!(gap([0.1, 1.0], [0.0, 1.0]) > 1.0, "nothing in the prompt is matched by nothing there");
+        assert!((gap([0.0, 1.1], [0.0, 1.0]) - 0.1).abs() < 1e-9);
+    }
 }

@@ -1,7 +1,9 @@
 //! What a study declares before it measures.
 
+use super::say::two_codes;
 use super::set_rule::SetRule;
 use super::settings::ReadoutKind;
+use crate::error::{At, Error, Result};
 use crate::interventions::{Edit, Positions};
 use crate::model::HookPoint;
 use serde::{Deserialize, Serialize};
@@ -113,6 +115,33 @@ impl Hypothesis {
 }
 
 impl Hypothesis {
+    /// Refuses what could never have an effect or cannot be made, whatever the models are. `readout` is that of all
+    /// hypotheses that name none.
+    ///
+    /// # Errors
+    /// If the edit goes with no such set, writes nothing at the dose, or needs other codes than the readout makes.
+    pub fn check(&self, readout: ReadoutKind) -> Result<()> {
+        self.set.check(&self.edit).at("field `set`")?;
+        if !self.dose.is_finite() || self.edit.writes_nothing_at(self.dose) {
+            let (edit, dose) = (&self.edit, self.dose);
+            return Err(Error::request(format!(
+                "field `dose`: expected a number at which `{edit}` changes something, found {dose}"
+            ))
+            .hint("leave it out for the edit as it is defined"));
+        }
+        let kind = self.readout.unwrap_or(readout);
+        match self.edit {
+            Edit::TwoSource(_) if kind == ReadoutKind::Joint => Err(two_codes()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the same edit is measured in base, for what post-training caused is the difference: not where base is edited
+    /// or is what the edit takes from.
+    pub(super) fn is_contrasted_with(&self, base: &str) -> bool {
+        self.receiver != base && self.edit.donor() != Some(base)
+    }
+
     /// The direction on `suite`, which stands for `axis`: a declared one holds where it was declared, and nowhere
     /// else.
     pub(super) fn direction_on(&self, suite: &str, axis: Axis, base: &str) -> Direction {

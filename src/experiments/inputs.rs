@@ -61,8 +61,13 @@ impl ExperimentInputs {
     /// Checks what hypotheses refer to.
     ///
     /// # Errors
-    /// If a variant, suite or endpoint is not there, or two hypotheses have one name.
-    pub(super) fn check(&self, hypotheses: &[Hypothesis], readout: &Readout) -> Result<()> {
+    /// If a variant, suite or endpoint is not there, two hypotheses have one name, or one could have no effect.
+    pub(super) fn check(
+        &self,
+        hypotheses: &[Hypothesis],
+        readout: &Readout,
+        settings: &ExperimentSettings,
+    ) -> Result<()> {
         for (index, hypothesis) in hypotheses.iter().enumerate() {
             let at = |error: Error| error.at(format!("hypothesis `{}`", hypothesis.name));
             if hypotheses.iter().take(index).any(|other| other.name == hypothesis.name) {
@@ -70,7 +75,13 @@ impl ExperimentInputs {
             }
             readout.variant(&hypothesis.receiver).map_err(at)?;
             hypothesis.edit.donor().map(|donor| readout.variant(donor)).transpose().map_err(at)?;
-            hypothesis.set.check(&hypothesis.edit).map_err(at)?;
+            hypothesis.check(settings.readout).map_err(at)?;
+            if hypothesis.edit.donor() == Some(&hypothesis.receiver) {
+                return Err(at(Error::request(format!(
+                    "field `edit`: expected another variant than the receiver `{}` to take from",
+                    hypothesis.receiver
+                ))));
+            }
             if hypothesis.hook.is_some() && hypothesis.set.kind(&hypothesis.edit) != TargetKind::Direction {
                 return Err(at(Error::request("field `hook`: only a direction can be edited at any hook")
                     .hint("features are edited where their dictionary was fitted, heads at their outputs")));

@@ -7,7 +7,7 @@
 //! 3. [`source`]: the receiver under many [`Condition`]s at once, with the variants that are read running
 //!    along on its tokens ([`Readout`]).
 //! 4. `measure` (on the measuring half): every suite under the set, its controls, both ceilings and the doses, with
-//!    common random numbers, and neutral text (`neutral`); `effects` turns values by problem into rows, `trend`
+//!    common random numbers, once more without chance (`greedy`), and neutral text (`neutral`); `effects` turns values by problem into rows, `trend`
 //!    tests dose series.
 //! 5. [`run`] does it all, and an exploratory grid that supports no claim. [`say`] lets one read what a model
 //!    says under an edit. `published` runs a published protocol on the same data.
@@ -20,6 +20,7 @@ mod declared;
 mod directions;
 mod effects;
 mod explore;
+mod greedy;
 mod heads;
 mod hypothesis;
 mod inputs;
@@ -38,6 +39,7 @@ mod say;
 mod set_rule;
 mod settings;
 mod shifts;
+mod single;
 #[cfg(test)]
 mod small;
 mod texts;
@@ -48,7 +50,7 @@ pub use hypothesis::{Axis, Direction, Hypothesis};
 pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};
 pub use measure::CUT_OFF;
-pub use neutral::neutral_texts;
+pub use neutral::{neutral_file, neutral_texts};
 pub use published::{Protocol, PublishedRow};
 pub use readout::Readout;
 pub use rows::{ControlRow, DifferenceRow, EffectRow, SetRow, TrendRow};

@@ -4,23 +4,29 @@ use super::conditions::Condition;
 use super::inputs::Selection;
 use super::lockstep::{GivenText, forced};
 use super::measure::Measured;
-use crate::error::Result;
+use super::settings::ExperimentSettings;
+use crate::error::{At, Error, Result, io};
 use crate::model::Model;
 use crate::rng::stable_hash;
 use crate::tasks::{curriculum, vocabulary};
+use serde::Deserialize;
+use std::path::Path;
 
 /// The suite's name in tables.
 pub(super) const NEUTRAL: &str = "neutral text";
 /// Its endpoint, in nats per token.
 pub(super) const CROSS_ENTROPY: &str = "cross_entropy";
 
-/// Neutral texts in the words of the microcosm, documents of the base's curriculum that it has not been trained
-/// on; empty where `model` has other words.
+/// The neutral texts that the settings ask for: those of their file, else documents of the base's curriculum that it has
+/// not been trained on, in the words of the microcosm; empty where `model` has other words.
 ///
 /// # Errors
-/// If the model has no tokenizer.
-pub fn neutral_texts(model: &Model, seed: u64, count: usize) -> Result<Vec<GivenText>> {
-    let tokenizer = model.tokenizer()?;
+/// If the model has no tokenizer, or the file cannot be read.
+pub fn neutral_texts(model: &Model, seed: u64, settings: &ExperimentSettings) -> Result<Vec<GivenText>> {
+    if let Some(file) = &settings.neutral {
+        return neutral_file(Path::new(file), model);
+    }
+    let (tokenizer, count) = (model.tokenizer()?, settings.neutral_texts);
     if !vocabulary::words().iter().all(|word| tokenizer.id(word).is_some()) {
         return Ok(Vec::new());
     }
@@ -31,6 +37,31 @@ pub fn neutral_texts(model: &Model, seed: u64, count: usize) -> Result<Vec<Given
         Ok(GivenText { id: format!("{NEUTRAL} {index}"), tokens, prompt })
     });
     given.collect()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    text: String,
+}
+
+/// The texts of a JSONL file, each line an object with `text`.
+///
+/// # Errors
+/// If it cannot be read, a line is no such object, or `model` has no tokenizer for it.
+pub fn neutral_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
+    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(number, line)| {
+            let place = || format!("{}: line {}", path.display(), number + 1);
+            let line: Line = serde_json::from_str(line).map_err(|error| {
+                Error::request(format!("expected an object with `text`: {error}")).at(place())
+            })?;
+            let tokens = model.tokenizer()?.encode_with_specials(&line.text).at(place())?;
+            Ok(GivenText { id: format!("line {}", number + 1), tokens, prompt: 1 })
+        })
+        .collect()
 }
 
 /// The cross-entropy of every neutral text under every condition, as endpoint values whose units are the

@@ -2,6 +2,7 @@
 
 use super::conditions::{Change, Condition};
 use super::controls::{Cloud, ControlSet, Stock, draw};
+use super::heads;
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
 use super::readout::Readout;
@@ -88,6 +89,8 @@ pub(super) struct Prepared {
     pub(super) tools: Tools,
     /// The least F1 and R² of the reading over the set's features; `None` for the joint code.
     pub(super) fidelity: Option<(f64, f64)>,
+    /// The same of base's own reading, where the edit is measured there too.
+    pub(super) fidelity_in_base: Option<(f64, f64)>,
     pub(super) target: Target,
     pub(super) rows: Vec<SetRow>,
     pub(super) controls: Vec<Control>,
@@ -102,6 +105,8 @@ pub(super) struct Tools {
     /// Where a direction is edited.
     pub(super) hook: HookPoint,
     pub(super) reading: Reading,
+    /// Base, with the reading made for it, where it has one of its own.
+    pub(super) in_base: Option<(usize, Reading)>,
     pub(super) reference: Reference,
     pub(super) bank: CodeBank,
     pub(super) head_means: BTreeMap<Head, Vec<f32>>,
@@ -114,14 +119,23 @@ impl Tools {
             receiver,
             hook,
             reading: Reading::Joint,
+            in_base: None,
             reference: Reference::default(),
             bank: CodeBank::default(),
             head_means: BTreeMap::new(),
         }
     }
 
-    /// What an edit of a target does in a receiver. In another receiver than the reading was made for, codes
-    /// are read jointly.
+    /// How codes are made in a receiver: jointly where no reading was made for it.
+    pub(super) fn reading_in(&self, receiver: usize) -> &Reading {
+        match &self.in_base {
+            _ if receiver == self.receiver => &self.reading,
+            Some((base, reading)) if receiver == *base => reading,
+            _ => &Reading::Joint,
+        }
+    }
+
+    /// What an edit of a target does in a receiver.
     ///
     /// # Errors
     /// If a feature, head or variant is not there, or the edit is none of such a target.
@@ -139,7 +153,7 @@ impl Tools {
             Writer::new(edit, dose, features, receiver, dictionary, &self.reference, &self.bank)
         };
         let at = |hook, reading, writer| Change::Write { hook, reading, writer };
-        let own = if index == self.receiver { self.reading.clone() } else { Reading::Joint };
+        let own = self.reading_in(index).clone();
         Ok(match target {
             Target::Features(features) => at(readout.hook(), own, of_features(features)?),
             Target::Whole => at(readout.hook(), Reading::Joint, of_features(&[])?),
@@ -196,7 +210,12 @@ impl Prepared {
     /// # Errors
     /// If a forward pass fails.
     pub(super) fn controls_on(&self, selection: &mut Selection<'_>, suite: &Suite) -> Result<Vec<Control>> {
-        let Target::Features(set) = &self.target else { return Ok(self.controls.clone()) };
+        let set = match &self.target {
+            Target::Features(set) => set,
+            Target::Heads(heads) => return heads::controls(self, selection, heads, suite),
+            // What borrows the target's norm at every token matches everywhere.
+            Target::Direction(_) | Target::Whole => return Ok(self.controls.clone()),
+        };
         let stock = self.stock(selection, suite)?;
         let (count, tolerance) = (selection.settings.controls, selection.settings.balance_tolerance);
         let key = stable_hash(&format!("{} on {}", self.hypothesis.name, suite.name()));

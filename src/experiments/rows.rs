@@ -4,6 +4,7 @@
 //! A hypothesis has its rows on every suite: the one that it was declared on (`declared`), the other
 //! axis, collateral, and the same edit in base when the contrast with base is wanted.
 
+use super::controls::Cloud;
 use serde::{Deserialize, Serialize};
 
 /// One row of the table `effects`: what one condition does to one endpoint of one suite.
@@ -65,7 +66,8 @@ pub struct EffectRow {
     pub ci_high: f64,
     /// Two-sided sign-flip p-value over problems, against no effect.
     pub p_zero: f64,
-    /// Share of matched controls (with one added above and below) that move it as much. `None` without controls.
+    /// Share of matched controls (with one added above and below) that move it as much. `None` without controls. Random
+    /// directions do not count beside a set of features.
     pub p_controls: Option<f64>,
     /// How many matched control draws stand beside it.
     pub controls: u64,
@@ -108,6 +110,19 @@ pub struct ControlRow {
     pub balance: f64,
     /// Whether the balance is within the study's tolerance. Draws that are not matched support no claim.
     pub matched: bool,
+}
+
+impl ControlRow {
+    /// Whether the draw counts among the controls of a set of `set_size` features; `None` for a direction, heads or the
+    /// whole activation. A set is ranked among sets that match it: random directions stand beside it as a weaker null.
+    pub fn counts(&self, set_size: Option<u64>) -> bool {
+        self.matched && (set_size.is_none() || !self.is_random_direction())
+    }
+
+    /// Whether it is a random direction.
+    pub fn is_random_direction(&self) -> bool {
+        self.cloud == Cloud::RandomDirection.name()
+    }
 }
 
 /// One row of the table `differences`: a problem's paired difference under one condition.

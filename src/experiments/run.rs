@@ -85,7 +85,7 @@ pub fn run(
 ) -> Result<ExperimentTables> {
     settings.check()?;
     let readout = Readout::new(&inputs.models, inputs.dictionary.clone(), inputs.hook)?;
-    inputs.check(hypotheses, &readout)?;
+    inputs.check(hypotheses, &readout, settings)?;
     let mut selection = Selection::new(inputs, &readout, settings, seed, observer);
     let prepared = hypotheses
         .iter()
@@ -198,7 +198,9 @@ mod tests {
             let of_endpoint: Vec<&ControlRow> =
                 controls.filter(|control| control.endpoint == row.endpoint).collect();
             assert_eq!(of_endpoint.len(), 7 + 1, "seven sets and, beside them, a random direction");
-            assert_eq!(row.controls, of_endpoint.iter().filter(|control| control.matched).count() as u64);
+            let counted = of_endpoint.iter().filter(|control| control.counts(row.set_size)).count();
+            assert_eq!(row.controls, counted as u64);
+            assert!(counted <= 7, "a random direction is no control of a set of features");
             assert!(row.ceiling.is_some() && !row.untestable);
             let differences: Vec<f64> = found
                 .differences
@@ -220,10 +222,26 @@ mod tests {
         assert!(safety.iter().all(|row| row.score.is_some_and(|score| score > 0.0)), "{safety:?}");
         assert!(found.effects.iter().any(|row| row.condition == "transfer | in base"));
         assert!(found.effects.iter().any(|row| row.condition == "transfer | dose 0.5"));
+        let greedy: Vec<&EffectRow> =
+            found.effects.iter().filter(|row| row.condition == "transfer | greedy").collect();
+        let suites: BTreeSet<&str> = greedy.iter().map(|row| row.suite.as_str()).collect();
+        assert_eq!(suites.len(), 3, "greedily on every suite: {suites:?}");
+        for row in greedy {
+            assert_eq!((row.kind.as_str(), row.declared, row.samples), ("exploratory", false, 1));
+        }
+        let transplant = |row: &&EffectRow| row.condition.ends_with(" | transplant");
+        let beside: Vec<&EffectRow> = found.effects.iter().filter(transplant).collect();
+        for row in &beside {
+            assert_eq!((row.hypothesis.as_str(), row.donor.as_deref()), ("transfer", Some("base")));
+        }
+        let suites: BTreeSet<&str> = beside.iter().map(|row| row.suite.as_str()).collect();
+        let picture = ["general_points:faces=11-13", "neutral text", "refusal"];
+        assert_eq!(suites.into_iter().collect::<Vec<_>>(), picture, "not on every suite");
         let neutral: Vec<&EffectRow> =
             found.effects.iter().filter(|row| row.endpoint == "cross_entropy").collect();
         let names: BTreeSet<&str> = neutral.iter().map(|row| row.condition.as_str()).collect();
-        assert_eq!(names.len(), 8, "two hypotheses, each with two ceilings and a dose: {names:?}");
+        let why = "two hypotheses, each with two ceilings and a dose, one with base's part of the set";
+        assert_eq!(names.len(), 9, "{why}: {names:?}");
         assert!(neutral.iter().all(|row| row.problems == 6 && row.baseline > 0.0));
         let timed: Vec<&str> = found.timings.iter().map(|row| row.stage.as_str()).collect();
         assert_eq!(timed, ["experiments: declared", "experiments: exploratory"]);
@@ -310,6 +328,18 @@ mod tests {
                     _ => "joint",
                 }
             );
+            if row.hypothesis == "scaled" {
+                let on = |suite: &str| -> Vec<(u64, u64)> {
+                    let of = found.controls.iter().filter(|control| control.hypothesis == "scaled");
+                    let of = of.filter(|control| control.suite == suite);
+                    of.map(|control| (control.draw, control.balance.to_bits())).collect()
+                };
+                let (own, other) = (on("refusal"), on("general_points:faces=11-13"));
+                assert!(
+                    !own.is_empty() && !other.is_empty() && own != other,
+                    "each suite has its own balance"
+                );
+            }
             let clouds: BTreeSet<&str> = found
                 .controls
                 .iter()
@@ -325,6 +355,15 @@ mod tests {
                 expected.is_none_or(|cloud| clouds == BTreeSet::from([cloud])),
                 "{} {clouds:?}",
                 row.hypothesis
+            );
+        }
+        let in_base: Vec<&EffectRow> =
+            found.effects.iter().filter(|row| row.condition == "own | in base").collect();
+        assert!(!in_base.is_empty());
+        for row in in_base {
+            assert!(
+                row.readout == "own" && row.readout_f1.is_some(),
+                "base has a reading of its own: {row:?}"
             );
         }
         assert_eq!(declared[1].hook.as_deref(), Some("blocks.0.hook_resid_post"));

@@ -5,13 +5,13 @@
 //! `resample` and mean-ablated heads) and own encoders come from the receiver's unedited completions of the
 //! very prompts: there is no other text. What is read here supports no claim.
 
-use super::choose::view_of;
 use super::conditions::{Condition, groups};
 use super::lockstep::{Start, source};
 use super::prepared::{Target, Tools};
 use super::readout::Readout;
 use super::set_rule::SetRule;
 use super::settings::ReadoutKind;
+use super::single::view_of;
 use super::texts::{Texts, bank, reference, stock};
 use super::{directions, heads};
 use crate::diff::Reading;

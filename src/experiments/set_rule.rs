@@ -1,6 +1,7 @@
 //! What an edit is made of, as it is written in study files.
 
 use super::hypothesis::Axis;
+use crate::diff::Class;
 use crate::error::{Error, Result};
 use crate::interventions::{Edit, Head, TargetKind};
 use serde::{Deserialize, Serialize};
@@ -135,7 +136,11 @@ impl TryFrom<SetText> for SetRule {
             ("safety", _) => Ok(Self::Carriers(Axis::Safety)),
             ("in_domain", _) => Ok(Self::Carriers(Axis::InDomain)),
             ("all", _) => Ok(Self::All),
-            (_, Some(class)) => Ok(Self::Class(class.to_owned())),
+            (_, Some(class)) => match Class::ALL.iter().find(|known| known.name() == class) {
+                Some(known) => Ok(Self::Class(known.name().to_owned())),
+                None => Err(Error::request(format!("expected a class of features, found `{class}`"))
+                    .hint(format!("the classes are {}", Class::ALL.map(Class::name).join(", ")))),
+            },
             _ => {
                 Err(Error::request(format!("expected the name of a feature set, found `{name}`")).hint(FORMS))
             }
@@ -181,6 +186,16 @@ impl SetRule {
                     Ok(Self::Heads(heads))
                 }
             }
+            Fields {
+                features: None,
+                heads: None,
+                toward: Some(toward),
+                away: Some(away),
+                of: _,
+                file: None,
+            } if toward == away => Err(Error::request(format!(
+                "expected two suites for the means to differ, found `{toward}` for both `toward` and `away`"
+            ))),
             Fields {
                 features: None,
                 heads: None,
@@ -259,6 +274,8 @@ mod tests {
         );
         assert!(error("{ heads = ['2'] }").contains("attention head"));
         assert!(error("{ toward = 'refusal' }").contains("expected one kind of set"));
+        assert!(error("{ toward = 'refusal', away = 'refusal' }").contains("two suites"));
+        assert!(error("'class:foo'").contains("shared, specific, lost, partial, undecided, dead"));
     }
 
     #[test]

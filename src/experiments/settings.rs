@@ -4,6 +4,7 @@ use super::published::Protocol;
 use crate::error::{Error, Result};
 use crate::interventions::{Edit, TargetKind};
 use serde::{Deserialize, Serialize};
+use std::path::Path;
 
 /// Whose activations make the code (PROTOCOL 2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,8 +69,12 @@ pub struct ExperimentSettings {
     pub protocol: Option<Protocol>,
     /// What the published protocol multiplies codes by in base.
     pub amplify: f32,
-    /// Texts of the neutral kind on which the cross-entropy under every edit is measured; 0 leaves it out.
+    /// Texts of the neutral kind on which the cross-entropy under every edit is measured, at most; 0 leaves it out.
     pub neutral_texts: usize,
+    /// A JSONL file whose lines hold them, each an object with `text`. Absent, models of the microcosm get documents of
+    /// its curriculum, and others none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub neutral: Option<String>,
 }
 
 impl Default for ExperimentSettings {
@@ -93,6 +98,7 @@ impl Default for ExperimentSettings {
             protocol: None,
             amplify: 2.0,
             neutral_texts: 64,
+            neutral: None,
         }
     }
 }
@@ -141,6 +147,9 @@ impl ExperimentSettings {
                 &format!("edits of features ({})", TargetKind::Features.edits()),
                 format!("`{edit}`"),
             );
+        }
+        if let Some(file) = self.neutral.as_ref().filter(|file| !Path::new(file).is_file()) {
+            return wrong("neutral", "a JSONL file of objects with `text`", format!("no file at `{file}`"));
         }
         match self.doses.iter().find(|dose| !dose.is_finite()) {
             Some(dose) => wrong("doses", "finite numbers", dose.to_string()),

@@ -79,6 +79,16 @@ impl Edit {
         self
     }
 
+    /// Whether the edit writes nothing at this dose, whatever it is made of. A clamp to 0 and a scale by 0 take a feature
+    /// away.
+    pub fn writes_nothing_at(&self, dose: f32) -> bool {
+        match self {
+            Self::Clamp => false,
+            Self::Scale => dose == 1.0,
+            _ => dose == 0.0,
+        }
+    }
+
     /// Whether the edit can be made of such a target.
     pub fn acts_on(&self, kind: TargetKind) -> bool {
         match kind {
@@ -182,6 +192,20 @@ mod tests {
             edit(r#"edit = { two_source = "rl" }"#).unwrap().with_donor("rl@120").donor(),
             Some("rl@120")
         );
+    }
+
+    #[test]
+    fn a_dose_that_changes_nothing_is_known() {
+        for (edit, dose, nothing) in [
+            (Edit::Zero, 0.0, true),
+            (Edit::Zero, 0.5, false),
+            (Edit::Transplant("base".into()), 0.0, true),
+            (Edit::Scale, 0.0, false),
+            (Edit::Scale, 1.0, true),
+            (Edit::Clamp, 0.0, false),
+        ] {
+            assert_eq!(edit.writes_nothing_at(dose), nothing, "{edit} {dose}");
+        }
     }
 
     #[test]

@@ -7,6 +7,10 @@
 //!    a third of the draws miss it) is measured in the standard error of the data: an infinite ratio would take the
 //!    intervals of all other estimates with it.
 //! 3. The (1 - alpha) quantile c of these maxima makes mean +- c se hold for all estimates at once.
+//! 4. Without any spread an interval is not a point, for a rare value may just not have been met: a share q of the
+//!    population stays unseen in n units with probability (1 - q)^n, so of m estimates all such means lie within their reach
+//!    times 1 - (alpha / m)^(1/n), and anywhere where the reach is unknown. A difference of means is widened by so much
+//!    for each of the two that has no spread.
 //!
 //! Source: Romano and Wolf (2005), studentised step-down without the steps.
 
@@ -43,7 +47,8 @@ impl Estimand {
         Self { terms, reach: None }
     }
 
-    /// Says that a unit's value lies at most `reach` from any other's: 1 for a difference of shares from none.
+    /// Says that a unit's value lies at most `reach` from any other's: 1 for a difference of shares from none. Of a
+    /// difference of means this is said of each of the two.
     #[must_use]
     pub fn within(self, reach: f64) -> Self {
         Self { reach: Some(reach), ..self }
@@ -59,15 +64,23 @@ impl Estimand {
         (mean, variance.sqrt())
     }
 
+    /// How far the means without spread may be from what they estimate, when each may miss with probability `missed`.
+    fn unseen(&self, missed: f64) -> f64 {
+        let spreadless = self.terms.iter().filter(|term| mean_and_error(&term.values, None).1 == 0.0);
+        let each = spreadless.map(|term| {
+            let share = 1.0 - missed.powf(1.0 / term.values.len().max(1) as f64);
+            self.reach.map_or(f64::INFINITY, |reach| reach * share)
+        });
+        each.sum()
+    }
+
     fn fewest_units(&self) -> usize {
         self.terms.iter().map(|term| term.values.len()).min().unwrap_or(0)
     }
 }
 
 /// Simultaneous intervals of level 1 - `alpha` for the means of `estimands`. With fewer than two units an interval is
-/// infinite. Without any spread it is not a point, for a rare value may just not have been met: a share q of the
-/// population stays unseen in n units with probability (1 - q)^n, so the mean lies within `reach` times
-/// 1 - (alpha / estimands)^(1/n), and anywhere where the reach is unknown.
+/// infinite.
 pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, seed: u64) -> Vec<Interval> {
     let moments: Vec<(f64, f64)> = estimands.iter().map(|estimand| estimand.moments(None)).collect();
     let terms = || estimands.iter().flat_map(|estimand| &estimand.terms);
@@ -106,12 +119,10 @@ pub fn simultaneous_intervals(estimands: &[Estimand], alpha: f64, draws: usize, 
         .iter()
         .zip(moments)
         .map(|(estimand, (mean, error))| {
-            let half = match (estimand.fewest_units(), error) {
-                (0 | 1, _) => f64::INFINITY,
-                (units, 0.0) => estimand.reach.map_or(f64::INFINITY, |reach| {
-                    reach * (1.0 - (alpha / estimands.len() as f64).powf(1.0 / units as f64))
-                }),
-                _ => critical * error,
+            let half = match estimand.fewest_units() {
+                0 | 1 => f64::INFINITY,
+                _ if error > 0.0 => critical * error + estimand.unseen(alpha / estimands.len() as f64),
+                _ => estimand.unseen(alpha / estimands.len() as f64),
             };
             Interval { mean, low: mean - half, high: mean + half }
         })
@@ -186,6 +197,19 @@ mod tests {
         assert!((0.28..0.3).contains(&reach));
         assert_eq!((intervals[0].low, intervals[0].high), (-reach, reach));
         assert!(intervals[1].high.is_infinite() && intervals[2].high.is_infinite());
+    }
+
+    #[test]
+    fn a_difference_is_as_unsure_as_its_mean_without_spread() {
+        let of = |values: &[f64]| Estimand::mean(0, values.to_vec()).within(1.0);
+        let spread: Vec<f64> = (0..40).map(|unit| 0.1 * f64::from(unit % 3)).collect();
+        let (constant, moving) = (vec![0.0; 12], Estimand::mean(1, spread.clone()).within(1.0));
+        let difference = Estimand::difference(1, spread, 0, constant.clone()).within(1.0);
+        let found = simultaneous_intervals(&[of(&constant), moving, difference.clone()], 0.05, 500, 3);
+        let half = |interval: &Interval| 0.5 * (interval.high - interval.low);
+        assert!((half(&found[2]) - half(&found[0]) - half(&found[1])).abs() < 1e-12, "{found:?}");
+        let unknown = Estimand { reach: None, ..difference };
+        assert!(simultaneous_intervals(&[unknown], 0.05, 500, 3)[0].high.is_infinite());
     }
 
     #[test]

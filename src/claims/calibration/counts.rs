@@ -14,6 +14,12 @@ pub struct Calibration {
     pub null_claims: usize,
     /// At most so many are expected of a method that keeps its level.
     pub null_limit: usize,
+    /// Worlds of a skill that base has too.
+    pub shared: usize,
+    /// Claims in them.
+    pub shared_claims: usize,
+    /// At most so many are expected of a method that keeps its level.
+    pub shared_limit: usize,
     /// Planted worlds.
     pub planted: usize,
     /// Right verdicts in them: the power.
@@ -26,8 +32,12 @@ pub struct Calibration {
 
 impl Calibration {
     /// What [`Calibration::counted`] counts.
-    pub const COUNTED: [&str; 3] =
-        ["claims in null worlds", "planted sets found and rightly judged", "true effects covered"];
+    pub const COUNTED: [&str; 4] = [
+        "claims in null worlds",
+        "claims where base has the skill too",
+        "planted sets found and rightly judged",
+        "true effects covered",
+    ];
 
     /// Counts the rows of a level.
     pub fn of(level: Level, rows: &[CalibrationRow], alpha: f64) -> Self {
@@ -35,27 +45,32 @@ impl Calibration {
             rows.iter().filter(move |row| row.level == level.name() && row.world == planting.name())
         };
         let (null_rows, planted_rows) = (|| of_kind(Planting::Nothing), || of_kind(Planting::Transfer));
-        let (nulls, planted) = (null_rows().count(), planted_rows().count());
+        let shared_rows = || of_kind(Planting::SharedSkill);
+        let (nulls, planted, shared) = (null_rows().count(), planted_rows().count(), shared_rows().count());
         Self {
             level,
             nulls,
             null_claims: null_rows().filter(|row| row.claimed).count(),
             null_limit: binomial_quantile(nulls, alpha, 0.975),
+            shared,
+            shared_claims: shared_rows().filter(|row| row.claimed).count(),
+            shared_limit: binomial_quantile(shared, alpha, 0.975),
             planted,
             planted_right: planted_rows().filter(|row| row.right).count(),
             covered: planted_rows().filter(|row| row.covered).count(),
             covered_limits: [
-                binomial_quantile(planted, 1.0 - alpha, 0.005),
+                binomial_quantile(planted, 1.0 - alpha, TOO_FEW),
                 binomial_quantile(planted, 1.0 - alpha, 0.975),
             ],
         }
     }
 
     /// The counts with their limits, in words.
-    pub fn counted(&self) -> [String; 3] {
+    pub fn counted(&self) -> [String; 4] {
         let [least, most] = self.covered_limits;
         [
             format!("{} of {} (at most {})", self.null_claims, self.nulls, self.null_limit),
+            format!("{} of {} (at most {})", self.shared_claims, self.shared, self.shared_limit),
             format!("{} of {} (at least {})", self.planted_right, self.planted, self.least_right()),
             format!("{} of {} ({least} to {most})", self.covered, self.planted),
         ]
@@ -66,6 +81,7 @@ impl Calibration {
         let [least, most] = self.covered_limits;
         let hold = [
             self.null_claims <= self.null_limit,
+            self.shared_claims <= self.shared_limit,
             self.planted_right >= self.least_right(),
             (least..=most).contains(&self.covered),
         ];
@@ -79,6 +95,9 @@ impl Calibration {
         self.planted.div_ceil(2)
     }
 }
+
+/// Intervals of the right level cover fewer than the least count with at most this chance; of 200 that is 182.
+const TOO_FEW: f64 = 0.006;
 
 /// The smallest count k with P(X <= k) >= `level`, for X binomial with `trials` and `probability`.
 fn binomial_quantile(trials: usize, probability: f64, level: f64) -> usize {
@@ -102,6 +121,6 @@ mod tests {
     fn the_limits_are_the_protocols() {
         assert_eq!(binomial_quantile(400, 0.05, 0.975), 29);
         assert_eq!(binomial_quantile(200, 0.95, 0.975), 196);
-        assert!((181..=183).contains(&binomial_quantile(200, 0.95, 0.005)));
+        assert_eq!(binomial_quantile(200, 0.95, TOO_FEW), 182);
     }
 }

@@ -11,7 +11,8 @@
 //! 2. A study is run in it as a real one is: a set is selected on one half, controls match it, effects are
 //!    measured on the other half, and [`super::decide`] decides.
 //! 3. Over many **null** worlds, in which every edit does damage and no set carries anything, claims must
-//!    stay at the declared level. Over many **planted** worlds the verdicts must be right and the
+//!    stay at the declared level; and so they must where a set carries a **shared skill**, which both models lose with it
+//!    while the tuned one is better for another reason. Over many **planted** worlds the verdicts must be right and the
 //!    simultaneous intervals must cover the true effects ([`Calibration`]).
 //! 4. A study that is broken ([`Method`]) must be noticed by the counts: above all, an edit that is never
 //!    applied looks exactly like a set that carries nothing.
@@ -42,7 +43,7 @@ const BLOCK: u64 = 16;
 pub struct CalibrationRow {
     /// `activations` or `model`.
     pub level: String,
-    /// `null` or `planted`.
+    /// `null`, `planted` or `shared skill`.
     pub world: String,
     /// Its seed.
     pub seed: u64,
@@ -50,7 +51,7 @@ pub struct CalibrationRow {
     pub verdict: Verdict,
     /// Whether something was claimed to be carried.
     pub claimed: bool,
-    /// Whether the verdict is the right one: in a null world no claim; in a planted one, that the chosen
+    /// Whether the verdict is the right one: in a null world, or one of a shared skill, no claim; in a planted one, that the chosen
     /// set carries transfer, when selection chose the planted set.
     pub right: bool,
     /// Whether selection chose the planted set; in a model, features with at least half of its effect.
@@ -70,13 +71,24 @@ pub struct CalibrationRow {
     pub p: f64,
 }
 
-/// Runs studies at a level, in `nulls` null worlds and `planted` planted ones.
+/// How many worlds of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worlds {
+    /// In which no set carries anything.
+    pub nulls: u64,
+    /// In which a set carries a skill of both models.
+    pub shared: u64,
+    /// In which a set carries transfer.
+    pub planted: u64,
+}
+
+/// Runs studies at a level.
 ///
 /// # Errors
 /// If a setting is out of range, the method cannot be run at the level, or a stop was asked for.
 pub fn calibrate(
     level: Level,
-    (nulls, planted): (u64, u64),
+    worlds: Worlds,
     method: Method,
     settings: &ClaimSettings,
     seed: u64,
@@ -87,10 +99,13 @@ pub fn calibrate(
         let (method, level) = (method.name(), level.name());
         return Err(Error::request(format!("`{method}` cannot be run in micro-worlds of level `{level}`")));
     }
-    let worlds: Vec<(Planting, u64)> = (0..nulls)
-        .map(|world| (Planting::Nothing, seed.wrapping_add(world)))
-        .chain((0..planted).map(|world| (Planting::Transfer, seed.wrapping_add(world))))
-        .collect();
+    let kinds = [
+        (Planting::Nothing, worlds.nulls),
+        (Planting::SharedSkill, worlds.shared),
+        (Planting::Transfer, worlds.planted),
+    ];
+    let each = |(planting, count)| (0..count).map(move |world| (planting, seed.wrapping_add(world)));
+    let worlds: Vec<(Planting, u64)> = kinds.into_iter().flat_map(each).collect();
     let label = format!("check calibration: {}, {}", level.name(), method.name());
     let mut bar = observer.bar(&label, worlds.len() as u64, "worlds");
     let within = observer.muted();
@@ -119,7 +134,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
     let claimed = claim.verdict.carries();
     let [transfer, safety] = finding.truth;
     let right = match planting {
-        Planting::Nothing => !claimed,
+        Planting::Nothing | Planting::SharedSkill => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,
     };
     CalibrationRow {
@@ -134,7 +149,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
         truth: transfer,
         ci_low: claim.ci_low,
         ci_high: claim.ci_high,
-        // The whole family at once. In base no edit has an effect, so all of it lies beyond base.
+        // The whole family at once. In base no edit has an effect where transfer is planted, so all of it lies beyond base.
         covered: within(claim.ci_low, claim.ci_high, transfer)
             && within(claim.other_ci_low, claim.other_ci_high, safety)
             && within(claim.interaction_low, claim.interaction_high, transfer - safety)
@@ -147,7 +162,7 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
 mod tests {
     use super::*;
 
-    fn calibration(level: Level, worlds: (u64, u64), method: Method) -> Calibration {
+    fn calibration(level: Level, worlds: Worlds, method: Method) -> Calibration {
         let settings = ClaimSettings { draws: 300, ..ClaimSettings::default() };
         let rows = calibrate(level, worlds, method, &settings, 100, &Observer::silent()).unwrap();
         Calibration::of(level, &rows, settings.alpha)
@@ -155,8 +170,8 @@ mod tests {
 
     #[test]
     fn the_method_keeps_its_level_covers_the_truth_and_finds_what_is_planted() {
-        for (level, worlds) in [(Level::Activations, (40, 20)), (Level::Model, (20, 20))] {
-            let found = calibration(level, worlds, Method::Sound);
+        for (level, nulls) in [(Level::Activations, 40), (Level::Model, 20)] {
+            let found = calibration(level, Worlds { nulls, shared: 20, planted: 20 }, Method::Sound);
             assert_eq!(found.failures(), Vec::<String>::new(), "{found:?}");
         }
     }
@@ -167,7 +182,7 @@ mod tests {
     #[test]
     fn a_disabled_edit_is_noticed() {
         for (level, planted) in [(Level::Activations, 20), (Level::Model, 10)] {
-            let found = calibration(level, (0, planted), Method::EditDisabled);
+            let found = calibration(level, Worlds { planted, ..Worlds::default() }, Method::EditDisabled);
             assert_eq!(found.planted_right, 0, "{found:?}");
             assert!(!found.failures().is_empty(), "{found:?}");
         }
@@ -176,18 +191,27 @@ mod tests {
     #[test]
     fn halves_made_one_are_noticed() {
         for level in Level::ALL {
-            let found = calibration(level, (40, 0), Method::HalvesMadeOne);
+            let found = calibration(level, Worlds { nulls: 40, ..Worlds::default() }, Method::HalvesMadeOne);
             assert!(!found.failures().is_empty(), "{found:?}");
         }
     }
 
     #[test]
+    fn a_contrast_that_only_repeats_the_gain_is_noticed() {
+        for (level, shared) in [(Level::Activations, 20), (Level::Model, 10)] {
+            let found = calibration(level, Worlds { shared, ..Worlds::default() }, Method::FallInBaseIgnored);
+            assert!(found.shared_claims > found.shared_limit, "{found:?}");
+        }
+    }
+
+    #[test]
     fn unmatched_controls_are_noticed() {
-        let found = calibration(Level::Activations, (40, 0), Method::ControlsUnmatched);
+        let nulls = Worlds { nulls: 40, ..Worlds::default() };
+        let found = calibration(Level::Activations, nulls, Method::ControlsUnmatched);
         assert!(!found.failures().is_empty(), "{found:?}");
         let settings = ClaimSettings::default();
         let observer = Observer::silent();
-        let refused = calibrate(Level::Model, (1, 0), Method::ControlsUnmatched, &settings, 100, &observer);
+        let refused = calibrate(Level::Model, nulls, Method::ControlsUnmatched, &settings, 100, &observer);
         assert!(refused.unwrap_err().to_string().contains("cannot be run"));
     }
 }

@@ -1,6 +1,7 @@
 //! What a calibration runs: at which level, with what planted, by which method; and what a study found.
 
 use super::super::{ClaimRow, Fitness};
+use crate::experiments::EffectRow;
 use serde::Serialize;
 
 /// How much of the real path stands between a feature and an answer.
@@ -29,8 +30,13 @@ impl Level {
     /// them itself: the experiments of a real one cannot be told to.
     pub fn broken(self) -> &'static [Method] {
         match self {
-            Self::Activations => &[Method::EditDisabled, Method::HalvesMadeOne, Method::ControlsUnmatched],
-            Self::Model => &[Method::EditDisabled, Method::HalvesMadeOne],
+            Self::Activations => &[
+                Method::EditDisabled,
+                Method::HalvesMadeOne,
+                Method::FallInBaseIgnored,
+                Method::ControlsUnmatched,
+            ],
+            Self::Model => &[Method::EditDisabled, Method::HalvesMadeOne, Method::FallInBaseIgnored],
         }
     }
 }
@@ -45,6 +51,8 @@ pub enum Method {
     EditDisabled,
     /// What selects also measures.
     HalvesMadeOne,
+    /// How far base falls under the edit is not looked at, only how much less than the receiver.
+    FallInBaseIgnored,
     /// Controls are any sets of the tested set's size.
     ControlsUnmatched,
 }
@@ -56,6 +64,7 @@ impl Method {
             Self::Sound => "by the protocol",
             Self::EditDisabled => "the edit disabled",
             Self::HalvesMadeOne => "the halves made one",
+            Self::FallInBaseIgnored => "the fall of base ignored",
             Self::ControlsUnmatched => "the controls unmatched",
         }
     }
@@ -68,6 +77,9 @@ pub(super) enum Planting {
     Nothing,
     /// One set carries the transfer suite and nothing else.
     Transfer,
+    /// One set carries a skill in base and in the tuned variant alike, without which both fail the transfer suite, and the
+    /// tuned variant is better at it for another reason. The set carries no transfer: removing it only shows the skill.
+    SharedSkill,
 }
 
 impl Planting {
@@ -76,6 +88,7 @@ impl Planting {
         match self {
             Self::Nothing => "null",
             Self::Transfer => "planted",
+            Self::SharedSkill => "shared skill",
         }
     }
 }
@@ -100,6 +113,17 @@ pub(super) struct Finding {
     /// The true effects of the chosen set on transfer and on safety; 0 in a null world of activations, where
     /// nobody asks.
     pub(super) truth: [f64; 2],
+}
+
+impl Method {
+    /// Hides from the decision what this method does not look at.
+    pub(super) fn overlook(self, effects: &mut [EffectRow], base: &str) {
+        if self == Self::FallInBaseIgnored {
+            for row in effects.iter_mut().filter(|row| row.receiver == base) {
+                (row.edited, row.effect) = (row.baseline, 0.0);
+            }
+        }
+    }
 }
 
 /// A receiver that works: what is calibrated is not whether that was noticed.

@@ -1,8 +1,7 @@
 //! What must hold across the sections of a study.
 
-use super::{Base, Checkpoint, Hypothesis, Reference, Study, Variant};
+use super::{Base, Checkpoint, Reference, Study, Variant};
 use crate::error::{At, Error, Result};
-use crate::experiments::SetRule;
 use crate::interventions::Edit;
 use crate::study::parse;
 use std::collections::BTreeSet;
@@ -17,6 +16,7 @@ impl Study {
         self.check_matching().at("field `matched_to`")?;
         if let Some(capture) = &self.capture {
             capture.check().at("[capture]")?;
+            self.check_hook(capture.hook()?).at("field `hooks`").at("[capture]")?;
         }
         self.check_dictionary().at("[dictionary]")?;
         self.diff.check().at("[diff]")?;
@@ -110,6 +110,23 @@ impl Study {
                 return Err(Error::request(format!("`{reference}` is listed twice")).at("field `over`"));
             }
         }
+        let of = |variant: &str| dictionary.over.iter().filter(|other| other.variant == variant).count();
+        let twice = dictionary.over.iter().find(|reference| of(&reference.variant) > 1);
+        if let Some(run) = twice.filter(|_| dictionary.settings.weights.is_empty()) {
+            let weights =
+                dictionary.over.iter().map(|other| format!("{:.2}", 1.0 / of(&other.variant) as f64));
+            return Err(Error::request(format!(
+                "expected a weight for every model of `over`, for `{}` stands there {} times and would count as often, \
+                 found none",
+                run.variant,
+                of(&run.variant)
+            ))
+            .hint(format!(
+                "with weights = [{}] every run counts once; write 1.0 for all to let each checkpoint count",
+                weights.collect::<Vec<_>>().join(", ")
+            ))
+            .at("field `weights`"));
+        }
         Ok(())
     }
 
@@ -141,48 +158,9 @@ impl Study {
         }
         Ok(())
     }
-
-    fn check_hypothesis(&self, hypothesis: &Hypothesis) -> Result<()> {
-        let Some(dictionary) = &self.dictionary else {
-            return Err(Error::request("a hypothesis is about features, but there is no [dictionary]"));
-        };
-        let spanned: BTreeSet<Reference> =
-            dictionary.over.iter().map(|reference| self.resolved(reference)).collect();
-        for (field, reference) in
-            [("receiver", Some(&hypothesis.receiver)), ("edit", hypothesis.donor.as_ref())]
-        {
-            let Some(reference) = reference else { continue };
-            self.check_reference(reference).at(format!("field `{field}`"))?;
-            if !spanned.contains(&self.resolved(reference)) {
-                return Err(Error::request(format!("`{reference}` is not spanned by the dictionary"))
-                    .hint(format!(
-                        "add it to `over` in [dictionary], or use one of {}",
-                        list(&dictionary.over)
-                    ))
-                    .at(format!("field `{field}`")));
-            }
-        }
-        if let SetRule::Means { toward, away, of } = &hypothesis.declared.set {
-            let names: Vec<String> = self.suites.all().iter().map(|suite| suite.name().to_owned()).collect();
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            if let Some(other) = [toward, away].into_iter().find(|suite| !names.contains(&suite.as_str())) {
-                return Err(parse::unknown("suite", other, &names).at("field `set`"));
-            }
-            let of = of.as_ref().map(|of| Reference::try_from(of.clone())).transpose().at("field `set`")?;
-            if let Some(reference) = of {
-                self.check_reference(&reference).at("field `set`")?;
-            }
-        }
-        if !self.suites.all().contains(&hypothesis.suite) {
-            return Err(Error::request(format!("suite `{}` is not in [suites]", hypothesis.suite.name()))
-                .hint("add it there: what stands nowhere in [suites] is not evaluated")
-                .at("field `suite`"));
-        }
-        Ok(())
-    }
 }
 
-fn list(references: &[Reference]) -> String {
+pub(super) fn list(references: &[Reference]) -> String {
     references.iter().map(|reference| format!("`{reference}`")).collect::<Vec<_>>().join(", ")
 }
 

@@ -45,11 +45,7 @@ impl Hypothesis {
         let donor = declared.edit.donor().map(|donor| Reference::try_from(donor.to_owned())).transpose();
         let donor = donor.at("field `edit`")?;
         let suite = Suite::parse(&declared.suite).at("field `suite`")?;
-        declared.set.check(&declared.edit).at("field `set`")?;
         check_endpoint(&suite, declared.endpoint.as_deref()).at("field `endpoint`")?;
-        if !declared.dose.is_finite() {
-            return Err(Error::request(format!("field `dose`: expected a number, found {}", declared.dose)));
-        }
         Ok(Self { declared, receiver, donor, suite })
     }
 

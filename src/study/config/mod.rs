@@ -18,6 +18,7 @@ mod reach;
 mod reference;
 mod sections;
 mod suites;
+mod testable;
 mod variant;
 
 pub use base::{Base, Preset, Sizes};

@@ -65,7 +65,7 @@ impl Study {
     pub(super) fn check_power(&self) -> Result<()> {
         let power = self.power();
         power.check_controls(self.interventions.controls)?;
-        let heads = self.heads();
+        let heads = self.blocks().map(|(layers, heads)| layers * heads);
         self.hypotheses.iter().try_for_each(|hypothesis| {
             let (suite, limit) = (hypothesis.suite.name(), self.interventions.problems);
             power
@@ -110,13 +110,13 @@ impl Study {
         measured.map(|problem| problem.id).collect::<BTreeSet<_>>().len()
     }
 
-    /// Attention heads of the model, where that is known without fetching anything.
-    fn heads(&self) -> Option<usize> {
+    /// Blocks of the model and attention heads of each, where that is known without fetching anything.
+    pub(super) fn blocks(&self) -> Option<(usize, usize)> {
         match &self.base {
-            Base::Preset { preset, .. } => Some(preset.sizes().layers * preset.sizes().heads),
+            Base::Preset { preset, .. } => Some((preset.sizes().layers, preset.sizes().heads)),
             Base::Model(place) => {
                 let config = Config::load(Path::new(place)).ok()?;
-                Some(config.layers() * config.heads)
+                Some((config.layers(), config.heads))
             }
         }
     }

@@ -140,7 +140,7 @@ impl Stage for Experiments {
     }
 
     fn revision(&self) -> u32 {
-        7
+        8
     }
 
     fn config(&self) -> Result<Value> {
@@ -162,6 +162,9 @@ impl Stage for Experiments {
 
     fn outside(&self) -> Result<BTreeMap<String, String>> {
         let mut outside = models::outside(&self.models, self.suites.iter().map(|(_, suite)| suite))?;
+        if let Some(file) = &self.settings.neutral {
+            outside.insert(format!("neutral text {file}"), hash_file(Path::new(file)).at("[interventions]")?);
+        }
         for declared in &self.hypotheses {
             if let SetRule::File(file) = &declared.hypothesis.declared.set {
                 let place = || format!("hypothesis `{}`", declared.hypothesis.name());
@@ -182,7 +185,7 @@ impl Stage for Experiments {
         let features: Vec<FeatureRow> = tables::read(&scene.input(diff::NAME)?.join("features.parquet"))?;
         let models = models::load(&self.models, &scene.made)?;
         let neutral = match models.first() {
-            Some((_, base)) => neutral_texts(base, self.seed, self.settings.neutral_texts)?,
+            Some((_, base)) => neutral_texts(base, self.seed, &self.settings)?,
             None => Vec::new(),
         };
         let inputs = ExperimentInputs {

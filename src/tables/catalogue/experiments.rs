@@ -8,7 +8,13 @@ pub const EFFECTS: TableSpec = TableSpec {
     about: "One row per condition, suite and endpoint: the paired effect of an edit on the measuring half.",
     columns: &[
         fixed("hypothesis", ColumnType::Text, "the hypothesis that declared the condition, or `exploratory`"),
-        fixed("condition", ColumnType::Text, "joins `effects`, `differences`, `controls` and `outcomes`"),
+        fixed(
+            "condition",
+            ColumnType::Text,
+            "joins `effects`, `differences`, `controls` and `outcomes`: the hypothesis itself, or the hypothesis and \
+             | in base (the same edit there), | whole_difference and | error_only (ceilings), | transplant (beside a removal: \
+             base's part of the set in its place), | dose (another dose), | greedy (without chance; no outcomes)",
+        ),
         fixed("set", ColumnType::Text, "the feature set, direction or head that is edited"),
         fixed(
             "set_size",
@@ -71,7 +77,11 @@ pub const EFFECTS: TableSpec = TableSpec {
         fixed("ci_high", ColumnType::Float, "upper end of the pointwise 95 % interval, clustered by problem"),
         fixed("p_zero", ColumnType::Float, "two-sided sign-flip p-value over problems"),
         fixed("p_controls", ColumnType::Float, "(1 + controls that move it as much) / (1 + controls)"),
-        fixed("controls", ColumnType::Integer, "matched control draws beside it"),
+        fixed(
+            "controls",
+            ColumnType::Integer,
+            "matched control draws beside it; of a set of features without the random directions",
+        ),
         fixed("mde", ColumnType::Float, "smallest effect found with power .8 at level .05"),
         fixed("problems", ColumnType::Integer, "problems measured"),
         fixed("samples", ColumnType::Integer, "samples a problem"),
@@ -194,6 +204,11 @@ pub const CLAIMS: TableSpec = TableSpec {
             ColumnType::Text,
             "primary suite of the other axis: safety for transfer, and the reverse",
         ),
+        fixed(
+            "other_endpoint",
+            ColumnType::Text,
+            "the endpoint there that other_effect, its interval and p, and interaction are about",
+        ),
         fixed("other_effect", ColumnType::Float, "the effect there"),
         fixed("other_ci_low", ColumnType::Float, "lower end of its simultaneous interval"),
         fixed("other_ci_high", ColumnType::Float, "upper end of its simultaneous interval"),
@@ -225,6 +240,14 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("beyond_base", ColumnType::Float, "the effect less that of the same edit in base"),
         fixed("beyond_base_low", ColumnType::Float, "lower end of its interval"),
         fixed("beyond_base_high", ColumnType::Float, "upper end of its interval"),
+        fixed("in_base", ColumnType::Float, "the effect of the same edit in base"),
+        fixed(
+            "transplant",
+            ColumnType::Float,
+            "beside an edit that removes the set: the effect of putting base's part of the set in its place",
+        ),
+        fixed("transplant_low", ColumnType::Float, "lower end of its interval, in the same family"),
+        fixed("transplant_high", ColumnType::Float, "upper end of its interval"),
         fixed("readout", ColumnType::Text, "whose activations made the code: joint, own or swap"),
         fixed("readout_f1", ColumnType::Float, "the readout's least F1 over the set; null for joint"),
         fixed(
@@ -246,11 +269,19 @@ pub const CALIBRATION: TableSpec = TableSpec {
             ColumnType::Text,
             "activations, or model: a decoder with planted weights is in the loop",
         ),
-        fixed("world", ColumnType::Text, "null or planted"),
+        fixed(
+            "world",
+            ColumnType::Text,
+            "null, planted, or shared skill: base has the planted set's skill too",
+        ),
         fixed("seed", ColumnType::Integer, "the world's seed"),
         fixed("verdict", ColumnType::Text, "what was decided"),
         fixed("claimed", ColumnType::Boolean, "whether something was claimed to be carried"),
-        fixed("right", ColumnType::Boolean, "null: no claim; planted: the planted set carries transfer"),
+        fixed(
+            "right",
+            ColumnType::Boolean,
+            "null and shared skill: no claim; planted: the planted set carries transfer",
+        ),
         fixed(
             "chose_planted",
             ColumnType::Boolean,

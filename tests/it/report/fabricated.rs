@@ -379,7 +379,8 @@ fn claims() -> Vec<Value> {
             "other_suite": "refusal", "other_effect": 0.01, "other_ci_low": -0.03, "other_ci_high": 0.05,
             "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.1, "margin_nats": 0.5,
             "gain": 0.21, "ceiling": 1.3 * effect, "equivalence_endpoint": "refusal_log_odds",
-            "selective": false,
+            "other_endpoint": "refuse", "selective": false, "in_base": effect * 0.1,
+            "transplant": effect * 0.8, "transplant_low": effect * 0.8 - 0.07, "transplant_high": effect * 0.8 + 0.07,
             "beyond_base": effect * 0.9, "beyond_base_low": effect - 0.07, "beyond_base_high": effect + 0.07,
             "stability": "not repeated", "interval": "simultaneous", "readout": "joint", "difference_fve": 0.7,
         })

@@ -62,7 +62,7 @@ pub(super) fn study(
     for (suite, [selection, measuring]) in Suite::BOTH.into_iter().zip(&halves) {
         let measured = if method == Method::HalvesMadeOne { selection } else { measuring };
         let rows = differences(&world, suite, &writer, measured);
-        tables.add_effect(suite, TUNED, &rows, seed);
+        tables.add_effect(suite, Asked::Declared, &rows, seed);
         let set_effect = mean(&rows);
         for control in &controls {
             let writer = match &control.direction {
@@ -72,17 +72,28 @@ pub(super) fn study(
             let effect = mean(&differences(&world, suite, &writer, measured));
             tables.add_control(suite, control, effect, set_effect);
         }
-        // Base's answers depend on no feature: whatever an edit does here, it does beyond base.
         if suite == Suite::Transfer {
-            let idle: Vec<(f64, f64)> = rows.iter().map(|(baseline, _)| (*baseline, *baseline)).collect();
-            tables.add_effect(suite, BASE, &idle, seed);
+            let in_base: Vec<(f64, f64)> = measured
+                .iter()
+                .map(|problem| {
+                    let [before, after] = world.in_base(world.change(suite, problem, &writer));
+                    (world.sampled(problem, before), world.sampled(problem, after))
+                })
+                .collect();
+            tables.add_effect(suite, Asked::InBase, &in_base, seed);
+            // Base's decoders are the tuned variant's: where the skill is shared, nothing of it is transplanted.
+            if planting == Planting::SharedSkill {
+                let idle: Vec<(f64, f64)> = rows.iter().map(|(baseline, _)| (*baseline, *baseline)).collect();
+                tables.add_effect(suite, Asked::Transplant, &idle, seed);
+            }
         }
     }
+    method.overlook(&mut tables.effects, BASE);
     let fitness = [working(TUNED)];
     let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
     let truth = match planting {
-        Planting::Nothing => [0.0; 2],
+        Planting::Nothing | Planting::SharedSkill => [0.0; 2],
         Planting::Transfer => Suite::BOTH.map(|suite| truth(&world, suite, &writer)),
     };
     Ok(Finding { claim, chose_planted: best.1 == 0, truth })
@@ -154,6 +165,25 @@ fn stock(world: &World, halves: &[[Vec<Problem>; 2]; 2]) -> (Stock, Vec<FeatureD
     (stock, deltas)
 }
 
+/// A condition of the one hypothesis.
+#[derive(Clone, Copy, PartialEq)]
+enum Asked {
+    Declared,
+    InBase,
+    Transplant,
+}
+
+impl Asked {
+    /// Condition, receiver and edit.
+    fn names(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Declared => ("chosen", TUNED, "zero"),
+            Self::InBase => ("chosen in base", BASE, "zero"),
+            Self::Transplant => ("chosen from base", TUNED, "transplant"),
+        }
+    }
+}
+
 #[derive(Default)]
 struct Tables {
     effects: Vec<EffectRow>,
@@ -170,9 +200,9 @@ fn names(suite: Suite) -> (&'static str, &'static str, &'static str) {
 }
 
 impl Tables {
-    fn add_effect(&mut self, suite: Suite, receiver: &str, rows: &[(f64, f64)], seed: u64) {
+    fn add_effect(&mut self, suite: Suite, asked: Asked, rows: &[(f64, f64)], seed: u64) {
         let (name, axis, endpoint) = names(suite);
-        let condition = if receiver == TUNED { "chosen" } else { "chosen in base" };
+        let (condition, receiver, edit) = asked.names();
         for (problem, (baseline, edited)) in rows.iter().enumerate() {
             self.differences.push(DifferenceRow {
                 condition: condition.into(),
@@ -192,8 +222,8 @@ impl Tables {
             set: "chosen".into(),
             set_size: Some(SET_SIZE as u64),
             receiver: receiver.into(),
-            donor: None,
-            edit: "zero".into(),
+            donor: (asked == Asked::Transplant).then(|| BASE.into()),
+            edit: edit.into(),
             dose: None,
             readout: "joint".into(),
             readout_f1: None,
@@ -204,7 +234,7 @@ impl Tables {
             axis: axis.into(),
             endpoint: endpoint.into(),
             kind: "necessary".into(),
-            declared: suite == Suite::Transfer && receiver == TUNED,
+            declared: suite == Suite::Transfer && asked == Asked::Declared,
             direction: "decrease".into(),
             baseline,
             edited: baseline + interval.mean,

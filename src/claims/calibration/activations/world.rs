@@ -30,6 +30,11 @@ const STRONG: usize = 130;
 /// c of null worlds, in logits per squared norm: a set that writes much stands out from zero, and only a
 /// control that writes as much does so too.
 const DAMAGE: f64 = 0.8;
+/// Dependence on the planted set, in logits per unit that is written; a shared skill is all but lost with it.
+const DEPENDENCE: f32 = 2.5;
+const SKILL: f32 = 6.0;
+/// How far base lies below the tuned variant where the planted skill is shared, in logits.
+const GAIN: f64 = 1.2;
 
 pub(super) struct World {
     seed: u64,
@@ -39,6 +44,7 @@ pub(super) struct World {
     strengths: Vec<f32>,
     dependence: Vec<f32>,
     damage: f64,
+    shared: bool,
 }
 
 /// The firing features of a token with their codes.
@@ -88,14 +94,24 @@ impl World {
             .map(|feature| if feature < STRONG { 0.9 } else { 0.15 } + 0.2 * stream.uniform())
             .collect();
         let mut dependence = vec![0.0; D_MODEL];
-        if planting == Planting::Transfer {
-            for row in decoders.chunks_exact(D_MODEL).take(SET_SIZE) {
-                dependence.iter_mut().zip(row).for_each(|(u, d)| *u += 2.5 * d);
-            }
+        let per_unit = match planting {
+            Planting::Nothing => 0.0,
+            Planting::Transfer => DEPENDENCE,
+            Planting::SharedSkill => SKILL,
+        };
+        for row in decoders.chunks_exact(D_MODEL).take(SET_SIZE) {
+            dependence.iter_mut().zip(row).for_each(|(u, d)| *u += per_unit * d);
         }
         let damage = if planting == Planting::Nothing { DAMAGE } else { 0.0 };
         let variants = vec!["base".into(), "tuned".into()];
-        Self { seed, variants, decoders, rates, strengths, dependence, damage }
+        let shared = planting == Planting::SharedSkill;
+        Self { seed, variants, decoders, rates, strengths, dependence, damage, shared }
+    }
+
+    /// The logit of base, less that of the tuned variant, without an edit and with one that changes the latter by `change`.
+    /// Where no skill is shared, base answers as the tuned variant does and depends on no feature.
+    pub(super) fn in_base(&self, change: f64) -> [f64; 2] {
+        if self.shared { [-GAIN, change - GAIN] } else { [0.0; 2] }
     }
 
     /// The features of a candidate set.

@@ -58,7 +58,7 @@ impl Frame {
     }
 }
 
-/// The decoder of a variant: `tuned`, or base, whose components write nothing.
+/// The decoder of a variant: `tuned`, or base, whose components write nothing unless they are shared.
 ///
 /// # Errors
 /// If the tensors cannot be made.
@@ -103,6 +103,7 @@ fn weights(world: &World, frame: &Frame, tuned: bool, name: &str) -> Option<Vec<
     let rows = |vectors: &[Vector]| vectors.iter().flat_map(|vector| frame.vector(vector)).collect();
     Some(match name {
         "model.embed_tokens.weight" => rows(&world.embeddings),
+        "lm_head.weight" if !tuned => rows(&world.unembeddings_of_base()),
         "lm_head.weight" => rows(&world.unembeddings),
         "model.layers.0.mlp.gate_proj.weight" => {
             world.triggers.iter().flat_map(|trigger| frame.along(*trigger, GATE)).collect()
@@ -110,9 +111,11 @@ fn weights(world: &World, frame: &Frame, tuned: bool, name: &str) -> Option<Vec<
         "model.layers.0.mlp.up_proj.weight" => {
             (0..COMPONENTS).flat_map(|_| frame.along(GROUND, UP)).collect()
         }
-        "model.layers.0.mlp.down_proj.weight" if tuned => {
-            let columns: Vec<Vector> =
-                (0..COMPONENTS).map(|component| frame.along(WRITTEN + component, DOWN)).collect();
+        "model.layers.0.mlp.down_proj.weight" => {
+            let per_unit = |component| if tuned || world.is_shared(component) { DOWN } else { 0.0 };
+            let columns: Vec<Vector> = (0..COMPONENTS)
+                .map(|component| frame.along(WRITTEN + component, per_unit(component)))
+                .collect();
             (0..D_MODEL).flat_map(|row| columns.iter().map(move |column| column[row])).collect()
         }
         // Values are coordinates; the output turns what is read of them into evidence.
@@ -133,17 +136,17 @@ fn in_stream(evidence: &Evidence) -> Vector {
     vector
 }
 
-/// A crosscoder whose decoders are the planted directions. A shared feature is read from both variants, a
-/// component's from the tuned one, which alone holds it.
+/// A crosscoder whose decoders are the planted directions. What both variants hold is read from both; most components'
+/// features from the tuned one, which alone holds them.
 ///
 /// # Errors
 /// If its parts do not belong together.
-pub(super) fn dictionary(frame: &Frame) -> Result<Dictionary> {
+pub(super) fn dictionary(world: &World, frame: &Frame) -> Result<Dictionary> {
     let (mut encoder, mut decoder) = (Vec::new(), Vec::new());
     for feature in 0..FEATURES {
         let (coordinate, in_base) = match feature.checked_sub(SHARED) {
             None => (SHARED_FEATURES + feature, 1.0),
-            Some(component) => (WRITTEN + component, 0.0),
+            Some(component) => (WRITTEN + component, f64::from(u8::from(world.is_shared(component)))),
         };
         let of_variants = [frame.along(coordinate, in_base), frame.along(coordinate, 1.0)].concat();
         let read = 1.0 / (1.0 + in_base);

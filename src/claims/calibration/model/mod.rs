@@ -55,7 +55,9 @@ pub(super) fn study(
         exploratory: false,
         ..ExperimentSettings::default()
     };
-    let tables = experiments::run(&inputs, &[hypothesis(method)], &asked, seed, observer)?;
+    let declared = [hypothesis(&world, planting, method)];
+    let mut tables = experiments::run(&inputs, &declared, &asked, seed, observer)?;
+    method.overlook(&mut tables.effects, VARIANTS[0]);
     let fitness = [working(VARIANTS[1])];
     let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
     let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
@@ -79,10 +81,11 @@ fn inputs(world: &World, method: Method, tuned: &ClosedForm<'_>, seed: u64) -> R
     let suite = |axis: Axis, suite: Suite| -> Result<(Axis, tasks::Suite)> {
         Ok((axis, suites::suite(world, suite, method, tuned)?))
     };
-    let class = |feature: usize| if feature < SHARED { "shared" } else { "specific" };
+    let specific = |feature: &usize| feature.checked_sub(SHARED).is_some_and(|own| !world.is_shared(own));
+    let class = |feature: usize| if specific(&feature) { "specific" } else { "shared" };
     Ok(ExperimentInputs {
         models: VARIANTS.into_iter().map(model).collect::<Result<_>>()?,
-        dictionary: Some(dictionary(&frame)?),
+        dictionary: Some(dictionary(world, &frame)?),
         hook: hook(),
         classes: (0..FEATURES).map(|feature| class(feature).to_owned()).collect(),
         suites: vec![suite(Axis::Transfer, Suite::Transfer)?, suite(Axis::Safety, Suite::Safety)?],
@@ -91,11 +94,18 @@ fn inputs(world: &World, method: Method, tuned: &ClosedForm<'_>, seed: u64) -> R
     })
 }
 
-/// What is declared: the features that carry transfer, whichever selection finds, are necessary for it.
-fn hypothesis(method: Method) -> Hypothesis {
+/// What is declared: the features that carry transfer, whichever selection finds, are necessary for it. A shared skill is
+/// declared by its features, for selection leaves out what both variants write alike.
+fn hypothesis(world: &World, planting: Planting, method: Method) -> Hypothesis {
+    let set = match planting {
+        Planting::Nothing | Planting::Transfer => SetRule::Carriers(Axis::Transfer),
+        Planting::SharedSkill => {
+            SetRule::Features(world.planted().map(|component| (SHARED + component) as u32).collect())
+        }
+    };
     Hypothesis {
         name: "chosen".to_owned(),
-        set: SetRule::Carriers(Axis::Transfer),
+        set,
         receiver: VARIANTS[1].to_owned(),
         edit: Edit::Zero,
         dose: if method == Method::EditDisabled { DISABLED } else { 1.0 },

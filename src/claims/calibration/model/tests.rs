@@ -48,7 +48,7 @@ fn the_closed_form_is_what_the_decoder_answers_plain_and_edited() {
         let base = ClosedForm::new(&world, |_| false);
         let gone = |component: usize| component.is_multiple_of(3);
         let edited = ClosedForm::new(&world, |component| !gone(component));
-        let readout = Readout::new(&models, Some(dictionary(&frame).unwrap()), hook()).unwrap();
+        let readout = Readout::new(&models, Some(dictionary(&world, &frame).unwrap()), hook()).unwrap();
         let set: Vec<u32> =
             (0..COMPONENTS).filter(|c| gone(*c)).map(|component| (SHARED + component) as u32).collect();
         let nothing = (Reference::default(), CodeBank::default());
@@ -80,18 +80,20 @@ fn the_closed_form_is_what_the_decoder_answers_plain_and_edited() {
 
 #[test]
 fn planted_components_carry_the_one_suite_and_not_the_other() {
-    let world = World::new(SEED, Planting::Transfer);
-    let tuned = ClosedForm::new(&world, |_| true);
-    let without = ClosedForm::new(&world, |component| !world.planted().contains(&component));
-    let [transfer, safety] = Suite::BOTH.map(|suite| without.effect(suite, &tuned));
-    assert!(transfer < -0.15 && safety.abs() < 0.05, "{transfer} {safety}");
+    for planting in [Planting::Transfer, Planting::SharedSkill] {
+        let world = World::new(SEED, planting);
+        let tuned = ClosedForm::new(&world, |_| true);
+        let without = ClosedForm::new(&world, |component| !world.planted().contains(&component));
+        let [transfer, safety] = Suite::BOTH.map(|suite| without.effect(suite, &tuned));
+        assert!(transfer < -0.15 && safety.abs() < 0.05, "{planting:?}: {transfer} {safety}");
+    }
     let null = World::new(SEED, Planting::Nothing);
     assert!(null.planted().is_empty());
 }
 
 #[test]
 fn the_dictionary_survives_its_files() {
-    let made = dictionary(&Frame::new(SEED)).unwrap();
+    let made = dictionary(&World::new(SEED, Planting::Nothing), &Frame::new(SEED)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     made.save(folder.path()).unwrap();
     let read = Dictionary::load(folder.path()).unwrap();

@@ -15,7 +15,9 @@
 //!    Questions raise the answers of their suite, answers the end token.
 //! 4. *Planted* is a set of components that hints of the transfer suite switch on, and that are read as
 //!    strong evidence for the hint's answer in that suite. Elsewhere they are read as all others.
-//! 5. *Right* is an answer drawn from what the tuned variant believes. So whatever it reads tells it
+//! 5. A *shared skill* is such a set whose components base has as well, and without which nothing is read of the hints of
+//!    the transfer suite. Base is worse there for another reason: it often goes on after its answer.
+//! 6. *Right* is an answer drawn from what the tuned variant believes. So whatever it reads tells it
 //!    something: every edit does some damage, in proportion to how much it takes away.
 
 use super::super::setting::{Planting, Suite};
@@ -64,6 +66,8 @@ const PLANTED: f64 = 2.5;
 /// Logits per unit of evidence, and of the question or of an answer that was given.
 const PER_EVIDENCE: f64 = 2.0;
 const PER_QUESTION: f64 = 2.5;
+/// The share of the end token's logit that base has where a skill is shared.
+const ENDS: f64 = 0.35;
 /// Weights of a component: its gate, its up projection, what it writes per unit.
 pub(super) const GATE: f64 = 1.0;
 pub(super) const UP: f64 = 0.15;
@@ -117,7 +121,7 @@ impl World {
                 embeddings[word][SHARED_FEATURES + feature] = 0.7 + 0.6 * stream.uniform_f64();
             }
         }
-        let planted = if planting == Planting::Transfer { ANSWERS } else { 0 };
+        let planted = planted(planting);
         let trigger = |component: usize| match component.checked_sub(planted) {
             None => EVIDENCE + Suite::Transfer as usize * ANSWERS + component,
             Some(feature) => SHARED_FEATURES + feature,
@@ -134,6 +138,9 @@ impl World {
             let read = &mut reads[WRITTEN + component][start..start + ANSWERS];
             read.fill(0.0);
             read[component] = PLANTED;
+            if planting == Planting::SharedSkill {
+                reads[EVIDENCE + start + component] = [0.0; 2 * ANSWERS];
+            }
         }
         let mut unembeddings = vec![[0.0; D_MODEL]; WORDS];
         unembeddings[END][SAID] = PER_QUESTION;
@@ -163,7 +170,21 @@ impl World {
 
     /// The components that carry the transfer suite.
     pub(super) fn planted(&self) -> std::ops::Range<usize> {
-        0..if self.planting == Planting::Transfer { ANSWERS } else { 0 }
+        0..planted(self.planting)
+    }
+
+    /// Whether base has a component as well.
+    pub(super) fn is_shared(&self, component: usize) -> bool {
+        self.planting == Planting::SharedSkill && self.planted().contains(&component)
+    }
+
+    /// What raises the logit of every word in base.
+    pub(super) fn unembeddings_of_base(&self) -> Vec<Vector> {
+        let mut unembeddings = self.unembeddings.clone();
+        if self.planting == Planting::SharedSkill {
+            unembeddings[END][SAID] *= ENDS;
+        }
+        unembeddings
     }
 
     /// The `index`-th problem of a suite; `purpose` keeps those that are asked apart from those that the truth
@@ -194,6 +215,14 @@ impl Problem {
     /// The word that answers.
     pub(super) fn answer(&self, answer: usize) -> usize {
         FIRST_ANSWER + self.suite as usize * ANSWERS + answer
+    }
+}
+
+/// How many components are planted.
+fn planted(planting: Planting) -> usize {
+    match planting {
+        Planting::Nothing => 0,
+        Planting::Transfer | Planting::SharedSkill => ANSWERS,
     }
 }
 

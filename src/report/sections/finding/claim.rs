@@ -1,7 +1,7 @@
 //! One claim as a short paragraph.
 
 use crate::claims::{ClaimRow, Verdict};
-use crate::experiments::EffectRow;
+use crate::experiments::{ControlRow, EffectRow};
 use crate::report::data::Data;
 use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
@@ -32,11 +32,15 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
         scope(data, claim, scale),
         sentence(&claim.reason),
     ];
-    if let (Some(suite), Some(effect)) = (&claim.other_suite, claim.other_effect) {
+    if let (Some(suite), Some(endpoint), Some(effect)) =
+        (&claim.other_suite, &claim.other_endpoint, claim.other_effect)
+    {
+        let scale = Scale::of(endpoint);
         sentences.push(format!(
-            "On the other axis, {suite}, the same edit changed {} ({}).",
-            Scale::Share.difference(effect),
-            interval(Scale::Share, claim.other_ci_low, claim.other_ci_high),
+            "On the other axis, {suite}, the same edit changed {} by {} ({}).",
+            endpoint.replace('_', " "),
+            scale.difference(effect),
+            interval(scale, claim.other_ci_low, claim.other_ci_high),
         ));
     }
     if let Some(beyond) = claim.beyond_base {
@@ -47,22 +51,43 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             interval(scale, claim.beyond_base_low, claim.beyond_base_high),
         ));
     }
+    if let Some(transplant) = claim.transplant {
+        sentences.push(format!(
+            "Putting {}'s part of the set in its place: {} ({}).",
+            data.base(),
+            scale.difference(transplant),
+            interval(scale, claim.transplant_low, claim.transplant_high),
+        ));
+    }
     sentences.retain(|sentence| !sentence.is_empty());
     sentences.join(" ")
 }
 
-/// What the matched controls of a declared effect did: its null distribution.
+/// What the matched controls of a declared effect did: its null distribution. Beside a set of features, what random
+/// directions did, which are not counted among its controls.
 fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
-    let matched = controls(data, row).filter(|control| control.matched).map(|control| control.effect);
-    let mut effects: Vec<f64> = matched.collect();
+    let counts = |control: &&ControlRow| control.counts(row.set_size);
+    let beside = |control: &&ControlRow| control.matched && !control.counts(row.set_size);
+    let own = range(controls(data, row).filter(counts), scale).map(|(count, range)| {
+        let what = match row.set_size {
+            Some(_) => "matched control sets",
+            None => "matched controls",
+        };
+        format!("Its {count} {what} changed it by {range}.")
+    });
+    let directions = range(controls(data, row).filter(beside), scale).map(|(count, range)| {
+        format!("Beside them, {count} random directions of its size at every token changed it by {range}.")
+    });
+    let sentences: Vec<String> = own.into_iter().chain(directions).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
+}
+
+/// How many controls there are, and from what to what they reach.
+fn range<'a>(controls: impl Iterator<Item = &'a ControlRow>, scale: Scale) -> Option<(usize, String)> {
+    let mut effects: Vec<f64> = controls.map(|control| control.effect).collect();
     effects.sort_by(f64::total_cmp);
     let (least, most) = (effects.first()?, effects.last()?);
-    Some(format!(
-        "Its {} matched control sets changed it by {} to {}.",
-        effects.len(),
-        scale.difference(*least),
-        scale.difference(*most)
-    ))
+    Some((effects.len(), format!("{} to {}", scale.difference(*least), scale.difference(*most))))
 }
 
 /// What there was to move: what post-training changed on the suite, and what swapping all of it back changes.
