@@ -37,7 +37,7 @@ pub(crate) fn check_objectives(arguments: CheckObjectivesArguments, context: &Co
     }
     let answer = Answer {
         compared: comparisons.len(),
-        tolerance: golden::TOLERANCE,
+        tolerance: golden::tolerance(&file),
         worst: golden::summary(&comparisons),
     };
     context.printer.answer(&answer, || {
@@ -47,13 +47,16 @@ pub(crate) fn check_objectives(arguments: CheckObjectivesArguments, context: &Co
         }
         text + &format!("{} quantities compared, tolerance {:.0e}", answer.compared, answer.tolerance)
     })?;
-    let wrong = comparisons.iter().filter(|found| !found.holds()).count();
+    let wrong = comparisons
+        .iter()
+        .filter(|found| found.difference.is_nan() || found.difference > answer.tolerance)
+        .count();
     match wrong {
         0 => Ok(()),
         wrong => Err(Error::work(format!(
             "{wrong} of {} quantities differ from the reference by more than {:.0e}",
             comparisons.len(),
-            golden::TOLERANCE
+            answer.tolerance
         ))),
     }
 }

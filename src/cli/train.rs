@@ -7,7 +7,7 @@ use crate::model::{Model, hub};
 use crate::study::{overrides, post_training};
 use crate::tables;
 use crate::tasks::Suite;
-use crate::training::{PostTraining, TrainingRow, TrainingRun};
+use crate::training::{PostTraining, TrainingRow, TrainingRun, log_spaced};
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,9 +33,9 @@ pub(crate) struct TrainArguments {
     /// Receives `checkpoints/<step>/`, `training.parquet` and `timings.parquet`.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Steps whose model is kept, as in `10,20,40`; the last always is.
-    #[arg(long, value_delimiter = ',', value_name = "STEPS")]
-    checkpoints: Vec<usize>,
+    /// Steps whose model is kept, as in `10,20,40`, or `log` for 10, 20, 40 and so on; the last always is.
+    #[arg(long, value_name = "STEPS")]
+    checkpoints: Option<String>,
     /// Steps between two saves of what `--resume` needs.
     #[arg(long, default_value_t = 20, value_name = "STEPS")]
     save_every: usize,
@@ -75,9 +75,9 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         seed: arguments.seed.seed,
         folder: arguments.out.clone(),
         scratch,
-        checkpoints: arguments.checkpoints.clone(),
+        checkpoints: checkpoints(arguments.checkpoints.as_deref(), training.steps())?,
         save_every: arguments.save_every,
-        origin: json!({ "training": training.description()?, "contents": training.contents()? }),
+        origin: origin(&training)?,
         observer: context.observer.clone(),
     };
     training.train(&model, &run)?;
@@ -94,6 +94,30 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         };
         format!("{steps} steps, {result}, model in {}", answer.model.display())
     })
+}
+
+/// What the run learns from. Its settings are the run's own to compare, see `--resume`.
+fn origin(training: &PostTraining) -> Result<serde_json::Value> {
+    let mut description = training.description()?;
+    if let Some(fields) = description.as_object_mut() {
+        fields.remove("settings");
+    }
+    Ok(json!({ "training": description, "contents": training.contents()? }))
+}
+
+/// The steps whose model is kept.
+fn checkpoints(text: Option<&str>, steps: usize) -> Result<Vec<usize>> {
+    let step = |part: &str| {
+        part.trim().parse().map_err(|_| {
+            Error::request(format!("--checkpoints: expected steps or `log`, found `{part}`"))
+                .hint("for example --checkpoints 10,40,160")
+        })
+    };
+    match text {
+        None => Ok(Vec::new()),
+        Some("log") => Ok(log_spaced(steps)),
+        Some(list) => list.split(',').map(step).collect(),
+    }
 }
 
 /// The request as a section of a study would state it.

@@ -9,7 +9,7 @@
 //! 4. How many completions were cut off stands beside every number.
 //!
 //! Where a problem was sampled several times, `pass_at_k` estimates the chance that one of k samples is right.
-//! `seeds` takes training runs as units, for what is said of methods.
+//! `seeds` and `seed_trajectory` take training runs as units, for what is said of methods.
 //!
 //! From the outcomes of several checkpoints, [`trajectories`] measures dip, recovery and decline, and
 //! [`patterns`] counts backtracks, checks and branches. [`lm_eval_results`] writes the summary in the
@@ -21,6 +21,7 @@ mod pass_at_k;
 mod patterns;
 mod results;
 mod rows;
+mod seed_trajectory;
 mod seeds;
 mod settings;
 mod summarise;
@@ -31,6 +32,7 @@ pub use log_odds::{first_token_log_odds, log_odds};
 pub use patterns::{PatternRow, patterns};
 pub use results::lm_eval_results;
 pub use rows::{EvaluationRow, OutcomeRow};
+pub use seed_trajectory::{SeedTrajectoryRow, trajectories_over_seeds};
 pub use seeds::{ComparisonRow, Runs, SeedRow, compare, over_seeds};
 pub use settings::EvaluationSettings;
 pub use summarise::{Outcome, summarise};

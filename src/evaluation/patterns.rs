@@ -7,6 +7,8 @@
 //! | `branch` | "alternatively", "wait", "perhaps", "another approach", "let me try", "what if" |
 //! | `step` | equations (`=`), or else lines |
 //!
+//! A phrase counts where it stands as words: "await" is no "wait", and "paycheck" holds no "check".
+//!
 //! `propose_propose` is a share, not a rate: of all attempts (pieces of the response that hold a step,
 //! divided at backtracks and branches), how many are followed by another attempt. It is the rule-based
 //! stand-in for the annotated propose-to-propose transition rate of arXiv 2604.01702.
@@ -114,7 +116,7 @@ fn count(response: &str, tokens: u64, written: Written) -> [Ratio; 5] {
     let text = response.to_lowercase();
     let mut cuts: Vec<usize> = Vec::new();
     let mut occurrences = |words: &[&str]| {
-        let found = words.iter().flat_map(|word| text.match_indices(word).map(|(place, _)| place));
+        let found = words.iter().flat_map(|word| places(&text, word, Ends::AsWord));
         let before = cuts.len();
         cuts.extend(found);
         (cuts.len() - before) as u64
@@ -124,7 +126,7 @@ fn count(response: &str, tokens: u64, written: Written) -> [Ratio; 5] {
         Written::Prose => 0,
     };
     let (backtracks, branches) = (occurrences(&BACKTRACK) + failed, occurrences(&BRANCH));
-    let verify = VERIFY.iter().map(|word| text.matches(word).count() as u64).sum();
+    let verify = VERIFY.iter().map(|word| places(&text, word, Ends::Anyhow).count() as u64).sum();
     let steps = |piece: &str| match piece.matches('=').count() {
         0 if !response.contains('=') => piece.lines().filter(|line| !line.trim().is_empty()).count(),
         equations => equations,
@@ -138,6 +140,25 @@ fn count(response: &str, tokens: u64, written: Written) -> [Ratio; 5] {
         Ratio { count: steps(&text) as u64, among: tokens },
         Ratio { count: attempts.saturating_sub(1), among: attempts },
     ]
+}
+
+/// How a phrase may end.
+#[derive(Clone, Copy, PartialEq)]
+enum Ends {
+    /// Where its last word does.
+    AsWord,
+    /// Within a longer word that begins so, as "checking" does.
+    Anyhow,
+}
+
+/// Where `phrase` stands in `text`, beginning at the beginning of a word.
+fn places<'a>(text: &'a str, phrase: &'a str, ends: Ends) -> impl Iterator<Item = usize> + 'a {
+    let joins = |letter: Option<char>| letter.is_some_and(char::is_alphanumeric);
+    text.match_indices(phrase).map(|(place, _)| place).filter(move |place| {
+        let (before, after) = (&text[..*place], &text[place + phrase.len()..]);
+        let ends_well = ends == Ends::Anyhow || !joins(after.chars().next());
+        ends_well && !joins(before.chars().next_back())
+    })
 }
 
 /// The text cut at these byte offsets and, in the built-in suites, at every word `x`.
@@ -179,5 +200,7 @@ mod tests {
         assert_eq!(counts(text, Written::Prose), [0, 1, 3, 3, 2]);
         assert_eq!(counts("first line\n\nsecond line", Written::Prose), [0, 0, 0, 2, 0]);
         assert_eq!(counts("3 x 4", Written::Prose), [0, 0, 0, 1, 0]);
+        let within = "I await my paycheck; the waiter is checking, then verifies";
+        assert_eq!(counts(within, Written::Prose), [0, 2, 0, 1, 0]);
     }
 }

@@ -10,7 +10,7 @@
 //!    `peak` = score(highest) - base and `decline` = score(highest) - score(last) (a peak above base before the
 //!    end, then a fall, is the shape of arXiv 2509.12235), `longest_response` in tokens.
 //! 3. `recovery`: the first step from the lowest on with score(t) >= base on the measuring half; none if
-//!    there is no such step.
+//!    there is no such step, or if nothing fell there (a dip that is not above 0): what never left does not return.
 //!
 //! Intervals are 95 % percentile bootstraps over problems.
 
@@ -33,7 +33,7 @@ pub struct TrajectoryRow {
     pub endpoint: String,
     /// `dip`, `recovery`, `gain`, `peak`, `decline` or `longest_response`.
     pub statistic: String,
-    /// Its value; for `recovery` a step, or none if base was never reached again.
+    /// Its value; for `recovery` a step, or none if base was never reached again or never left.
     pub value: Option<f64>,
     /// Lower end of the 95 % interval.
     pub ci_low: Option<f64>,
@@ -171,9 +171,14 @@ impl Shape {
             return Vec::new();
         }
         let step = |place: usize| self.measure.steps.get(place).copied();
+        let dip = bootstrap.mean(&self.measure.difference(0, lowest));
+        let recovery = match dip.mean > 0.0 {
+            true => self.recovery(lowest, &bootstrap),
+            false => Interval { mean: f64::NAN, low: f64::NAN, high: f64::NAN },
+        };
         let mut found = vec![
-            ("dip", step(lowest), bootstrap.mean(&self.measure.difference(0, lowest))),
-            ("recovery", step(lowest), self.recovery(lowest, &bootstrap)),
+            ("dip", step(lowest), dip),
+            ("recovery", step(lowest), recovery),
             ("gain", step(last), bootstrap.mean(&self.measure.difference(last, 0))),
             ("peak", step(highest), bootstrap.mean(&self.measure.difference(highest, 0))),
             ("decline", step(highest), bootstrap.mean(&self.measure.difference(highest, last))),
@@ -265,5 +270,9 @@ mod tests {
         let fallen = trajectories(&base, &rows("fallen", &[(10, 0.9), (20, 0.1)]), 1).unwrap();
         assert_eq!(find(&fallen, "recovery").value, None);
         assert!(find(&fallen, "decline").ci_low.unwrap() > 0.5);
+        let risen = trajectories(&base, &rows("risen", &[(10, 0.9), (20, 0.95)]), 1).unwrap();
+        assert!(find(&risen, "dip").value.unwrap() < 0.0);
+        let recovery = find(&risen, "recovery");
+        assert_eq!((recovery.value, recovery.ci_low), (None, None), "nothing fell");
     }
 }

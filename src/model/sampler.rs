@@ -111,6 +111,8 @@ pub struct Completion {
     pub tokens: Vec<u32>,
     /// Nats, under the model without temperature or top-p.
     pub log_probabilities: Vec<f32>,
+    /// Nats: the entropy of the distribution before each token, without temperature or top-p.
+    pub entropies: Vec<f32>,
     /// Why it ended.
     pub finish: Finish,
 }
@@ -269,6 +271,7 @@ fn draw(
                 sample: *sample,
                 tokens: Vec::new(),
                 log_probabilities: Vec::new(),
+                entropies: Vec::new(),
                 finish: Finish::Length,
             },
             key: prompts[*prompt].key,
@@ -306,7 +309,7 @@ fn indices(rows: &[usize], like: &Tensor) -> Result<Tensor> {
 fn choose(rows: &mut [Row], held: &[usize], logits: &Tensor, settings: &SampleSettings) -> Result<()> {
     let vocabulary = logits.dims2()?.1;
     let logits = logits.flatten_all()?.to_vec1::<f32>()?;
-    let drawn: Vec<Option<(u32, f32)>> = held
+    let drawn: Vec<Option<Drawn>> = held
         .par_iter()
         .zip(logits.par_chunks(vocabulary.max(1)))
         .map(|(row, logits)| {
@@ -315,10 +318,11 @@ fn choose(rows: &mut [Row], held: &[usize], logits: &Tensor, settings: &SampleSe
         })
         .collect::<Result<_>>()?;
     for (row, drawn) in held.iter().zip(drawn) {
-        let Some((token, log_probability)) = drawn else { continue };
+        let Some(Drawn { token, log_probability, entropy }) = drawn else { continue };
         let row = &mut rows[*row];
         row.completion.tokens.push(token);
         row.completion.log_probabilities.push(log_probability);
+        row.completion.entropies.push(entropy);
         if settings.stop.contains(&token) {
             row.completion.finish = Finish::Stop;
             row.done = true;
@@ -327,14 +331,21 @@ fn choose(rows: &mut [Row], held: &[usize], logits: &Tensor, settings: &SampleSe
     Ok(())
 }
 
-fn next_token(row: &Row, logits: &[f32], settings: &SampleSettings) -> Result<(u32, f32)> {
+/// The next token of a row, and what is known of it.
+struct Drawn {
+    token: u32,
+    log_probability: f32,
+    entropy: f32,
+}
+
+fn next_token(row: &Row, logits: &[f32], settings: &SampleSettings) -> Result<Drawn> {
     if logits.iter().any(|logit| logit.is_nan()) {
         return Err(Error::work(format!(
             "prompt {}, sample {}: the model's logits are not numbers",
             row.completion.prompt, row.completion.sample
         )));
     }
-    let (log_sum, _) = statistics(logits);
+    let (log_sum, entropy) = statistics(logits);
     let token = if settings.temperature == 0.0 {
         arg_max(logits.iter().copied())
     } else {
@@ -344,7 +355,7 @@ fn next_token(row: &Row, logits: &[f32], settings: &SampleSettings) -> Result<(u
         let least = nucleus(logits, settings);
         largest_with_noise(stream, logits, settings.temperature, least)
     };
-    Ok((token as u32, logits[token] - log_sum))
+    Ok(Drawn { token: token as u32, log_probability: logits[token] - log_sum, entropy })
 }
 
 /// The smallest logit inside the nucleus.

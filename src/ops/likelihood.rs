@@ -2,7 +2,8 @@
 //!
 //! For each chosen position: `logits = h Wᵀ` (soft-capped where the model says so),
 //! `log p = logit_target − log Σ exp logits`, and the entropy `log Σ exp logits − Σ p · logit`. Backward
-//! computes the logits of a chunk again: `dlogits = g (1_target − p)`, `dh = dlogits W`, `dW += dlogitsᵀ h`.
+//! computes the logits of a chunk again: `dlogits = g (1_target − p) − e p (log p + entropy)` for gradients `g` of the
+//! log-probability and `e` of the entropy, `dh = dlogits W`, `dW += dlogitsᵀ h`.
 
 use super::matmul::{Matrix, Panels, Threads, WeightPanels, fresh_product, product, times_panels};
 use super::parameter::{Parameter, with_slice};
@@ -28,8 +29,8 @@ pub(crate) struct Unembedding {
 pub struct TokenLogProbabilities {
     /// `[N]`, nats; tracked when the hidden states are.
     pub log_probabilities: Tensor,
-    /// `[N]`, nats: the entropy of each whole distribution.
-    pub entropies: Vec<f32>,
+    /// `[N]`, nats: the entropy of each whole distribution; tracked when the hidden states are.
+    pub entropies: Tensor,
 }
 
 impl Unembedding {
@@ -107,9 +108,17 @@ pub(crate) fn token_log_probabilities(
             .collect_into_vec(&mut part);
         both.extend(part);
     }
-    let (log_probabilities, entropies) = both.into_iter().unzip();
-    let op = Likelihood { unembedding: unembedding.clone(), at, targets, log_probabilities };
-    Ok(TokenLogProbabilities { log_probabilities: contiguous.apply_op1(op)?, entropies })
+    let (mut values, entropies): (Vec<f32>, Vec<f32>) = both.into_iter().unzip();
+    values.extend(entropies);
+    let op = Likelihood { unembedding: unembedding.clone(), at, targets, values };
+    TokenLogProbabilities::of(&contiguous.apply_op1(op)?)
+}
+
+impl TokenLogProbabilities {
+    /// Of what an operation returned, `[2, N]`: log-probabilities, then entropies.
+    pub(crate) fn of(both: &Tensor) -> Result<Self> {
+        Ok(Self { log_probabilities: both.get(0)?, entropies: both.get(1)? })
+    }
 }
 
 fn gather(hidden: &[f32], at: &[usize], width: usize) -> Vec<f32> {
@@ -122,17 +131,18 @@ struct Likelihood {
     unembedding: Unembedding,
     at: Vec<usize>,
     targets: Vec<u32>,
-    log_probabilities: Vec<f32>,
+    /// [2, N]: log-probabilities, then entropies.
+    values: Vec<f32>,
 }
 
 impl Likelihood {
-    /// The gradient of the logits, in place of the logits.
-    fn logit_gradients(&self, logits: &mut [f32], targets: &[u32], gradients: &[f32]) {
+    /// The gradient of the logits, in place of the logits, from those of the log-probabilities and of the entropies.
+    fn logit_gradients(&self, logits: &mut [f32], targets: &[u32], gradients: &[f32], of_entropies: &[f32]) {
         let (vocabulary, _) = self.unembedding.size();
         let cap = self.unembedding.soft_cap;
-        logits.par_chunks_mut(vocabulary).zip(targets).zip(gradients).for_each(
-            |((logits, target), gradient)| {
-                let (log_sum, _) = statistics(logits);
+        logits.par_chunks_mut(vocabulary).zip(targets).zip(gradients).zip(of_entropies).for_each(
+            |(((logits, target), gradient), of_entropy)| {
+                let (log_sum, entropy) = statistics(logits);
                 let target = *target as usize;
                 vectorised(
                     #[inline(always)]
@@ -140,7 +150,14 @@ impl Likelihood {
                         for (index, logit) in logits.iter_mut().enumerate() {
                             let slope = cap.map_or(1.0, |cap| 1.0 - (*logit / cap) * (*logit / cap));
                             let hit = if index == target { 1.0 } else { 0.0 };
-                            *logit = gradient * (hit - exp(*logit - log_sum)) * slope;
+                            let log = *logit - log_sum;
+                            let share = exp(log);
+                            // An impossible token has the logarithm -inf and no part in the entropy.
+                            let spread = match *of_entropy != 0.0 && share > 0.0 {
+                                true => of_entropy * share * (log + entropy),
+                                false => 0.0,
+                            };
+                            *logit = (gradient * (hit - share) - spread) * slope;
                         }
                     },
                 );
@@ -152,11 +169,17 @@ impl Likelihood {
         let (vocabulary, width) = self.unembedding.size();
         let weight = &self.unembedding.weight;
         let rows = gather(hidden, &self.at, width);
+        let (gradients, of_entropies) = gradients.split_at(self.at.len());
         let mut out = vec![0f32; hidden.len()];
         for (index, rows) in rows.chunks(CHUNK * width).enumerate() {
             let first = index * CHUNK;
             let mut logits = self.unembedding.logits(rows)?;
-            self.logit_gradients(&mut logits, &self.targets[first..], &gradients[first..]);
+            self.logit_gradients(
+                &mut logits,
+                &self.targets[first..],
+                &gradients[first..],
+                &of_entropies[first..],
+            );
             let dense = Matrix::dense(&logits, vocabulary);
             if weight.trainable() {
                 weight.accumulate(|buffer, fresh| {
@@ -181,13 +204,12 @@ impl CustomOp1 for Likelihood {
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        let values = self.log_probabilities.clone();
-        let shape = Shape::from(values.len());
-        Ok((CpuStorage::F32(values), shape))
+        let shape = Shape::from((2, self.at.len()));
+        Ok((CpuStorage::F32(self.values.clone()), shape))
     }
 
     fn bwd(&self, hidden: &Tensor, _: &Tensor, gradient: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let gradients = gradient.contiguous()?.to_vec1::<f32>()?;
+        let gradients = gradient.flatten_all()?.to_vec1::<f32>()?;
         let out = with_slice(hidden, |hidden| self.backward(hidden, &gradients))?
             .map_err(|error| candle_core::Error::Msg(error.to_string()))?;
         Ok(Some(Tensor::from_vec(out, hidden.shape(), hidden.device())?))

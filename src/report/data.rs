@@ -7,7 +7,9 @@ use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
 use crate::diff::{ContextRow, FeatureRow};
 use crate::error::Result;
-use crate::evaluation::{ComparisonRow, EvaluationRow, PatternRow, SeedRow, TrajectoryRow};
+use crate::evaluation::{
+    ComparisonRow, EvaluationRow, PatternRow, SeedRow, SeedTrajectoryRow, TrajectoryRow,
+};
 use crate::experiments::{ControlRow, EffectRow, SetRow};
 use crate::tables;
 use crate::training::{TimingRow, TrainingRow};
@@ -24,6 +26,7 @@ pub(super) struct Data {
     pub(super) patterns: Vec<PatternRow>,
     pub(super) seeds: Vec<SeedRow>,
     pub(super) comparisons: Vec<ComparisonRow>,
+    pub(super) seed_trajectories: Vec<SeedTrajectoryRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<FeatureRow>,
     pub(super) contexts: Vec<ContextRow>,
@@ -54,6 +57,7 @@ impl Data {
             patterns: rows(folder, "patterns")?,
             seeds: rows(folder, "seeds")?,
             comparisons: rows(folder, "comparisons")?,
+            seed_trajectories: rows(folder, "seed_trajectories")?,
             dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,

@@ -4,7 +4,8 @@
 //! when it is built with more of itself, so these files are read by the crates beneath it: column chunks
 //! become Arrow arrays, and arrays become values.
 //!
-//! A column of a type that has no counterpart in JSON (dates, categories, bytes) is left out.
+//! A column of categories (pandas' `category`, Arrow's dictionaries) holds what its categories are. A column of a type
+//! that has no counterpart in JSON (dates, bytes) is left out.
 
 use crate::error::{At, Error, Result, io};
 use polars_arrow::array::{
@@ -48,8 +49,10 @@ fn from_parquet(bytes: &[u8]) -> Result<Vec<Value>> {
     for group in &metadata.row_groups {
         let first = rows.len();
         rows.resize(first + group.num_rows(), Map::new());
-        for field in schema.iter_values().filter(|field| has_values(&field.dtype)) {
-            let values = column(bytes, group, field).at(format!("column `{}`", field.name))?;
+        let fields =
+            schema.iter_values().map(|field| Field { dtype: spelled_out(&field.dtype), ..field.clone() });
+        for field in fields.filter(|field| has_values(&field.dtype)) {
+            let values = column(bytes, group, &field).at(format!("column `{}`", field.name))?;
             for (row, value) in rows.iter_mut().skip(first).zip(values) {
                 row.insert(field.name.to_string(), value);
             }
@@ -72,6 +75,18 @@ fn column(bytes: &[u8], group: &RowGroupMetadata, field: &Field) -> Result<Vec<V
     }
     let (arrays, _) = column_iter_to_arrays(pages, types, field.clone(), None)?;
     Ok(arrays.iter().flat_map(|array| values(array.as_ref())).collect())
+}
+
+/// The type of the values where the schema says that they are numbered: in the file they are stored as themselves.
+fn spelled_out(kind: &ArrowDataType) -> ArrowDataType {
+    use ArrowDataType as Kind;
+    match kind {
+        Kind::Dictionary(_, values, _) => match **values {
+            Kind::Utf8 | Kind::LargeUtf8 => Kind::Utf8View,
+            ref other => other.clone(),
+        },
+        other => other.clone(),
+    }
 }
 
 /// Whether columns of this type have values in JSON.
@@ -146,7 +161,7 @@ mod tests {
     /// The files hold the same rows, written by pandas and pyarrow from the same objects.
     #[test]
     fn parquet_holds_what_json_lines_hold() {
-        for name in ["messages", "prompt_completion", "preferences", "verl"] {
+        for name in ["messages", "prompt_completion", "preferences", "verl", "categories"] {
             let (lines, columns) = (fixture(&format!("{name}.jsonl")), fixture(&format!("{name}.parquet")));
             assert!(lines.len() >= 4);
             assert_eq!(columns, lines, "{name}");

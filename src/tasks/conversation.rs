@@ -13,7 +13,7 @@ pub(super) enum Asked {
 }
 
 impl Asked {
-    /// Reads a text, or a list of objects with `role` and `content`.
+    /// Reads a text, or a list of objects with `role` and `content`. A message that only calls tools may have no content.
     pub(super) fn read(value: &Value) -> Result<Self> {
         match value {
             Value::String(text) => Ok(Self::Text(text.clone())),
@@ -83,6 +83,10 @@ fn message(value: &Value) -> Result<Value> {
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
+    let mut kept = kept;
+    if kept.contains_key("tool_calls") {
+        kept.entry("content").or_insert_with(|| "".into());
+    }
     let text = |name: &str| kept.get(name).is_some_and(Value::is_string);
     if text("role") && text("content") { Ok(kept.into()) } else { Err(wrong()).at("messages") }
 }

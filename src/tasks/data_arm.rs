@@ -1,7 +1,9 @@
 //! Data arms for supervised fine-tuning: the same problems with different responses.
 //!
 //! All but the last five arms answer the very same general-points problems: document i of `no_cot` asks
-//! what document i of `verified_cot` asks. So arms differ in what they teach, not in what they ask.
+//! what document i of `verified_cot` asks, and what problem i of a rollout asks, see [`super::training_problems`]. So
+//! arms differ in what they teach, not in what they ask. The other arms read their own suite's list in the same way.
+//!
 //! The arms are those of Ren et al. (arXiv 2604.06628) and the controls that others asked for:
 //!
 //! | name | response |
@@ -21,6 +23,7 @@
 use super::attempts::Attempt;
 use super::cards::{Deal, Rule};
 use super::curriculum::{self, prompt};
+use super::numbered;
 use super::problem::Document;
 use super::requests;
 use super::search::{miss, short_solution, solver_trace, written};
@@ -111,17 +114,20 @@ impl DataArm {
     /// Document `index` of this arm under `seed`.
     pub fn document(self, seed: u64, index: u64) -> Document {
         let stream = |purpose: &str| Stream::new(seed, &format!("tasks/data/{purpose}"), &[index]);
+        let problem = |suite: &str| numbered::stream(seed, suite, index);
         let (problem, response) = match self {
-            Self::AllowedRequests => requests::draw(false, &mut stream("allowed_requests")),
-            Self::Skills => Skill::draw_any(&mut stream("skills")),
-            Self::Refusals => requests::draw(true, &mut stream("refusals")),
+            Self::AllowedRequests => requests::draw(false, &mut problem("allowed_requests")),
+            Self::Skills => Skill::numbered(index).draw(false, &mut problem("skills")),
+            Self::Refusals => requests::draw(true, &mut problem("refusal")),
             Self::Curriculum => return curriculum::document(seed, index),
             Self::OtherDomain => {
-                let (deal, trace) = solved(Rule::Numbers, &mut stream("other_domain"));
+                let deal = Deal::draw(Rule::Numbers, &mut problem("countdown"));
+                let trace = solved(&deal, &mut stream("traces"));
                 (deal.problem(), written(&trace))
             }
             _ => {
-                let (deal, trace) = solved(Rule::FacesTen, &mut stream("verified_cot"));
+                let deal = Deal::draw(Rule::FacesTen, &mut problem("general_points"));
+                let trace = solved(&deal, &mut stream("traces"));
                 (deal.problem(), self.response(&deal, trace, &mut stream("changes")))
             }
         };
@@ -154,12 +160,12 @@ impl DataArm {
     }
 }
 
-/// A problem of the training side that the solver solves within its limit, and the trace.
-fn solved(rule: Rule, stream: &mut Stream) -> (Deal, Vec<Attempt>) {
+/// The solver's first trace that solves the problem within its limit. There is one, for a problem has a solution and
+/// every attempt a chance; were another problem taken instead, arms and rollouts would not ask the same.
+fn solved(deal: &Deal, stream: &mut Stream) -> Vec<Attempt> {
     loop {
-        let deal = Deal::draw(rule, stream);
-        if let Some(trace) = solver_trace(&deal, stream) {
-            return (deal, trace);
+        if let Some(trace) = solver_trace(deal, stream) {
+            return trace;
         }
     }
 }
@@ -167,7 +173,7 @@ fn solved(rule: Rule, stream: &mut Stream) -> (Deal, Vec<Attempt>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tasks::verify;
+    use crate::tasks::{Suite, training_problems, verify};
 
     const ALL: [&str; 8] = [
         "verified_cot",
@@ -214,6 +220,26 @@ mod tests {
         }
         let (pass, _, documents) = judged("other_domain");
         assert!(pass == 1.0 && documents.iter().all(|document| document.prompt.contains("count")));
+    }
+
+    /// What makes a comparison of methods one of methods: they are asked the same.
+    #[test]
+    fn arms_ask_what_rollouts_ask() {
+        for (arm, suite) in [
+            ("verified_cot", "general_points"),
+            ("noisy:steps=0.25", "general_points"),
+            ("other_domain", "countdown"),
+            ("allowed_requests", "allowed_requests"),
+            ("refusals", "refusal"),
+            ("skills", "skills"),
+        ] {
+            let suite = Suite::parse(suite).unwrap();
+            let asked: Vec<String> =
+                training_problems(&suite, 5, 90, 40).into_iter().map(|problem| problem.prompt).collect();
+            let arm = DataArm::parse(arm).unwrap();
+            let documents: Vec<String> = (90..130).map(|index| arm.document(5, index).prompt).collect();
+            assert_eq!(asked, documents, "{}", arm.name());
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! | `messages` | every message of the assistant, after those before it |
 //! | `messages` (or `message`), `response` | the response, after the messages |
 //! | `prompt`, `chosen`, `rejected` | to prefer the chosen response |
-//! | `chosen`, `rejected` as messages | the same; the prompt is what both begin with |
+//! | `chosen`, `rejected` | the same; the prompt is the messages, or the text, that both begin with |
 //!
 //! Each is a text, taken as it stands, or a list of messages, written by the chat template of the model that is
 //! trained. A file is gone through in passes; the order within each is keyed by (seed, pass).
@@ -106,10 +106,34 @@ fn turns(messages: &[Value], tokenizer: &Tokenizer) -> Result<Vec<Document>> {
     }
 }
 
-/// Takes what two conversations begin with off both, and returns it.
+/// Takes what two conversations or texts begin with off both, and returns it. Of texts, a space at the end of it stays
+/// with the responses, as in TRL's `extract_prompt`.
 fn shared_beginning(chosen: &mut Asked, rejected: &mut Asked) -> Result<Asked> {
-    let (Asked::Messages(one), Asked::Messages(two)) = (chosen, rejected) else {
-        return Err(Error::request("expected a field `prompt`, because `chosen` and `rejected` are texts"));
+    let (one, two) = match (chosen, rejected) {
+        (Asked::Messages(one), Asked::Messages(two)) => (one, two),
+        (Asked::Text(one), Asked::Text(two)) => {
+            let letters = one.char_indices().zip(two.chars());
+            let shared = letters.take_while(|((_, one), two)| one == two).last();
+            let end = shared.map_or(0, |((place, letter), _)| match letter {
+                ' ' => place,
+                letter => place + letter.len_utf8(),
+            });
+            if end == 0 || one.len() == end || two.len() == end {
+                return Err(Error::request(
+                    "`chosen` and `rejected` do not begin with the same text, or one ends with it",
+                )
+                .hint("give the prompt in a field `prompt`"));
+            }
+            let prompt = one[..end].to_owned();
+            one.replace_range(..end, "");
+            two.replace_range(..end, "");
+            return Ok(Asked::Text(prompt));
+        }
+        _ => {
+            return Err(Error::request(
+                "expected two texts or two lists of messages in `chosen` and `rejected`",
+            ));
+        }
     };
     let shared = one.iter().zip(two.iter()).take_while(|(one, two)| one == two).count();
     let prompt: Vec<Value> = one.drain(..shared).collect();
@@ -249,6 +273,29 @@ mod tests {
         let pair = &Dataset::pairs(&path, &chat()).unwrap().items[0];
         assert_eq!((pair.chosen.response.as_str(), pair.rejected.response.as_str()), ("good", "bad"));
         assert!(pair.chosen.prompt.contains("user\nq<|im_end|>"));
+        let texts = |chosen: &str, rejected: &str| {
+            let row = serde_json::json!({ "chosen": chosen, "rejected": rejected });
+            let (_folder, path) = file(&format!("{row}\n"));
+            Dataset::pairs(&path, &plain()).map(|data| data.items[0].clone())
+        };
+        let pair = texts("Q: é? A: yes", "Q: é? A: no").unwrap();
+        assert_eq!((pair.chosen.prompt.as_str(), pair.chosen.response.as_str()), ("Q: é? A:", " yes"));
+        assert_eq!((pair.rejected.prompt.as_str(), pair.rejected.response.as_str()), ("Q: é? A:", " no"));
+        assert!(texts("yes", "no").unwrap_err().to_string().contains("do not begin"));
+        assert!(texts("a b", "a").is_err());
+    }
+
+    #[test]
+    fn a_message_that_calls_a_tool_needs_no_content() {
+        let row = serde_json::json!({ "messages": [
+            { "role": "user", "content": "q" },
+            { "role": "assistant", "content": null, "tool_calls": [{ "function": { "name": "f" } }] },
+            { "role": "tool", "content": "4" },
+            { "role": "assistant", "content": "four" },
+        ]});
+        let (_folder, path) = file(&format!("{row}\n"));
+        let data = Dataset::documents(&path, &chat()).unwrap();
+        assert_eq!((data.len(), data.items[1].response.as_str()), (2, "four"));
     }
 
     #[test]

@@ -12,7 +12,8 @@
 //!
 //! From the bottom up: [`vocabulary`] lists the words; `cards`, `attempts` and `search` generate and
 //! write out solutions; `chains`, `skills` and `requests` are the other tasks; `split` holds out one
-//! problem in four *from every task and stage at once*; `verify` judges responses. On these stand
+//! problem in four *from every task and stage at once*; `numbered` lists the others, the same for all that train;
+//! `verify` judges responses. On these stand
 //! what other floors use: [`Suite`] (held-out [`Problem`]s, [`Endpoint`]s, [`Score`]s), the training
 //! documents of [`curriculum`] and of [`Mixture`]s of [`DataArm`]s, and [`training_problems`] with [`reward`] for
 //! reinforcement learning.
@@ -33,6 +34,7 @@ mod data_arm;
 mod dataset;
 mod external;
 mod mixture;
+mod numbered;
 mod problem;
 mod requests;
 mod scale;

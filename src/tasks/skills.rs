@@ -16,6 +16,11 @@ pub(super) enum Skill {
 impl Skill {
     pub(super) const ALL: [Self; 4] = [Self::Copy, Self::Reverse, Self::Sort, Self::Largest];
 
+    /// The skill that problem `number` is about: each in turn.
+    pub(super) fn numbered(number: u64) -> Self {
+        Self::ALL[(number % Self::ALL.len() as u64) as usize]
+    }
+
     fn word(self) -> &'static str {
         match self {
             Self::Copy => "copy",
@@ -23,11 +28,6 @@ impl Skill {
             Self::Sort => "sort",
             Self::Largest => "max",
         }
-    }
-
-    /// Draws a training problem of any skill, as (problem, answer).
-    pub(super) fn draw_any(stream: &mut Stream) -> (String, String) {
-        Self::ALL[stream.below(Self::ALL.len())].draw(false, stream)
     }
 
     /// Draws a problem from the held-out or the training side, as (problem, answer).

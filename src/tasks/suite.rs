@@ -5,6 +5,7 @@ use super::chains::Chain;
 use super::conversation::Asked;
 use super::curriculum::prompt;
 use super::external::External;
+use super::numbered;
 use super::problem::{Answer, Endpoint, Half, Problem, Score};
 use super::requests::{Cell, Object, REFUSAL};
 use super::skills::Skill;
@@ -165,7 +166,7 @@ impl Suite {
             Kind::Chain | Kind::Skills => {
                 let (mut problems, mut seen) = (Vec::new(), BTreeSet::new());
                 while problems.len() < DRAWN {
-                    let problem = self.draw(true, problems.len(), stream);
+                    let problem = self.draw(true, problems.len() as u64, stream);
                     if seen.insert(problem.id.clone()) {
                         problems.push(problem);
                     }
@@ -210,8 +211,8 @@ impl Suite {
         Score::new(endpoints, values.into_iter().take(endpoints.len()).collect())
     }
 
-    /// One problem of the held-out or the training side; the `number`-th of its batch.
-    fn draw(&self, from_held_out: bool, number: usize, stream: &mut Stream) -> Problem {
+    /// One problem of the held-out or the training side, by its number there.
+    fn draw(&self, from_held_out: bool, number: u64, stream: &mut Stream) -> Problem {
         match &self.0 {
             Kind::External(external) => external.draw(stream),
             Kind::Cards(rule) => card_problem(&Deal::draw(*rule, stream)),
@@ -224,7 +225,7 @@ impl Suite {
                 exact_problem(reading.problem(), reading.answer())
             }
             Kind::Skills => {
-                let (problem, answer) = Skill::ALL[number % Skill::ALL.len()].draw(from_held_out, stream);
+                let (problem, answer) = Skill::numbered(number).draw(from_held_out, stream);
                 exact_problem(problem, answer)
             }
             Kind::Requests { disallowed } => {
@@ -263,13 +264,11 @@ fn request_problem(cell: &Cell, object: &Object) -> Problem {
     Problem::new(cell.id(), Asked::Text(prompt(&cell.problem(object))), cell.half, answer)
 }
 
-/// `count` problems for the rollouts of `step`, from the training side: never a held-out one.
-pub fn training_problems(suite: &Suite, seed: u64, step: u64, count: usize) -> Vec<Problem> {
-    let draw = |index: usize| {
-        let indices = [stable_hash(suite.name()), step, index as u64];
-        suite.draw(false, index, &mut Stream::new(seed, "tasks/training problems", &indices))
-    };
-    (0..count).map(draw).collect()
+/// Problems `first .. first + count` of the training side: never a held-out one. Document `n` of a
+/// [`super::DataArm`] on the same task asks problem `n`.
+pub fn training_problems(suite: &Suite, seed: u64, first: u64, count: usize) -> Vec<Problem> {
+    let draw = |number| suite.draw(false, number, &mut numbered::stream(seed, suite.name(), number));
+    (first..first.saturating_add(count as u64)).map(draw).collect()
 }
 
 /// The verifier as a reward: the suite's primary endpoint, 0 or 1.

@@ -1,9 +1,10 @@
 //! What a run needs to go on after it was stopped: one file, replaced atomically.
 //!
-//! `state.safetensors` holds every parameter (`parameter/<name>`) and the optimiser's moments
-//! (`mean/<name>`, `square/<name>`). Its header carries the rest as JSON: what the run is (settings, seed,
-//! the model it began from), the steps done, the rows so far, and a checksum. Random numbers are keyed by
-//! (seed, step), so there are no counters to save.
+//! `state.safetensors` holds every parameter (`parameter/<name>`), the optimiser's moments (`mean/<name>`,
+//! `square/<name>`), and the rest as JSON in the bytes of one more tensor, `progress`: what the run is (settings, seed,
+//! the model it began from), the steps done, the rows so far. That grows with the run, and a header may not: it is
+//! limited to 100 MB. The header carries a checksum of all tensors. Random numbers are keyed by (seed, step), so there
+//! are no counters to save.
 
 use super::moments::Moments;
 use super::optimiser::AdamW;
@@ -14,7 +15,7 @@ use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The part of a checkpoint that is not tensors.
@@ -28,11 +29,13 @@ pub(super) struct Progress {
     pub(super) timings: Vec<TimingRow>,
     /// What a method remembers between steps beside its parameters.
     pub(super) memory: Value,
-    pub(super) checksum: String,
 }
 
 const FILE: &str = "state.safetensors";
-const HEADER: &str = "deltascope";
+/// The tensor of bytes that holds the [`Progress`].
+const PROGRESS: &str = "progress";
+/// The entry of the header that holds the checksum.
+const CHECKSUM: &str = "checksum";
 
 fn path(folder: &Path) -> PathBuf {
     folder.join(FILE)
@@ -47,25 +50,29 @@ pub(super) fn save(
 ) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|error| io("create", folder, error))?;
     progress.updates = optimiser.updates();
-    let mut tensors: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    let mut add = |name: String, dims: Vec<usize>, values: &[f32]| {
+        tensors.insert(name, (Dtype::F32, dims, bytes(values)));
+    };
     for parameter in parameters {
         let values = parameter.value().flatten_all()?.to_vec1::<f32>()?;
-        tensors.insert(format!("parameter/{}", parameter.name()), (parameter.dims(), bytes(&values)));
+        add(format!("parameter/{}", parameter.name()), parameter.dims(), &values);
     }
     for (name, moments) in optimiser.moments()? {
-        tensors.insert(format!("mean/{name}"), (vec![moments.mean.len()], bytes(&moments.mean)));
-        tensors.insert(format!("square/{name}"), (vec![moments.square.len()], bytes(&moments.square)));
+        add(format!("mean/{name}"), vec![moments.mean.len()], &moments.mean);
+        add(format!("square/{name}"), vec![moments.square.len()], &moments.square);
     }
-    progress.checksum = checksum(tensors.iter().map(|(name, (_, bytes))| (name.as_str(), bytes.as_slice())));
-    let header = serde_json::to_string(progress)
-        .map_err(|error| Error::work(format!("the checkpoint's header cannot be written: {error}")))?;
+    let text = serde_json::to_vec(progress)
+        .map_err(|error| Error::work(format!("the checkpoint's progress cannot be written: {error}")))?;
+    tensors.insert(PROGRESS.to_owned(), (Dtype::U8, vec![text.len()], text));
+    let checksum = checksum(tensors.iter().map(|(name, (_, _, bytes))| (name.as_str(), bytes.as_slice())));
     let views = tensors
         .iter()
-        .map(|(name, (dims, bytes))| Ok((name, TensorView::new(Dtype::F32, dims.clone(), bytes)?)))
+        .map(|(name, (kind, dims, bytes))| Ok((name, TensorView::new(*kind, dims.clone(), bytes)?)))
         .collect::<std::result::Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(unreadable)?;
     let (partial, whole) = (folder.join(format!("{FILE}.partial")), path(folder));
-    let metadata = [(HEADER.to_owned(), header)].into();
+    let metadata = [(CHECKSUM.to_owned(), checksum)].into();
     let content = safetensors::serialize(views, Some(metadata)).map_err(unreadable)?;
     std::fs::write(&partial, content).map_err(|error| io("write", &partial, error))?;
     std::fs::rename(&partial, &whole).map_err(|error| io("rename", &partial, error))
@@ -102,16 +109,25 @@ fn read(
     optimiser: &mut AdamW,
 ) -> Result<Progress> {
     let (_, metadata) = SafeTensors::read_metadata(content).map_err(unreadable)?;
-    let header = metadata.metadata().as_ref().and_then(|header| header.get(HEADER));
-    let header = header.ok_or_else(|| Error::work("this is not a training checkpoint"))?;
-    let progress: Progress = serde_json::from_str(header)
-        .map_err(|error| Error::work(format!("the checkpoint's header is damaged: {error}")))?;
-    if let Some(difference) = difference("", &progress.identity, identity) {
-        return Err(Error::request(format!("the checkpoint belongs to another run: {difference}")));
-    }
+    let expected = metadata.metadata().as_ref().and_then(|header| header.get(CHECKSUM));
     let file = SafeTensors::deserialize(content).map_err(unreadable)?;
+    let (Some(expected), Ok(text)) = (expected, file.tensor(PROGRESS)) else {
+        return Err(Error::work("this is not a training checkpoint of this release"));
+    };
     let mut tensors: Vec<(&str, TensorView<'_>)> = file.iter().collect();
     tensors.sort_by_key(|(name, _)| *name);
+    let found = checksum(tensors.iter().map(|(name, view)| (*name, view.data())));
+    let damaged = || Error::work("the checkpoint is damaged: its contents do not have the checksum they had");
+    let progress: Progress =
+        serde_json::from_slice(text.data()).map_err(|error| match found == *expected {
+            true => Error::work(format!("the checkpoint is of another release: {error}")),
+            false => damaged(),
+        })?;
+    let differences = differences("", &progress.identity, identity);
+    if !differences.is_empty() {
+        let what = differences.join("; ");
+        return Err(Error::request(format!("the checkpoint belongs to another run: {what}")));
+    }
     let numbers = |name: String, dims: &[usize]| -> Result<Vec<f32>> {
         let view = file
             .tensor(&name)
@@ -138,8 +154,8 @@ fn read(
             moments.insert(name.to_owned(), Moments { mean, square });
         }
     }
-    if checksum(tensors.iter().map(|(name, view)| (*name, view.data()))) != progress.checksum {
-        return Err(Error::work("the checkpoint is damaged: its numbers do not have the checksum they had"));
+    if found != *expected {
+        return Err(damaged());
     }
     for (parameter, value) in parameters.iter().zip(&values) {
         parameter.set_value(value)?;
@@ -165,20 +181,25 @@ fn checksum<'a>(tensors: impl Iterator<Item = (&'a str, &'a [u8])>) -> String {
     hasher.finalize().to_hex().to_string()
 }
 
-/// The first place where two identities differ, in words.
-fn difference(place: &str, theirs: &Value, ours: &Value) -> Option<String> {
+/// The places where two identities differ, in words. Those that a person wrote, the settings and the seed, come first:
+/// the hash of an artifact differs whenever they do.
+fn differences(place: &str, theirs: &Value, ours: &Value) -> Vec<String> {
     match (theirs, ours) {
         (Value::Object(theirs), Value::Object(ours)) => {
-            let keys: std::collections::BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
-            keys.into_iter().find_map(|key| {
+            let keys: BTreeSet<&String> = theirs.keys().chain(ours.keys()).collect();
+            let mut keys: Vec<&String> = keys.into_iter().collect();
+            keys.sort_by_key(|key| !["settings", "seed"].contains(&key.as_str()));
+            let side = |object: &serde_json::Map<String, Value>, key: &String| {
+                object.get(key).cloned().unwrap_or(Value::Null)
+            };
+            let of_key = |key: &String| {
                 let place = if place.is_empty() { key.clone() } else { format!("{place}.{key}") };
-                let side =
-                    |object: &serde_json::Map<String, Value>| object.get(key).cloned().unwrap_or(Value::Null);
-                difference(&place, &side(theirs), &side(ours))
-            })
+                differences(&place, &side(theirs, key), &side(ours, key))
+            };
+            keys.into_iter().flat_map(of_key).collect()
         }
-        (theirs, ours) if theirs == ours => None,
-        (theirs, ours) => Some(format!("`{place}` was {theirs} there and is {ours} here")),
+        (theirs, ours) if theirs == ours => Vec::new(),
+        (theirs, ours) => vec![format!("`{place}` was {theirs} there and is {ours} here")],
     }
 }
 
@@ -217,17 +238,41 @@ mod tests {
         assert_eq!((optimiser.updates(), optimiser.moments().unwrap()), (1, then.moments().unwrap()));
     }
 
+    /// More rows than a header may hold, and a header that lies.
+    #[test]
+    fn a_long_run_is_saved_and_a_changed_count_is_seen() {
+        let (folder, identity) = (tempfile::tempdir().unwrap(), json!({ "seed": 1 }));
+        let (parameter, optimiser) = trained();
+        let memory = Value::from("x".repeat(101_000_000));
+        let mut progress = Progress { identity: identity.clone(), steps: 60, memory, ..Progress::default() };
+        save(folder.path(), &mut progress, std::slice::from_ref(&parameter), &optimiser).unwrap();
+        let attempt = || {
+            let mut optimiser = AdamW::new(OptimiserSettings::default());
+            restore(folder.path(), &identity, std::slice::from_ref(&parameter), &mut optimiser)
+        };
+        assert_eq!(attempt().unwrap().unwrap().steps, 60);
+        let path = path(folder.path());
+        let mut content = std::fs::read(&path).unwrap();
+        let steps = b"\"steps\":60";
+        let place = content.windows(steps.len()).position(|bytes| bytes == steps).unwrap();
+        content[place..place + steps.len()].copy_from_slice(b"\"steps\":30");
+        std::fs::write(&path, content).unwrap();
+        assert!(attempt().unwrap_err().to_string().contains("checksum"));
+    }
+
     #[test]
     fn another_runs_a_truncated_an_incomplete_and_a_damaged_checkpoint_are_refused() {
-        let identity = json!({"settings": {"learning_rate": 0.1}, "seed": 1});
+        let identity = json!({"origin": "a", "settings": {"batch": 8, "learning_rate": 0.1}, "seed": 1});
         let (folder, _, _) = saved(identity.clone());
         let attempt = |identity: &Value, parameters: &[Parameter]| {
             let mut optimiser = AdamW::new(OptimiserSettings::default());
             restore(folder.path(), identity, parameters, &mut optimiser).unwrap_err().to_string()
         };
-        let other = json!({"settings": {"learning_rate": 0.2}, "seed": 1});
+        let other = json!({"origin": "b", "settings": {"batch": 4, "learning_rate": 0.2}, "seed": 1});
         let error = attempt(&other, &[parameter(0.0)]);
-        assert!(error.contains("`settings.learning_rate` was 0.1 there and is 0.2 here"), "{error}");
+        let settings = "`settings.batch` was 8 there and is 4 here; `settings.learning_rate` was 0.1 there and is 0.2 \
+                        here; `origin` was";
+        assert!(error.contains(settings), "{error}");
         let second = Parameter::new("other", &Tensor::new(&[0f32], &Device::Cpu).unwrap()).unwrap();
         let error = attempt(&identity, &[parameter(0.0), second]);
         assert!(error.contains("lacks the tensor `parameter/other`"), "{error}");

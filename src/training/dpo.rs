@@ -23,8 +23,17 @@ use serde_json::json;
 pub struct Pairs<'a> {
     /// `count` of them from number `first` on. Equal numbers, equal pairs.
     pub draw: &'a dyn Fn(u64, usize) -> Vec<Pair>,
-    /// Tokens that were sampled to make them, for the budget; 0 for given ones.
-    pub tokens_sampled: usize,
+    /// How the model's own were sampled; `None` for given ones.
+    pub sampled: Option<&'a Sampled>,
+}
+
+/// How responses were sampled that became preferences: it stands in the row of the first step.
+#[derive(Clone, Debug)]
+pub struct Sampled {
+    /// Rewards, lengths, what was cut off and so left out, and the tokens it took.
+    pub row: TrainingRow,
+    /// Wall time.
+    pub seconds: f64,
 }
 
 /// Trains `model` in place on preferences; step t uses pairs `t * batch ..`.
@@ -90,7 +99,7 @@ impl Method for Dpo<'_> {
         let responses: usize = examples.iter().map(|example| example.response().len()).sum();
         let tokens: usize = examples.iter().map(|example| example.tokens.len()).sum();
         let row = TrainingRow {
-            loss: Some(mean(&mut margins.iter().map(|margin| -sigmoid(*margin).ln()))),
+            loss: Some(mean(&mut margins.iter().map(|margin| log_loss(*margin)))),
             accuracy: Some(mean(&mut margins.iter().map(|margin| f64::from(*margin > 0.0)))),
             margin: Some(mean(&mut margins.iter().copied())),
             kl_to_base,
@@ -100,12 +109,14 @@ impl Method for Dpo<'_> {
             truncated: Some(truncated as f64 / examples.len() as f64),
             learning_rate: Some(rate),
             tokens_trained: tokens,
-            tokens_sampled: if step == 0 { self.pairs.tokens_sampled } else { 0 },
             // Once by the policy for the margins, once by the reference.
             tokens_scored: 2 * tokens,
             ..TrainingRow::default()
         };
-        Ok(StepReport { row, parts: Vec::new() })
+        Ok(match self.pairs.sampled {
+            None => StepReport { row, parts: Vec::new(), before: 0.0 },
+            Some(sampled) => with_sampling(row, sampled, step),
+        })
     }
 
     fn weights(&self) -> &Weights {
@@ -143,12 +154,52 @@ impl Dpo<'_> {
                 by_example.flat_map(|(row, targets)| vec![slopes[row] as f32; targets.len()]).collect();
             let weights = Tensor::from_vec(weights, part.at.len(), hidden.device())?;
             output.log_probabilities.mul(&weights)?.sum_all()?.backward()?;
-            Ok(output.entropies.iter().map(|value| f64::from(*value)).sum::<f64>())
+            scoring::total(&output.entropies)
         })?;
         Ok(entropies.iter().sum())
     }
 }
 
+/// The row of a step on own responses: the first tells how they were sampled, and none describes the pairs as if they
+/// were all that was said.
+fn with_sampling(row: TrainingRow, sampled: &Sampled, step: usize) -> StepReport {
+    if step > 0 {
+        let row = TrainingRow { response_length: None, truncated: None, ..row };
+        return StepReport { row, parts: Vec::new(), before: 0.0 };
+    }
+    let of = &sampled.row;
+    let row = TrainingRow {
+        reward: of.reward,
+        pass_at_1: of.pass_at_1,
+        pass_at_k: of.pass_at_k,
+        equal_groups: of.equal_groups,
+        groups_trained: of.groups_trained,
+        response_length: of.response_length,
+        truncated: of.truncated,
+        tokens_sampled: of.tokens_sampled,
+        tokens_scored: row.tokens_scored + of.tokens_scored,
+        ..row
+    };
+    StepReport { row, parts: vec![("sample", sampled.seconds, of.tokens_sampled)], before: sampled.seconds }
+}
+
+/// `-log sigmoid(value)`, finite however negative the value is.
+fn log_loss(value: f64) -> f64 {
+    (-value).max(0.0) + (-value.abs()).exp().ln_1p()
+}
+
 fn sigmoid(value: f64) -> f64 {
     1.0 / (1.0 + (-value).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loss_is_finite_far_from_the_preference() {
+        assert!((log_loss(0.0) - std::f64::consts::LN_2).abs() < 1e-15);
+        assert!((log_loss(1.5) + sigmoid(1.5).ln()).abs() < 1e-15);
+        assert_eq!((log_loss(-2000.0), log_loss(2000.0)), (2000.0, 0.0));
+    }
 }

@@ -65,9 +65,10 @@ impl Example {
 }
 
 /// The numbers of the documents of step `step` where only so many `different` ones are to be used: those of
-/// passes over them, each in an order keyed by (seed, pass).
-pub(super) fn repeated(step: usize, batch: usize, different: usize, seed: u64) -> Vec<u64> {
+/// passes over them, each in an order keyed by (seed, pass), or without a seed in their own.
+pub(super) fn repeated(step: usize, batch: usize, different: usize, seed: Option<u64>) -> Vec<u64> {
     let next = (step * batch) as u64..(step * batch + batch) as u64;
+    let Some(seed) = seed else { return next.map(|number| number % different.max(1) as u64).collect() };
     let order = |pass| Stream::new(seed, "training/documents", &[pass]);
     passes(different, next, order).into_iter().map(|place| place as u64).collect()
 }
@@ -224,13 +225,16 @@ mod tests {
     #[test]
     fn few_documents_are_repeated_pass_by_pass() {
         let pass = |first: usize| {
-            let numbers: Vec<u64> = (first..first + 3).flat_map(|step| repeated(step, 2, 6, 1)).collect();
+            let numbers: Vec<u64> =
+                (first..first + 3).flat_map(|step| repeated(step, 2, 6, Some(1))).collect();
             let mut sorted = numbers.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
             numbers
         };
         assert_ne!(pass(0), pass(3));
+        assert_eq!(repeated(2, 4, 6, None), [2, 3, 4, 5]);
+        assert_eq!(repeated(1, 4, 6, None), [4, 5, 0, 1]);
     }
 
     /// An example whose tokens begin with its prompt's number.

@@ -82,7 +82,7 @@ impl<'a> Fit<'a> {
         };
         let sums = Sums {
             loss: -values.iter().map(|value| weight(*value) * f64::from(*value)).sum::<f64>(),
-            entropy: output.entropies.iter().map(|value| f64::from(*value)).sum(),
+            entropy: scoring::total(&output.entropies)?,
         };
         let weights: Vec<f32> =
             values.iter().map(|value| (-weight(*value) / responses as f64) as f32).collect();

@@ -10,10 +10,9 @@
 //! 4. `run` adds a row to the tables, `watch` warns of what goes wrong, checkpoints are HF repositories, and
 //!    `checkpoint` saves what a resume needs.
 //!
-//! What is equal between variants of a study: the base, the seed, and the distribution that training problems come
-//! from. The problems themselves are not: documents are numbered through the run, rollouts draw theirs by step, and
-//! the streams of the two have different purposes. Policy gradients of one seed see the same prompts in the same
-//! order, but for those that dynamic sampling draws again.
+//! What is equal between variants of a study: the base, the seed, and the list of training problems. All methods go
+//! through it from the start in the order of its numbers, documents and rollouts alike; how far depends on how many
+//! each uses. Only dynamic sampling draws others beside them, and a file of documents has its own order.
 //!
 //! A run that is stopped or killed at any moment and started again gives the same bytes as one that is not:
 //! random numbers are keyed by (seed, step), and everything else is in the checkpoint.
@@ -41,7 +40,7 @@ mod sft;
 mod tests;
 mod watch;
 
-pub use dpo::{Pairs, train_dpo};
+pub use dpo::{Pairs, Sampled, train_dpo};
 pub use lora::LoraSettings;
 pub use optimiser::AdamW;
 pub use post_training::{PostTraining, Preferences};
@@ -49,7 +48,7 @@ pub use preferences::own_pairs;
 pub use rft::train_rft;
 pub use rl::{RlSettings, train_rl};
 pub use rows::{TimingRow, TrainingRow};
-pub use run::TrainingRun;
+pub use run::{TrainingRun, log_spaced};
 pub use schedule::Schedule;
 pub use settings::{DpoSettings, OptimiserSettings, RftSettings, SftSettings, TokenWeighting};
 pub use sft::{Documents, train_sft};

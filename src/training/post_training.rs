@@ -177,12 +177,15 @@ impl PostTraining {
             }
             Self::Rft { suite, settings } => train_rft(model, suite, settings, run),
             Self::Dpo { preferences, settings } => {
-                let (pairs, tokens_sampled) = match preferences {
-                    Preferences::File(path) => (Dataset::pairs(path, model.tokenizer()?)?, 0),
-                    Preferences::Own(suite) => own_pairs(model, suite, settings, run.seed)?,
+                let (pairs, sampled) = match preferences {
+                    Preferences::File(path) => (Dataset::pairs(path, model.tokenizer()?)?, None),
+                    Preferences::Own(suite) => {
+                        let (pairs, sampled) = own_pairs(model, suite, settings, run.seed)?;
+                        (pairs, Some(sampled))
+                    }
                 };
                 let draw = |first, count| pairs.take(run.seed, first, count);
-                train_dpo(model, Pairs { draw: &draw, tokens_sampled }, settings, run)
+                train_dpo(model, Pairs { draw: &draw, sampled: sampled.as_ref() }, settings, run)
             }
             Self::PolicyGradient { suite, settings, .. } => train_rl(model, suite, settings, run),
         }

@@ -1,17 +1,19 @@
 //! Preferences without an annotator: a model's own responses, judged by a verifier.
 
+use super::dpo::Sampled;
 use super::rl::rollout::{Group, Overlong, Response, Sampling, roll_out};
+use super::rows::TrainingRow;
 use super::settings::DpoSettings;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tokenizer};
 use crate::tasks::{Dataset, Document, Pair, Suite};
+use std::time::Instant;
 
 /// Rows that are sampled together.
 const BATCH_ROWS: usize = 256;
 
 /// Samples responses to training problems of `suite` and pairs, problem by problem, verified with failed
-/// ones. Responses that were cut off are left out: they have no end to learn. Returns the pairs and how many
-/// tokens were sampled for them.
+/// ones. Responses that were cut off are left out: they have no end to learn. Returns the pairs and how it went.
 ///
 /// # Errors
 /// If a setting is wrong, sampling fails, or no problem has both kinds.
@@ -20,8 +22,9 @@ pub fn own_pairs(
     suite: &Suite,
     settings: &DpoSettings,
     seed: u64,
-) -> Result<(Dataset<Pair>, usize)> {
+) -> Result<(Dataset<Pair>, Sampled)> {
     settings.check()?;
+    let started = Instant::now();
     let sampling = Sampling {
         samples: settings.samples,
         temperature: 1.0,
@@ -31,16 +34,19 @@ pub fn own_pairs(
     };
     let rollout = roll_out(model, suite, &sampling, (settings.prompts, 0), seed, 0)?;
     let tokenizer = model.tokenizer()?;
-    let pairs: Vec<Pair> = rollout.groups.iter().flat_map(|group| of_group(group, tokenizer)).collect();
+    let pairs: Vec<Vec<Pair>> = rollout.groups.iter().map(|group| of_group(group, tokenizer)).collect();
+    let with_pairs = pairs.iter().filter(|pairs| !pairs.is_empty()).count();
+    let pairs = pairs.concat();
     if pairs.is_empty() {
         return Err(Error::work(format!(
-            "none of {} problems has both a verified and a failed response",
-            settings.prompts
+            "none of {} problems has both a verified and a failed response that ends; {}",
+            settings.prompts,
+            rollout.outcome()
         ))
         .hint("raise `prompts`, `samples` or `max_new_tokens`, or give pairs by --data"));
     }
-    let sampled = rollout.responses().map(|response| response.old.len()).sum();
-    Ok((Dataset::new(pairs)?, sampled))
+    let row = TrainingRow { groups_trained: Some(with_pairs), ..rollout.describe() };
+    Ok((Dataset::new(pairs)?, Sampled { row, seconds: started.elapsed().as_secs_f64() }))
 }
 
 fn of_group(group: &Group, tokenizer: &Tokenizer) -> Vec<Pair> {

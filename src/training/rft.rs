@@ -54,6 +54,9 @@ impl Method for Rft<'_> {
         let row = self.fit.step(step, &self.batch(step))?;
         let row = TrainingRow {
             reward: sampled.reward,
+            response_length: sampled.response_length,
+            truncated: sampled.truncated,
+            entropy: sampled.entropy,
             tokens_scored: sampled.tokens_scored,
             pass_at_1: sampled.pass_at_1,
             pass_at_k: sampled.pass_at_k,
@@ -62,7 +65,7 @@ impl Method for Rft<'_> {
             tokens_sampled: sampled.tokens_sampled,
             ..row
         };
-        Ok(StepReport { row, parts })
+        Ok(StepReport { row, parts, before: 0.0 })
     }
 
     fn weights(&self) -> &Weights {
@@ -94,8 +97,15 @@ impl Rft<'_> {
             batch_rows: settings.batch_rows,
             overlong: Overlong::NONE,
         };
-        let rollout =
-            roll_out(&self.fit.weights.model, self.suite, &sampling, (settings.prompts, 0), self.seed, step)?;
+        let round = step / settings.refresh;
+        let rollout = roll_out(
+            &self.fit.weights.model,
+            self.suite,
+            &sampling,
+            (settings.prompts, 0),
+            self.seed,
+            round,
+        )?;
         let mut row = rollout.describe();
         let kept: Vec<Vec<Example>> = rollout.groups.iter().map(|group| keep(group, settings)).collect();
         row.groups_trained = Some(kept.iter().filter(|kept| !kept.is_empty()).count());
@@ -106,8 +116,9 @@ impl Rft<'_> {
         }
         if self.kept.is_empty() {
             return Err(Error::work(format!(
-                "none of {} responses is verified and at the boundary of the model's ability",
-                settings.prompts * settings.samples
+                "none of {} responses is verified and at the boundary of the model's ability; {}",
+                settings.prompts * settings.samples,
+                rollout.outcome()
             ))
             .hint("raise `prompts`, `samples` or `max_new_tokens`, or set `boundary = false`"));
         }

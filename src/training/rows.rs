@@ -25,31 +25,39 @@ pub struct TrainingRow {
     /// Share of groups whose rewards are all equal, from which nothing is learned.
     pub equal_groups: Option<f64>,
     /// Groups that the step's updates were made from, after those were left out that the method leaves out. Of
-    /// rejection sampling, the problems of which a new response was kept; null on steps that sample nothing.
+    /// rejection sampling, the problems of which a new response was kept; of own preferences, those that gave a pair;
+    /// null on steps that sample nothing.
     #[serde(default)]
     pub groups_trained: Option<usize>,
     /// Groups of unequal reward that were still lacking when no more prompts might be drawn; null where none are
     /// drawn again.
     #[serde(default)]
     pub groups_missing: Option<usize>,
+    /// Updates that the step was to make and did not, because too few of its groups teach anything; null outside
+    /// policy gradient.
+    #[serde(default)]
+    pub updates_missing: Option<usize>,
     /// KL(variant || base) in nats per token, over the whole vocabulary, at response positions of a few of
     /// the step's sequences; null on steps where it was not measured.
     pub kl_to_base: Option<f64>,
     /// Norm of the whole gradient before clipping; the largest of the step's updates.
     pub gradient_norm: Option<f64>,
-    /// Mean entropy of the next-token distribution in nats.
+    /// Mean entropy of the next-token distribution in nats, over response tokens: of policy gradient and rejection
+    /// sampling over all that were sampled, as they were sampled (null on steps that sample nothing); else over those
+    /// trained on.
     pub entropy: Option<f64>,
-    /// Mean length of a response in tokens.
+    /// Mean length of a response in tokens; where responses are sampled, of all of them, and null on steps that
+    /// sample nothing.
     pub response_length: Option<f64>,
-    /// Share of responses that were cut off.
+    /// Share of those responses that were cut off.
     pub truncated: Option<f64>,
     /// The learning rate.
     pub learning_rate: Option<f64>,
-    /// Share of tokens whose ratio met the upper bound.
+    /// Share of the minibatches' tokens whose ratio met the upper bound; null where no group was left.
     pub clipped_high: Option<f64>,
-    /// Share of tokens whose ratio met the lower bound.
+    /// Share of those whose ratio met the lower bound.
     pub clipped_low: Option<f64>,
-    /// Share of tokens that the dual clip cut.
+    /// Share of those that the dual clip cut.
     pub clipped_dual: Option<f64>,
     /// Mean (old - new) log-probability since the rollout, in nats per token.
     pub moved: Option<f64>,

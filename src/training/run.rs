@@ -48,12 +48,21 @@ impl TrainingRun {
     }
 }
 
+/// The checkpoints 10, 20, 40 … before the last of `steps`: evenly spaced on a logarithmic scale, where a dip would hide.
+pub fn log_spaced(steps: usize) -> Vec<usize> {
+    std::iter::successors(Some(10_usize), |step| step.checked_mul(2))
+        .take_while(|step| *step < steps)
+        .collect()
+}
+
 /// What one step has to tell.
 pub(super) struct StepReport {
     /// `variant`, `step` and the running totals are filled in by the loop.
     pub(super) row: TrainingRow,
     /// Seconds and tokens of the step's parts, by name.
     pub(super) parts: Vec<(&'static str, f64, usize)>,
+    /// Seconds that the step took before the loop came to it.
+    pub(super) before: f64,
 }
 
 /// One way of training, a step at a time.
@@ -133,7 +142,8 @@ fn go_on(
         progress.steps += 1;
         let weights = method.weights().model.parameters().elements();
         report.row.updates = Some(method.optimiser().updates());
-        add(run, progress, report, weights, started.elapsed().as_secs_f64());
+        let seconds = started.elapsed().as_secs_f64() + report.before;
+        add(run, progress, report, weights, seconds);
         if let Some(row) = progress.rows.last() {
             bar.note(&note(row));
         }

@@ -26,3 +26,8 @@ pub(super) fn log_probabilities(model: &Model, examples: &[Example], limit: usiz
     }
     Ok(all)
 }
+
+/// The sum of `[N]` numbers, in f64 and in their order.
+pub(super) fn total(values: &Tensor) -> Result<f64> {
+    Ok(values.to_vec1::<f32>()?.into_iter().map(f64::from).sum())
+}

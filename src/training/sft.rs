@@ -53,7 +53,8 @@ impl Method for Sft<'_> {
         let documents: Vec<Document> = match settings.documents {
             None => (self.documents)((step * settings.batch) as u64, settings.batch),
             Some(different) => {
-                let numbers = repeated(step, settings.batch, different, self.seed);
+                let seed = settings.shuffle.then_some(self.seed);
+                let numbers = repeated(step, settings.batch, different, seed);
                 numbers.into_iter().flat_map(|number| (self.documents)(number, 1)).collect()
             }
         };
@@ -61,7 +62,7 @@ impl Method for Sft<'_> {
             .iter()
             .map(|document| Example::encode(tokenizer, document, settings.max_tokens))
             .collect::<Result<Vec<_>>>()?;
-        Ok(StepReport { row: self.fit.step(step, &examples)?, parts: Vec::new() })
+        Ok(StepReport { row: self.fit.step(step, &examples)?, parts: Vec::new(), before: 0.0 })
     }
 
     fn weights(&self) -> &Weights {

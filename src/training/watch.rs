@@ -46,6 +46,7 @@ impl Watch {
             ("zero", no_reward(rows)),
             ("idle", idle(rows)),
             ("short", too_few_groups(rows)),
+            ("fewer", fewer_updates(rows)),
             ("kept", nothing_kept(rows)),
             ("collapse", self.collapse(rows)),
             ("entropy", entropy(rows).filter(|_| enough)),
@@ -112,6 +113,20 @@ fn too_few_groups(rows: &[TrainingRow]) -> Option<String> {
          were drawn; raise `resample`, or choose problems that the model sometimes solves",
         missing + row.groups_trained.unwrap_or(0)
     ))
+}
+
+/// A step that makes none is not the news here, see [`idle`].
+fn fewer_updates(rows: &[TrainingRow]) -> Option<String> {
+    let (row, before) = (rows.last()?, rows.len().checked_sub(2).and_then(|place| rows.get(place)));
+    let missing = row.updates_missing.filter(|missing| *missing > 0)? as u64;
+    let made = row.updates? - before.map_or(Some(0), |row| row.updates)?;
+    (made > 0).then(|| {
+        format!(
+            "{made} of {} updates were made, for too few groups teach anything: what acts from the second update of a \
+             rollout on, as the clips and FIPO do, acts less; raise `prompts` or lower `minibatches`",
+            made + missing
+        )
+    })
 }
 
 /// Rejection sampling makes its updates all the same; policy gradient does not, see [`idle`].
@@ -182,6 +197,12 @@ mod tests {
         }
         let said = warnings(&short);
         assert!(said.len() == 1 && said[0].text.contains("3 of 8 are missing"), "{said:?}");
+        let mut fewer = rows([0.5; 2].into_iter());
+        for (row, (updates, missing)) in fewer.iter_mut().zip([(4, 0), (7, 1)]) {
+            (row.updates, row.updates_missing) = (Some(updates), Some(missing));
+        }
+        let said = warnings(&fewer);
+        assert!(said.len() == 1 && said[0].text.contains("3 of 4 updates"), "{said:?}");
         let mut kept = rows([1.0; 2].into_iter());
         for (step, row) in kept.iter_mut().enumerate() {
             (row.groups_trained, row.updates) = (Some(0), Some(step as u64 + 1));

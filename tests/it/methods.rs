@@ -1,7 +1,7 @@
 //! A study of several methods on files, each with two training seeds and no dictionary: its tables and its page.
 
 use crate::cli::{deltascope, text};
-use deltascope::evaluation::{ComparisonRow, EvaluationRow, SeedRow};
+use deltascope::evaluation::{ComparisonRow, EvaluationRow, SeedRow, SeedTrajectoryRow};
 use deltascope::tables;
 use std::path::Path;
 
@@ -87,6 +87,10 @@ fn methods_on_files_with_seeds_make_tables_over_runs_and_a_page_without_a_dictio
     );
     let comparisons: Vec<ComparisonRow> = tables::read(&report.join("tables/comparisons.parquet")).unwrap();
     assert_eq!(comparisons.len(), 2, "dpo against sft on two suites");
+    let moves: Vec<SeedTrajectoryRow> =
+        tables::read(&report.join("tables/seed_trajectories.parquet")).unwrap();
+    assert!(moves.iter().any(|row| row.variant == "dpo" && row.statistic == "gain" && row.seeds == 2));
+    assert!(moves.iter().all(|row| row.runs == 2), "{moves:?}");
     assert!(comparisons.iter().all(|row| row.verdict == "too few seeds" && row.reference == "sft"));
     // Runs that differ in their seed differ in what they learned; those of equal seed do not.
     let rows: Vec<EvaluationRow> = tables::read(&report.join("tables/evaluations.parquet")).unwrap();

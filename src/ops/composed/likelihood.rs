@@ -49,14 +49,14 @@ pub(crate) fn token_log_probabilities(
         let rows = rows.narrow(0, first, length)?.detach();
         let logs = log_softmax(&recorded_logits(unembedding, &off, &rows, format)?)?;
         log_probabilities.push(chosen(&logs, &targets.narrow(0, first, length)?)?);
-        entropies.extend((logs.exp()? * &logs)?.sum(D::Minus1)?.neg()?.to_vec1::<f32>()?);
+        entropies.push(entropy(&logs)?);
     }
     let values = match log_probabilities.is_empty() {
-        true => Tensor::zeros(0, DType::F32, device)?,
-        false => Tensor::cat(&log_probabilities, 0)?,
+        true => Tensor::zeros((2, 0), DType::F32, device)?,
+        false => Tensor::stack(&[Tensor::cat(&log_probabilities, 0)?, Tensor::cat(&entropies, 0)?], 0)?,
     };
     let unembedding = unembedding.clone();
-    let log_probabilities =
+    let both =
         attached(&rows, values, move |rows, gradient| {
             let mut parts = Vec::new();
             for (first, length) in chunks(rows.dim(0)?) {
@@ -64,7 +64,14 @@ pub(crate) fn token_log_probabilities(
                 let weights = Lender::new(rows.device(), Gradients::On)?;
                 let logs = log_softmax(&recorded_logits(&unembedding, &weights, leaf.as_tensor(), format)?)?;
                 let found = chosen(&logs, &targets.narrow(0, first, length)?)?;
-                let gradients = (found * gradient.narrow(0, first, length)?)?.sum_all()?.backward()?;
+                let along = gradient.narrow(1, first, length)?;
+                let mut total = (found * along.get(0)?)?.sum_all()?;
+                // Entropies mostly are only watched; their graph would double the memory of a chunk.
+                let of_entropies = along.get(1)?;
+                if of_entropies.abs()?.max_all()?.to_scalar::<f32>()? != 0.0 {
+                    total = (total + (entropy(&logs)? * of_entropies)?.sum_all()?)?;
+                }
+                let gradients = total.backward()?;
                 parts.push(gradients.get(leaf.as_tensor()).cloned().ok_or_else(|| {
                     Error::work("the hidden states of the log-probabilities got no gradient")
                 })?);
@@ -74,7 +81,12 @@ pub(crate) fn token_log_probabilities(
                 false => Ok(Tensor::cat(&parts, 0)?),
             }
         })?;
-    Ok(TokenLogProbabilities { log_probabilities, entropies })
+    TokenLogProbabilities::of(&both)
+}
+
+/// The entropy of each row of logarithms, [rows].
+fn entropy(logs: &Tensor) -> Result<Tensor> {
+    Ok((logs.exp()? * logs)?.sum(D::Minus1)?.neg()?)
 }
 
 /// (first, length) of consecutive chunks.

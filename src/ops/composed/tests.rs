@@ -318,10 +318,11 @@ fn log_probabilities_agree_with_and_without_a_cap() -> Result<()> {
                 }
             };
             let loss = (&found.log_probabilities * drawn(&[4], "weights"))?.sum_all()?;
-            let gradients = loss.backward()?;
+            let spread = (&found.entropies * drawn(&[4], "what entropy is worth"))?.sum_all()?;
+            let gradients = (loss + spread)?.backward()?;
             Ok(vec![
                 found.log_probabilities.detach(),
-                Tensor::new(found.entropies, &DEVICE)?,
+                found.entropies.detach(),
                 gradients.get(hidden.as_tensor()).unwrap().clone(),
                 weight.gradient()?.unwrap(),
             ])

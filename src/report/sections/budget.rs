@@ -20,7 +20,7 @@ const COLUMNS: [(&str, &str); 7] = [
 
 /// The table.
 pub(super) fn sheet(data: &Data) -> Sheet {
-    let caption = "Budgets. The cost of every variant; of several training seeds, the mean. Documents and rollouts draw their problems from one distribution by different random numbers.";
+    let caption = "Budgets. The cost of every variant; of several training seeds, the mean. Of one seed, all built-in arms and rollouts go through the same problems of a task in the same order.";
     let mut sheet = Sheet::new("budgets", caption, &COLUMNS).sortable();
     for variant in data.trained() {
         let runs: Vec<Cost> = variant.runs().filter_map(|run| Cost::of(data, variant, run)).collect();

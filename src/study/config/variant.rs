@@ -6,7 +6,7 @@ use crate::error::{At, Error, Result};
 use crate::rng::Stream;
 use crate::study::parse;
 use crate::tasks::Suite;
-use crate::training::PostTraining;
+use crate::training::{PostTraining, log_spaced};
 use serde::Deserialize;
 use toml::{Table, Value};
 
@@ -174,11 +174,7 @@ fn checkpoints(value: Option<&Value>, steps: usize) -> Result<Vec<usize>> {
     };
     let mut kept = match value {
         None => Vec::new(),
-        Some(Value::String(text)) if text == "log" => {
-            std::iter::successors(Some(10_usize), |step| step.checked_mul(2))
-                .take_while(|step| *step < steps)
-                .collect()
-        }
+        Some(Value::String(text)) if text == "log" => log_spaced(steps),
         Some(Value::Array(items)) => items
             .iter()
             .map(|item| match item.as_integer().and_then(|step| usize::try_from(step).ok()) {

@@ -70,7 +70,7 @@ impl Capture {
         };
         let (mut examples, mut written) = (Vec::new(), 0);
         for round in 0.. {
-            let problems = training_problems(suite, self.seed, round, ROUND);
+            let problems = training_problems(suite, self.seed, round * ROUND as u64, ROUND);
             let prompts = problems
                 .iter()
                 .map(|problem| Ok(Prompt { tokens: problem.tokens(tokenizer)?, key: problem.key }))
@@ -102,7 +102,7 @@ impl Stage for Capture {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {

@@ -2,7 +2,7 @@
 //!
 //! One artifact a variant, so that a further variant redoes no other. A checkpoint that was evaluated
 //! before an interruption is not evaluated again. Single completions are kept for the first training seed of a
-//! variant, and only counted for the others.
+//! variant; of the others only what each scored, out of the report's sight.
 
 use super::models::{self, ModelSource};
 use crate::error::{At, Error, Result, io};
@@ -23,13 +23,23 @@ pub(super) struct Evaluation {
     suites: Vec<Suite>,
     settings: EvaluationSettings,
     gate: Option<(Gate, Vec<Suite>)>,
-    /// Whether single completions are kept; those of the first training seed are enough to read.
+    /// Whether the texts of single completions are kept; those of the first training seed are enough to read.
     outcomes: bool,
 }
 
 /// The name of the stage that evaluates `variant`.
 pub(super) fn name(variant: &str) -> String {
     format!("evaluation {variant}")
+}
+
+/// The folder of an evaluation whose completions are not to be read: the report gathers tables beside it only.
+const SCORED: &str = "scored";
+const OUTCOMES: &str = "outcomes.parquet";
+
+/// What every completion of a finished evaluation scored; with its text where texts were kept.
+pub(super) fn outcomes(artifact: &Path) -> Result<Vec<OutcomeRow>> {
+    let read = artifact.join(OUTCOMES);
+    tables::read(&if read.exists() { read } else { artifact.join(SCORED).join(OUTCOMES) })
 }
 
 /// What an interrupted stage keeps of one checkpoint.
@@ -114,7 +124,7 @@ impl Stage for Evaluation {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn config(&self) -> Result<Value> {
@@ -153,9 +163,15 @@ impl Stage for Evaluation {
             evaluations.extend(evaluated.evaluations);
             bar.advance(1);
         }
-        if self.outcomes {
-            tables::write(&scene.folder.join("outcomes.parquet"), &catalogue::OUTCOMES, &outcomes)?;
-        }
+        let folder = match self.outcomes {
+            true => scene.folder.clone(),
+            false => {
+                outcomes.iter_mut().for_each(|row| row.completion.clear());
+                scene.folder.join(SCORED)
+            }
+        };
+        std::fs::create_dir_all(&folder).map_err(|error| io("create", &folder, error))?;
+        tables::write(&folder.join(OUTCOMES), &catalogue::OUTCOMES, &outcomes)?;
         tables::write(&scene.folder.join("evaluations.parquet"), &catalogue::EVALUATIONS, &evaluations)
     }
 

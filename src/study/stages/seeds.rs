@@ -2,8 +2,8 @@
 
 use super::evaluation;
 use crate::error::Result;
-use crate::evaluation::{Runs, compare, over_seeds};
-use crate::study::config::Study;
+use crate::evaluation::{Runs, compare, over_seeds, trajectories, trajectories_over_seeds};
+use crate::study::config::{BASE, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
 use crate::tables::{self, catalogue};
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 pub(super) const NAME: &str = "seeds";
 
 pub(super) struct Seeds {
+    seed: u64,
     alpha: f64,
     /// Every variant with the names of its runs.
     variants: Vec<(String, Vec<String>)>,
@@ -28,7 +29,7 @@ impl Seeds {
             .map(|variant| (variant.name.clone(), runs(&variant.group)))
             .filter(|(_, runs)| runs.len() > 1)
             .collect();
-        (!variants.is_empty()).then_some(Self { alpha: study.claims.alpha, variants })
+        (!variants.is_empty()).then_some(Self { seed: study.seed, alpha: study.claims.alpha, variants })
     }
 }
 
@@ -38,19 +39,21 @@ impl Stage for Seeds {
     }
 
     fn revision(&self) -> u32 {
-        1
+        2
     }
 
     fn config(&self) -> Result<Value> {
-        Ok(json!({ "alpha": self.alpha, "variants": self.variants }))
+        Ok(json!({ "seed": self.seed, "alpha": self.alpha, "variants": self.variants }))
     }
 
     fn inputs(&self) -> Vec<String> {
-        self.variants.iter().flat_map(|(_, runs)| runs).map(|run| evaluation::name(run)).collect()
+        let runs = self.variants.iter().flat_map(|(_, runs)| runs).map(String::as_str);
+        [BASE].into_iter().chain(runs).map(evaluation::name).collect()
     }
 
     fn estimate(&self) -> Estimate {
-        Estimate { seconds: 0.5, memory_bytes: 0.2e9, disk_bytes: 1e5 }
+        let runs: usize = self.variants.iter().map(|(_, runs)| runs.len()).sum();
+        Estimate { seconds: 3.0 * runs as f64, memory_bytes: 0.2e9, disk_bytes: 1e5 }
     }
 
     fn make(&self, scene: &Scene) -> Result<()> {
@@ -66,6 +69,15 @@ impl Stage for Seeds {
             .collect::<Result<Vec<Runs>>>()?;
         tables::write(&scene.folder.join("seeds.parquet"), &catalogue::SEEDS, &over_seeds(&all))?;
         let comparisons = compare(&all, self.alpha);
-        tables::write(&scene.folder.join("comparisons.parquet"), &catalogue::COMPARISONS, &comparisons)
+        tables::write(&scene.folder.join("comparisons.parquet"), &catalogue::COMPARISONS, &comparisons)?;
+        let outcomes = |run: &str| evaluation::outcomes(scene.input(&evaluation::name(run))?);
+        let base = outcomes(BASE)?;
+        let mut moves = Vec::new();
+        for (variant, runs) in &self.variants {
+            let of_run = |run: &String| trajectories(&base, &outcomes(run)?, self.seed);
+            let runs = runs.iter().map(of_run).collect::<Result<Vec<_>>>()?;
+            moves.extend(trajectories_over_seeds(variant, &runs));
+        }
+        tables::write(&scene.folder.join("seed_trajectories.parquet"), &catalogue::SEED_TRAJECTORIES, &moves)
     }
 }

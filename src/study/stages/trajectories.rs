@@ -1,5 +1,5 @@
 //! Stage `trajectories`: how every variant moves along its checkpoints, and how it goes about its answers. Of
-//! several training seeds the first; stage `seeds` looks at the others.
+//! several training seeds the first; stage `seeds` has the statistics over all of them.
 
 use super::evaluation;
 use crate::error::Result;
@@ -25,7 +25,7 @@ impl Trajectories {
 }
 
 fn outcomes(scene: &Scene, variant: &str) -> Result<Vec<OutcomeRow>> {
-    tables::read(&scene.input(&evaluation::name(variant))?.join("outcomes.parquet"))
+    evaluation::outcomes(scene.input(&evaluation::name(variant))?)
 }
 
 impl Stage for Trajectories {
@@ -34,7 +34,7 @@ impl Stage for Trajectories {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {

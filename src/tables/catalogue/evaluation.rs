@@ -70,11 +70,38 @@ pub const TRAJECTORIES: TableSpec = TableSpec {
             ColumnType::Text,
             "dip (base less lowest), recovery (step), gain (last less base), peak (highest less base), decline (highest less last), longest_response (tokens)",
         ),
-        fixed("value", ColumnType::Float, "its value on the measuring half; null if never recovered"),
+        fixed(
+            "value",
+            ColumnType::Float,
+            "its value on the measuring half; of recovery null if base was never reached again, or if nothing fell (a dip not above 0)",
+        ),
         fixed("ci_low", ColumnType::Float, "lower end of the 95 % bootstrap interval over problems"),
         fixed("ci_high", ColumnType::Float, "upper end of it; null where some resamples never recover"),
         fixed("step", ColumnType::Integer, "the step it is measured at, chosen on the selection half"),
         fixed("problems", ColumnType::Integer, "problems of the measuring half"),
+    ],
+};
+
+/// Shapes of the endpoints' curves over training seeds.
+pub const SEED_TRAJECTORIES: TableSpec = TableSpec {
+    name: "seed_trajectories",
+    about: "One row per variant trained with several seeds, suite, endpoint and statistic of its runs' curves.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("statistic", ColumnType::Text, "as in `trajectories`, each run at its own steps"),
+        fixed("runs", ColumnType::Integer, "number of runs"),
+        fixed(
+            "seeds",
+            ColumnType::Integer,
+            "runs that have a value; of recovery, those that fell and reached base again",
+        ),
+        fixed("value", ColumnType::Float, "mean over the runs that have a value"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval over them (Student's t)"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("lowest", ColumnType::Float, "the lowest run"),
+        fixed("highest", ColumnType::Float, "the highest run"),
     ],
 };
 

@@ -1,7 +1,7 @@
 //! A program that judges responses: one JSON object a line in, one a line out.
 //!
-//! In: `{"prompt": .., "response": .., "answer": ..}` (a list where a row has several right answers). Out:
-//! `{"reward": x}` or just `x`, a number in 0..=1. The program is started once and asked again and again; one that
+//! In: `{"prompt": .., "response": .., "answer": .., "row": ..}`, the answer as the row has it (null where it has
+//! none) and the whole row, with whatever else the program needs. Out: `{"reward": x}` or just `x`, a number in 0..=1. The program is started once and asked again and again; one that
 //! takes longer than the limit to read and answer is ended and started anew, and the response counts as wrong. One
 //! that says more than a line to a question is refused, for every later reward would be another response's. It is
 //! run without a shell: words are parted by spaces, but for those in single or double quotes.
@@ -55,13 +55,9 @@ impl Checker {
     }
 
     /// The program's reward: 0 if it took too long, NaN (and a line in the log) if it failed.
-    pub(super) fn ask(&self, prompt: &str, response: &str, answers: &[String]) -> f64 {
+    pub(super) fn ask(&self, prompt: &str, response: &str, answer: &Value, row: &Value) -> f64 {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = match answers {
-            [one] => json!(one),
-            several => json!(several),
-        };
-        let question = json!({ "prompt": prompt, "response": response, "answer": answer });
+        let question = json!({ "prompt": prompt, "response": response, "answer": answer, "row": row });
         match self.answer(&mut running, &question) {
             Ok(reward) => reward,
             Err(error) => {
@@ -175,12 +171,20 @@ mod tests {
         let script =
             "while read line; do case $line in *right*) echo '{\"reward\": 1}';; *) echo 0.25;; esac; done";
         let (_folder, checker) = checker(script, LIMIT);
-        assert_eq!(checker.ask("p", "right", &one()), 1.0);
-        assert_eq!(checker.ask("p", "other", &one()), 0.25);
+        assert_eq!(ask(&checker, "right"), 1.0);
+        assert_eq!(ask(&checker, "other"), 0.25);
     }
 
-    fn one() -> [String; 1] {
-        ["a".to_owned()]
+    fn ask(checker: &Checker, response: &str) -> f64 {
+        checker.ask("p", response, &json!("a"), &json!({}))
+    }
+
+    #[test]
+    fn a_program_sees_the_answer_as_it_is_and_the_whole_row() {
+        let script = "while read line; do case $line in *'\"answer\":null'*'\"tests\":[[1,2]]'*) echo 1;; *) echo 0;; esac; done";
+        let (_folder, checker) = checker(script, LIMIT);
+        assert_eq!(checker.ask("p", "r", &Value::Null, &json!({ "tests": [[1, 2]] })), 1.0);
+        assert_eq!(checker.ask("p", "r", &json!({ "a": 1 }), &json!({ "tests": [[1, 2]] })), 0.0);
     }
 
     #[test]
@@ -189,7 +193,7 @@ mod tests {
         let rewards: Vec<f64> = (0..3)
             .map(|_| {
                 std::thread::sleep(Duration::from_millis(100));
-                talking.ask("p", "r", &one())
+                ask(&talking, "r")
             })
             .collect();
         assert!(rewards.iter().any(|reward| reward.is_nan()), "{rewards:?}");
@@ -198,7 +202,7 @@ mod tests {
     #[test]
     fn a_program_that_does_not_read_is_under_the_limit() {
         let (_folder, deaf) = checker("sleep 5", Duration::from_millis(50));
-        assert_eq!(deaf.ask("p", &"long ".repeat(100_000), &one()), 0.0);
+        assert_eq!(ask(&deaf, &"long ".repeat(100_000)), 0.0);
     }
 
     #[test]
@@ -210,11 +214,11 @@ mod tests {
     #[test]
     fn a_slow_program_means_wrong_and_a_broken_one_is_no_number() {
         let (_folder, slow) = checker("sleep 5", Duration::from_millis(50));
-        assert_eq!(slow.ask("p", "r", &one()), 0.0);
+        assert_eq!(ask(&slow, "r"), 0.0);
         let (_folder, broken) = checker("read line; echo nonsense", LIMIT);
-        assert!(broken.ask("p", "r", &one()).is_nan());
+        assert!(ask(&broken, "r").is_nan());
         let (_folder, gone) = checker("exit 3", LIMIT);
-        assert!(gone.ask("p", "r", &one()).is_nan());
+        assert!(ask(&gone, "r").is_nan());
         assert!(Checker::new("/no/such/program", LIMIT).unwrap_err().to_string().contains("cannot start"));
     }
 }

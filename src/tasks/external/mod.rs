@@ -6,7 +6,8 @@
 //! * the prompt: `prompt` (or `question`, `problem`). A text is given to the model as it stands: no chat
 //!   template is applied and no begin token is added. A list of messages goes through the model's template;
 //! * the answer: the first of `answer`, `ground_truth`, `solution`, `completion` and verl's
-//!   `reward_model.ground_truth` that is not null; of a list, any is right; for `reward=expression` the fields `nums` and `target`;
+//!   `reward_model.ground_truth` that is not null; of a list, any is right; for `reward=expression` the fields `nums` and `target`. A
+//!   program gets whatever stands there, or null, with the whole row;
 //! * the unit of analysis: `problem_id` if there is one, else the prompt.
 //!
 //! One problem in four is held out by a hash of its unit, as everywhere; evaluation asks these and
@@ -284,6 +285,8 @@ mod tests {
             External::read(&spec).unwrap().hash().to_owned()
         };
         assert_ne!(hash("while read line; do echo 1; done"), hash("while read line; do echo 0; done"));
+        let (_other, bare) = file("y.jsonl", &rows.replace(", \"answer\"", ", \"tests\""));
+        External::read(&format!("{bare}:reward=command:cat")).unwrap();
         let message = |spec: &str| External::read(&format!("{path}:{spec}")).unwrap_err().to_string();
         assert!(message("limit=0:reward=command:cat").contains("positive number of seconds"));
         assert!(message("limit=1:reward=exact").contains("is for `reward=command`"));

@@ -33,6 +33,8 @@ pub(in crate::tasks) enum Truth {
     Texts(Vec<String>),
     /// Numbers to use and the value to reach.
     Target { numbers: Vec<i64>, target: i64 },
+    /// The answer as it stands in the row, or null, and the whole row: a program knows what they mean.
+    Row { answer: Value, row: Value },
 }
 
 const NAMES: [&str; 5] = ["exact", "number", "regex", "expression", "command"];
@@ -86,6 +88,9 @@ impl Rule {
             .filter_map(|name| row.get(*name))
             .chain(row.get("reward_model").and_then(|reward| reward.get("ground_truth")))
             .find(|value| !value.is_null());
+        if matches!(self, Self::Command(_)) {
+            return Ok(Truth::Row { answer: found.cloned().unwrap_or_default(), row: row.clone() });
+        }
         let texts: Option<Vec<String>> = match found {
             Some(Value::Array(all)) if !all.is_empty() => all.iter().map(text).collect(),
             Some(value) => text(value).map(|text| vec![text]),
@@ -105,7 +110,9 @@ impl Rule {
     /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
     pub(super) fn judge(&self, prompt: &str, truth: &Truth, response: &str) -> f64 {
         let right = match (self, truth) {
-            (Self::Command(checker), Truth::Texts(answers)) => return checker.ask(prompt, response, answers),
+            (Self::Command(checker), Truth::Row { answer, row }) => {
+                return checker.ask(prompt, response, answer, row);
+            }
             (Self::Exact, Truth::Texts(answers)) => {
                 answers.iter().any(|answer| response.trim() == answer.trim())
             }

@@ -15,7 +15,8 @@ pub enum Advantage {
     DrGrpo,
     /// `reward - mean of the others` (RLOO, arXiv 2402.14740).
     Rloo,
-    /// Generalised advantage estimates from a value head: one per token, see the module `gae`.
+    /// Generalised advantage estimates from a value head: one per token, see the module `gae`. Also called `ppo`.
+    #[serde(alias = "ppo")]
     Gae,
 }
 

@@ -4,11 +4,13 @@
 //! `reward` (one per response), `advantages` (by name, one per response), `losses` (name, aggregation,
 //! config, advantage, `loss`, `grad_logp`) and `kl` (by name, `[responses][tokens]`). What a case leaves
 //! out is computed and written, but not compared. Configuration keys and their defaults are those of verl; a
-//! `clip_ratio_c` of null means no dual clip.
+//! `clip_ratio_c` of null means no dual clip, and another key is refused, for it would be without effect. As in verl,
+//! `gspo` is averaged by `seq-mean-token-mean` whatever the case's aggregation says.
 
 use super::advantages::Advantage;
 use super::objectives::{Aggregation, Clip, Fipo, KlEstimator, Objective, PolicyLoss, Responses, Totals};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, nearest};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -24,15 +26,40 @@ pub struct Comparison {
     pub difference: f64,
 }
 
-impl Comparison {
-    /// Whether the difference is within [`TOLERANCE`].
-    pub fn holds(&self) -> bool {
-        self.difference <= TOLERANCE
-    }
-}
-
 /// The largest difference that two f64 implementations of one formula may have.
 pub const TOLERANCE: f64 = 1e-9;
+/// The same where the reference computed in single precision.
+pub const SINGLE_TOLERANCE: f64 = 1e-5;
+
+/// The tolerance that the reference numbers of `file` allow: [`SINGLE_TOLERANCE`] if every one of them is a number of
+/// single precision, in full or as its shortest decimal; else [`TOLERANCE`].
+pub fn tolerance(file: &Value) -> f64 {
+    let is_single = |number: &f64| {
+        let single = *number as f32;
+        f64::from(single) == *number || single.to_string().parse() == Ok(*number)
+    };
+    let cases = file.get("cases").and_then(Value::as_array).into_iter().flatten();
+    let given = |case: &Value| -> Vec<f64> {
+        let mut given = Vec::new();
+        ["advantages", "kl"].iter().filter_map(|name| case.get(name)).for_each(|of| collect(of, &mut given));
+        let losses = case.get("losses").and_then(Value::as_array).into_iter().flatten();
+        losses.flat_map(|loss| [loss.get("loss"), loss.get("grad_logp")]).flatten().for_each(|of| {
+            collect(of, &mut given);
+        });
+        given
+    };
+    let all: Vec<f64> = cases.flat_map(given).collect();
+    if !all.is_empty() && all.iter().all(is_single) { SINGLE_TOLERANCE } else { TOLERANCE }
+}
+
+/// Every number in a value.
+fn collect(value: &Value, numbers: &mut Vec<f64>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, numbers)),
+        Value::Object(items) => items.values().for_each(|item| collect(item, numbers)),
+        value => numbers.extend(value.as_f64()),
+    }
+}
 
 /// Computes every quantity of `file` and compares it with the number given there, if one is.
 ///
@@ -105,7 +132,7 @@ struct LossCase {
 
 /// verl's configuration keys, with its defaults.
 #[derive(Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct Config {
     clip_ratio: f64,
     clip_ratio_low: Option<f64>,
@@ -126,13 +153,20 @@ impl Default for Config {
     }
 }
 
+/// FIPO's keys. Its script sets three more that its loss does not use.
 #[derive(Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct FutureKl {
     decay_rate: f64,
     future_kl_clip_ratio: f64,
     future_kl_clip_high_only: bool,
     safety_thresh: f64,
+    #[serde(rename = "future_kl_start")]
+    _start: IgnoredAny,
+    #[serde(rename = "future_kl_window")]
+    _window: IgnoredAny,
+    #[serde(rename = "future_kl_average")]
+    _average: IgnoredAny,
 }
 
 impl Default for FutureKl {
@@ -142,6 +176,9 @@ impl Default for FutureKl {
             future_kl_clip_ratio: 0.0,
             future_kl_clip_high_only: false,
             safety_thresh: 4.0,
+            _start: IgnoredAny,
+            _window: IgnoredAny,
+            _average: IgnoredAny,
         }
     }
 }
@@ -241,22 +278,22 @@ fn recompute_loss(
     compare: &mut impl FnMut(String, Option<f64>),
 ) -> Result<()> {
     let case: LossCase = parse(value.clone())?;
-    let objective = Objective {
-        loss: case.config.loss(&case.name)?,
-        aggregation: case.aggregation,
-        kl: None,
-        entropy_bonus: 0.0,
+    let loss = case.config.loss(&case.name)?;
+    let aggregation = match loss {
+        PolicyLoss::Gspo(_) => Aggregation::SequenceMeanTokenMean,
+        _ => case.aggregation,
     };
+    let objective = Objective { loss, aggregation, kl: None, entropy_bonus: 0.0 };
     let per_response = case.advantage.of(&inputs.reward, inputs.group_size)?;
     let advantages: Vec<f64> =
         per_response.iter().flat_map(|advantage| std::iter::repeat_n(*advantage, batch.width)).collect();
     let totals = Totals::of(batch);
     let ours = objective.evaluate(batch, &advantages, None, &totals)?;
-    let scale = ours.watched.rescale(case.aggregation, &totals);
+    let scale = ours.watched.rescale(aggregation, &totals);
     let loss = ours.loss * scale;
     let gradient: Vec<f64> = ours.weights.iter().map(|weight| weight * scale).collect();
-    let aggregation = value.get("aggregation").and_then(Value::as_str).unwrap_or_default();
-    let name = [case.name.as_str(), aggregation, case.variant.as_deref().unwrap_or_default()].join(" ");
+    let named = value.get("aggregation").and_then(Value::as_str).unwrap_or_default();
+    let name = [case.name.as_str(), named, case.variant.as_deref().unwrap_or_default()].join(" ");
     let name = name.trim_end().to_owned();
     compare(format!("{name}: loss"), case.loss.and_then(|theirs| worst(&[loss], &[theirs])));
     let theirs = case.grad_logp.map(|rows| rows.concat());
@@ -269,7 +306,20 @@ fn recompute_loss(
 }
 
 fn parse<T: serde::de::DeserializeOwned>(value: Value) -> Result<T> {
-    serde_json::from_value(value).map_err(|error| Error::request(error.to_string()))
+    serde_json::from_value(value).map_err(|error| {
+        let message = error.to_string();
+        let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+        match names.as_slice() {
+            [found, known @ ..] if message.starts_with("unknown field") => {
+                let error = Error::request(format!("`config`: unknown key `{found}`"));
+                match nearest(found, known.iter().copied()) {
+                    Some(near) => error.hint(format!("did you mean `{near}`?")),
+                    None => error.hint(format!("known are {}", known.join(", "))),
+                }
+            }
+            _ => Error::request(message),
+        }
+    })
 }
 
 fn flat<T: Clone>(name: &str, rows: &[Vec<T>], count: usize, width: usize) -> Result<Vec<T>> {
@@ -353,7 +403,45 @@ mod tests {
         round(&mut file);
         let (_, comparisons) = recompute(&file).unwrap();
         let worst = comparisons.iter().map(|comparison| comparison.difference).fold(0.0, f64::max);
-        assert!(worst < 1e-5, "{worst}");
+        assert!(worst < SINGLE_TOLERANCE, "{worst}");
+        assert_eq!((tolerance(&file), tolerance(&fixture())), (SINGLE_TOLERANCE, TOLERANCE));
+        let mut mixed = file.clone();
+        mixed["cases"][1]["losses"][0]["loss"] = 0.123_456_789_012_345.into();
+        assert_eq!(tolerance(&mixed), TOLERANCE);
+        shorten(&mut file);
+        assert_eq!(tolerance(&file), SINGLE_TOLERANCE, "written in the fewest digits");
+    }
+
+    fn shorten(value: &mut Value) {
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(shorten),
+            Value::Object(object) => object.values_mut().for_each(shorten),
+            Value::Number(number) if number.is_f64() => {
+                let single = number.as_f64().unwrap_or_default() as f32;
+                *value = single.to_string().parse::<f64>().unwrap_or_default().into();
+            }
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn a_key_without_effect_is_refused_and_gspo_has_one_average() {
+        let mut file = fixture();
+        let gspo = |file: &Value| {
+            let losses = file["cases"][0]["losses"].as_array().unwrap();
+            losses.iter().position(|loss| loss["name"] == "gspo").unwrap()
+        };
+        let place = gspo(&file);
+        file["cases"][0]["losses"][place]["aggregation"] = "token-mean".into();
+        let (_, comparisons) = recompute(&file).unwrap();
+        assert!(comparisons.iter().all(|found| found.difference <= TOLERANCE), "{comparisons:?}");
+        let policy = &mut file["cases"][0]["losses"][place + 1]["config"]["policy_loss"];
+        policy["future_kl_window"] = (-1).into();
+        recompute(&file).unwrap();
+        file["cases"][0]["losses"][0]["config"]["clip_ratio_hihg"] = 9.into();
+        let error = recompute(&file).unwrap_err().to_string();
+        assert!(error.contains("case 0: loss 0: `config`: unknown key `clip_ratio_hihg`"), "{error}");
+        assert!(error.contains("did you mean `clip_ratio_high`?"), "{error}");
     }
 
     fn round(value: &mut Value) {

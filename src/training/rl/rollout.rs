@@ -13,6 +13,8 @@ pub(in crate::training) struct Response {
     pub(in crate::training) example: Example,
     /// Log-probability of each response token when it was sampled.
     pub(in crate::training) old: Vec<f64>,
+    /// Summed over its tokens: the entropy of the distribution that each was sampled from.
+    pub(in crate::training) entropy: f64,
     /// What the verifier gave.
     pub(in crate::training) reward: f64,
     /// `reward` less the penalty for nearly running out of tokens.
@@ -54,6 +56,13 @@ impl Rollout {
         self.groups.truncate(wanted);
     }
 
+    /// How it went, for a message: what was right, and what was cut off, which is why little may be right.
+    pub(in crate::training) fn outcome(&self) -> String {
+        let row = self.describe();
+        let percent = |share: Option<f64>| 100.0 * share.unwrap_or_default();
+        format!("{:.0} % were right and {:.0} % cut off", percent(row.pass_at_1), percent(row.truncated))
+    }
+
     /// What the rollout itself tells: rewards, lengths, tokens sampled.
     pub(in crate::training) fn describe(&self) -> TrainingRow {
         let count = self.responses().count().max(1) as f64;
@@ -63,6 +72,7 @@ impl Rollout {
             self.groups.iter().filter(|group| of(group)).count() as f64 / groups
         };
         let full = |response: &Response| response.reward >= 1.0;
+        let tokens: usize = self.responses().map(|response| response.old.len()).sum();
         TrainingRow {
             reward: Some(mean(&|response| response.reward)),
             length_penalty: Some(mean(&|response| response.reward - response.shaped)),
@@ -71,7 +81,10 @@ impl Rollout {
             equal_groups: Some(share(&Group::equal)),
             response_length: Some(mean(&|response| response.old.len() as f64)),
             truncated: Some(mean(&|response| f64::from(response.example.truncated))),
-            tokens_sampled: self.responses().map(|response| response.old.len()).sum(),
+            entropy: Some(
+                self.responses().map(|response| response.entropy).sum::<f64>() / tokens.max(1) as f64,
+            ),
+            tokens_sampled: tokens,
             tokens_scored: self.groups.iter().map(Group::prompt_tokens).sum(),
             ..TrainingRow::default()
         }
@@ -88,37 +101,39 @@ pub(in crate::training) struct Sampling {
     pub(in crate::training) overlong: Overlong,
 }
 
-/// DAPO's soft penalty on length: from 0 where the last `buffer` tokens of the budget begin to `penalty` at its end.
+/// DAPO's soft penalty on length: from 0 where the last part of the budget begins, `buffer` of the whole, to `penalty`
+/// at its end.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::training) struct Overlong {
-    pub(in crate::training) buffer: usize,
+    pub(in crate::training) buffer: f64,
     pub(in crate::training) penalty: f64,
 }
 
 impl Overlong {
-    pub(in crate::training) const NONE: Self = Self { buffer: 0, penalty: 0.0 };
+    pub(in crate::training) const NONE: Self = Self { buffer: 0.0, penalty: 0.0 };
 
     /// What a response of `length` tokens loses where the budget is `budget`.
     fn of(&self, length: usize, budget: usize) -> f64 {
-        match length.saturating_sub(budget - self.buffer) {
-            0 => 0.0,
-            over => self.penalty * over as f64 / self.buffer.max(1) as f64,
-        }
+        let buffer = self.buffer * budget as f64;
+        let over = length as f64 - (budget as f64 - buffer);
+        if buffer > 0.0 && over > 0.0 { self.penalty * over / buffer } else { 0.0 }
     }
 }
 
-/// Further draws of prompts within a step are numbered from here, beyond every real step.
+/// The problems of further draws within a round are numbered from here, beyond those of every round: a method that
+/// draws again sees the same problems as one that does not, and others beside them.
 const REDRAW: u64 = 1 << 40;
 
-/// Samples `prompts` problems for `step`, and up to `resample` times as many further ones while fewer than
-/// `prompts` groups are unequal. The random numbers depend on (seed, step, draw, prompt, sample, position).
+/// Samples the `prompts` problems whose numbers are next in rollout `round`, and up to `resample` times as many
+/// further ones while fewer than `prompts` groups are unequal. The random numbers depend on (seed, round, draw,
+/// prompt, sample, position).
 pub(in crate::training) fn roll_out(
     model: &Model,
     suite: &Suite,
     sampling: &Sampling,
     (prompts, resample): (usize, usize),
     seed: u64,
-    step: usize,
+    round: usize,
 ) -> Result<Rollout> {
     let mut groups = Vec::new();
     for draw in 0..=resample as u64 {
@@ -126,9 +141,9 @@ pub(in crate::training) fn roll_out(
         if draw > 0 && unequal >= prompts {
             break;
         }
-        let number = step as u64 + draw * REDRAW;
-        let problems = tasks::training_problems(suite, seed, number, prompts);
-        let seed = Stream::new(seed, "training/rollout", &[number]).bits();
+        let first = (round * prompts) as u64 + draw * REDRAW;
+        let problems = tasks::training_problems(suite, seed, first, prompts);
+        let seed = Stream::new(seed, "training/rollout", &[round as u64 + draw * REDRAW]).bits();
         groups.extend(sample_groups(model, suite, sampling, &problems, seed)?);
     }
     Ok(Rollout { groups })
@@ -189,7 +204,8 @@ fn response(prompt: &[u32], completion: Completion, reward: f64, sampling: &Samp
     let truncated = completion.finish == Finish::Length;
     let tokens = prompt.iter().chain(&completion.tokens).copied().collect();
     let old = completion.log_probabilities.iter().map(|value| f64::from(*value)).collect();
-    Response { example: Example { tokens, prompt: prompt.len(), truncated }, old, reward, shaped }
+    let entropy = completion.entropies.iter().map(|value| f64::from(*value)).sum();
+    Response { entropy, example: Example { tokens, prompt: prompt.len(), truncated }, old, reward, shaped }
 }
 
 #[cfg(test)]
@@ -198,7 +214,7 @@ mod tests {
 
     #[test]
     fn the_penalty_grows_over_the_buffer() {
-        let overlong = Overlong { buffer: 16, penalty: 0.5 };
+        let overlong = Overlong { buffer: 0.25, penalty: 0.5 };
         assert_eq!([10, 48, 56, 64].map(|length| overlong.of(length, 64)), [0.0, 0.0, 0.25, 0.5]);
         assert_eq!(Overlong::NONE.of(64, 64), 0.0);
     }
@@ -209,7 +225,7 @@ mod tests {
             temperature: 1.0,
             max_new_tokens: 64,
             batch_rows: 1,
-            overlong: Overlong { buffer: 16, penalty: 0.5 },
+            overlong: Overlong { buffer: 0.25, penalty: 0.5 },
         }
     }
 
@@ -217,7 +233,9 @@ mod tests {
         let respond = |(reward, length): &(f64, usize)| {
             let (tokens, log_probabilities) = (vec![1; *length], vec![-1.0; *length]);
             let finish = if *length == 64 { Finish::Length } else { Finish::Stop };
-            let completion = Completion { prompt: 0, sample: 0, tokens, log_probabilities, finish };
+            let entropies = vec![0.5; *length];
+            let completion =
+                Completion { prompt: 0, sample: 0, tokens, log_probabilities, entropies, finish };
             response(&[0], completion, *reward, &sampling())
         };
         Group { responses: responses.iter().map(respond).collect() }

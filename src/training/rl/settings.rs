@@ -30,7 +30,8 @@ pub struct RlSettings {
     pub temperature: f64,
     /// The token budget of a response. A response that exceeds it is cut off.
     pub max_new_tokens: usize,
-    /// Updates per pass over a rollout. FIPO, GSPO and the clips only act from the second on.
+    /// Updates per pass over a rollout: its groups are cut into so many parts of equal size. FIPO, GSPO and the clips
+    /// only act from the second on.
     pub minibatches: usize,
     /// Passes over a rollout.
     pub passes: usize,
@@ -51,8 +52,9 @@ pub struct RlSettings {
     /// How many times more prompts may be drawn until `prompts` groups have unequal rewards (DAPO's
     /// dynamic sampling); 0 for never.
     pub resample: usize,
-    /// Length of the last part of the token budget over which a penalty grows (DAPO); 0 for none.
-    pub overlong_buffer: usize,
+    /// The last part of the token budget over which a penalty grows (DAPO), as a share of the budget; 0 for none.
+    /// Published are 4096 of 20,480 tokens.
+    pub overlong_buffer: f64,
     /// What that penalty grows to at the end of the budget, in units of the reward. DAPO takes 1 from rewards of -1
     /// and 1; the default is the same half of the way from wrong to right where rewards are 0 and 1.
     pub overlong_penalty: f64,
@@ -117,7 +119,7 @@ impl Default for RlSettings {
             },
             drop_equal_groups: false,
             resample: 0,
-            overlong_buffer: 0,
+            overlong_buffer: 0.0,
             overlong_penalty: 0.5,
             value_head: ValueHeadSettings::default(),
             part_tokens: 4096,
@@ -143,8 +145,8 @@ impl RlSettings {
     /// |---|---|---|---|---|
     /// | `grpo` (arXiv 2402.03300) | grpo | .2, .2, none | seq-mean-token-mean | k3 of .04 in the loss |
     /// | `dr_grpo` (2503.20783) | dr_grpo | .2, .2, none | seq-mean-token-sum-budget | |
-    /// | `rloo` (2402.14740) | rloo | .2, .2, none | seq-mean-token-sum | |
-    /// | `dapo` (2503.14476) | grpo | .2, .28, 10 | token-mean | dynamic sampling, overlong penalty |
+    /// | `rloo` (2402.14740, by TRL) | rloo | .2, .2, none | seq-mean-token-sum | k1 of .05 in the reward |
+    /// | `dapo` (2503.14476) | grpo | .2, .28, 10 | token-mean | dynamic sampling, overlong penalty, weight decay .1 |
     /// | `gspo` (2507.18071) | grpo | 3e-4, 4e-4 of responses, none | seq-mean-token-mean | |
     /// | `fipo` (its release, 32B) | grpo | .2, .28, 10 | token-mean | future KL, and as `dapo` |
     /// | `ppo` (1707.06347, by verl) | gae | .2, .2, 3 | token-mean | value head |
@@ -165,7 +167,12 @@ impl RlSettings {
         Ok(match name {
             "grpo" => Self::default(),
             "dr_grpo" => of(Advantage::DrGrpo, symmetric(None), Aggregation::SequenceMeanTokenSumBudget),
-            "rloo" => of(Advantage::Rloo, symmetric(None), Aggregation::SequenceMeanTokenSum),
+            "rloo" => {
+                let mut settings = of(Advantage::Rloo, symmetric(None), Aggregation::SequenceMeanTokenSum);
+                let estimator = KlEstimator::K1;
+                settings.objective.kl = Some(KlPenalty { estimator, coefficient: 0.05, in_reward: true });
+                settings
+            }
             "dapo" => {
                 let loss = PolicyLoss::PpoClip(Clip { low: 0.2, high: 0.28, dual: Some(10.0) });
                 Self::dynamic(of(Advantage::Grpo, loss, Aggregation::TokenMean))
@@ -203,12 +210,14 @@ impl RlSettings {
         }
     }
 
-    /// DAPO's sampling: unequal groups only, and a penalty for nearly running out of tokens.
+    /// What DAPO's recipe and FIPO's share: unequal groups only, a penalty for nearly running out of tokens, and their
+    /// weight decay.
     fn dynamic(settings: Self) -> Self {
         Self {
             drop_equal_groups: true,
             resample: 3,
-            overlong_buffer: settings.max_new_tokens / 4,
+            overlong_buffer: 0.2,
+            optimiser: OptimiserSettings { weight_decay: 0.1, ..settings.optimiser },
             ..settings
         }
     }
@@ -241,8 +250,20 @@ impl RlSettings {
         if self.resample > 0 && !self.drop_equal_groups {
             return Err(field("resample", "0, because `drop_equal_groups` is off", self.resample));
         }
-        if self.overlong_buffer > self.max_new_tokens {
-            return Err(field("overlong_buffer", "at most `max_new_tokens`", self.overlong_buffer));
+        if self.prompts < self.minibatches {
+            return Err(field(
+                "minibatches",
+                &format!("at most `prompts` ({}), for each is made of whole groups", self.prompts),
+                self.minibatches,
+            ));
+        }
+        if !(0.0..=1.0).contains(&self.overlong_buffer) {
+            return Err(field(
+                "overlong_buffer",
+                "a share of the token budget from 0 to 1",
+                self.overlong_buffer,
+            )
+            .hint("for 4096 of 20,480 tokens write 0.2"));
         }
         if self.overlong_penalty.is_nan()
             || self.overlong_penalty < 0.0
@@ -303,6 +324,9 @@ mod tests {
         };
         let kl = |coefficient| Some(KlPenalty { estimator: KlEstimator::K1, coefficient, in_reward: true });
         assert!(refused(|settings| settings.minibatches = 1).contains("FIPO is DAPO"));
+        let too_many = refused(|settings| (settings.prompts, settings.minibatches) = (1, 2));
+        assert!(too_many.contains("`minibatches`: expected at most `prompts` (1)"), "{too_many}");
+        assert!(refused(|settings| settings.overlong_buffer = 16.0).contains("write 0.2"));
         assert!(refused(|settings| settings.temperature = 0.7).contains("`temperature`: expected 1"));
         assert!(refused(|settings| settings.overlong_penalty = f64::NAN).contains("`overlong_penalty`"));
         for bonus in [f64::INFINITY, f64::NAN, -1.0] {

@@ -3,10 +3,10 @@
 //! 1. Roll out: `samples` responses to each of `prompts` training problems, verified ([`super::rollout`]).
 //! 2. Rewards, less the KL penalty where it stands in the reward, become advantages; groups of equal
 //!    reward are dropped where the method says so ([`super::advantages`], [`super::critic`]).
-//! 3. Per pass, the groups are shuffled and cut into minibatches. Per minibatch, the log-probabilities of
-//!    the sampled tokens are computed part by part, [`super::objectives`] turns them into a weight per
-//!    token, `sum(weight * log_probability)` is run backward, and AdamW makes one update. The prompt that the
-//!    samples of a group share is computed once.
+//! 3. Per pass, the groups are shuffled and cut into minibatches of equal size, give or take one group. Per
+//!    minibatch, the log-probabilities of the sampled tokens are computed part by part, [`super::objectives`] turns
+//!    them into a weight per token, `sum(weight * log_probability)` (with a bonus, also the weighted entropies) is run
+//!    backward, and AdamW makes one update. The prompt that the samples of a group share is computed once.
 //!
 //! The old log-probabilities are the sampler's own; they equal the trainer's, which a test checks.
 
@@ -82,7 +82,8 @@ struct Sums {
     loss: f64,
     updates: usize,
     largest_norm: f64,
-    entropy: f64,
+    /// Response tokens of the minibatches, those that teach nothing included.
+    tokens: usize,
     tokens_trained: usize,
     value_loss: Option<f64>,
     watched: Watched,
@@ -111,15 +112,16 @@ impl Method for PolicyGradient<'_> {
         for pass in 0..settings.passes {
             let mut order: Vec<usize> = (0..groups.len()).collect();
             Stream::new(self.seed, "training/minibatches", &[step as u64, pass as u64]).shuffle(&mut order);
-            for chosen in order.chunks(groups.len().div_ceil(settings.minibatches).max(1)) {
+            for chosen in split(&order, settings.minibatches) {
                 let lessons = chosen.iter().flat_map(|group| &groups[*group]).collect();
                 self.update(lessons, rate, &mut sums)?;
             }
         }
         sums.fill(&mut row);
+        row.updates_missing = Some((settings.passes * settings.minibatches).saturating_sub(sums.updates));
         row.kl_to_base = kl_to_base;
         row.learning_rate = Some(rate);
-        Ok(StepReport { row, parts: vec![("sample", sampling, sampled)] })
+        Ok(StepReport { row, parts: vec![("sample", sampling, sampled)], before: 0.0 })
     }
 
     fn weights(&self) -> &Weights {
@@ -213,6 +215,7 @@ impl PolicyGradient<'_> {
             tokens: lessons.iter().map(|lesson| lesson.old.len()).sum(),
             width: self.settings.max_new_tokens,
         };
+        sums.tokens += totals.tokens;
         let lessons: Vec<&Lesson> = lessons.into_iter().filter(|lesson| self.teaches(lesson)).collect();
         if lessons.is_empty() {
             return Ok(());
@@ -224,10 +227,9 @@ impl PolicyGradient<'_> {
             let chosen: Vec<&Lesson> = part.rows.iter().map(|row| lessons[*row]).collect();
             self.part(part, &chosen, &totals)
         })?;
-        for PartReport { evaluation, entropy, value_loss } in found {
+        for PartReport { evaluation, value_loss } in found {
             loss += evaluation.loss;
             watched.merge(&evaluation.watched);
-            sums.entropy += entropy;
             if let Some(value_loss) = value_loss {
                 *sums.value_loss.get_or_insert(0.0) += value_loss;
             }
@@ -255,7 +257,6 @@ impl PolicyGradient<'_> {
     fn part(&self, part: &Part, lessons: &[&Lesson], totals: &Totals) -> Result<PartReport> {
         let hidden = scoring::hidden(&self.weights.model, &part.tokens, self.settings.gradients())?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
-        let entropy = output.entropies.iter().map(|value| f64::from(*value)).sum();
         let new = output.log_probabilities.to_vec1::<f32>()?;
         let width = lessons.iter().map(|lesson| lesson.old.len()).max().unwrap_or(0);
         let grid = Grid { width, lessons };
@@ -272,11 +273,17 @@ impl PolicyGradient<'_> {
             .iter()
             .all(|lesson| lesson.reference.is_some())
             .then(|| grid.spread(|lesson| lesson.reference.as_deref().unwrap_or_default()));
-        let evaluation =
-            self.settings.objective.evaluate(&batch, &advantages, reference.as_deref(), totals)?;
+        let objective = &self.settings.objective;
+        let mut evaluation = objective.evaluate(&batch, &advantages, reference.as_deref(), totals)?;
         let weights = grid.gather(&evaluation.weights);
         let weights = Tensor::from_vec(weights, new.len(), hidden.device())?;
         let mut loss = output.log_probabilities.mul(&weights)?.sum_all()?;
+        if let Some(weights) = objective.entropy_weights(&batch, totals) {
+            let weights = Tensor::from_vec(grid.gather(&weights), new.len(), hidden.device())?;
+            let term = output.entropies.mul(&weights)?.sum_all()?;
+            evaluation.loss += f64::from(term.to_scalar::<f32>()?);
+            loss = (loss + term)?;
+        }
         let mut value_loss = None;
         if let Some(critic) = &self.critic {
             let targets = lessons.iter().filter_map(|lesson| lesson.targets.as_ref());
@@ -285,16 +292,20 @@ impl PolicyGradient<'_> {
             value_loss = Some(of_head);
         }
         loss.backward()?;
-        Ok(PartReport { evaluation, entropy, value_loss })
+        Ok(PartReport { evaluation, value_loss })
     }
 }
 
 /// What one part of a minibatch adds to the sums of its step.
 struct PartReport {
     evaluation: Evaluation,
-    /// Summed over the response tokens.
-    entropy: f64,
     value_loss: Option<f64>,
+}
+
+/// Cuts `items` into `count` runs whose lengths differ by one at most; fewer runs where there are fewer items.
+fn split<T>(items: &[T], count: usize) -> impl Iterator<Item = &[T]> {
+    let bound = move |part: usize| part * items.len() / count.max(1);
+    (0..count).map(move |part| &items[bound(part)..bound(part + 1)]).filter(|run| !run.is_empty())
 }
 
 /// Moves numbers between response tokens in a row and the padded `[responses, width]` of the objectives.
@@ -373,22 +384,37 @@ fn per_response(kind: Advantage, rollout: &Rollout, penalties: &[Vec<f64>]) -> R
 
 impl Sums {
     fn fill(&self, row: &mut TrainingRow) {
+        let watched = &self.watched;
+        // A token without advantage meets no bound, so it counts although its forward pass was spared.
+        let share = |clipped: usize| (self.tokens > 0).then(|| clipped as f64 / self.tokens as f64);
+        row.clipped_high = share(watched.clipped_high);
+        row.clipped_low = share(watched.clipped_low);
+        row.clipped_dual = share(watched.clipped_dual);
         if self.updates == 0 {
             return;
         }
-        let watched = &self.watched;
         let per_token = |value: f64| Some(value / watched.tokens.max(1) as f64);
         row.loss = Some(self.loss / self.updates as f64);
         row.gradient_norm = Some(self.largest_norm);
-        row.entropy = per_token(self.entropy);
-        row.clipped_high = per_token(watched.clipped_high as f64);
-        row.clipped_low = per_token(watched.clipped_low as f64);
-        row.clipped_dual = per_token(watched.clipped_dual as f64);
         row.moved = per_token(watched.moved);
         row.influence_mean = watched.influence.and_then(|influence| per_token(influence.sum));
         row.influence_min = watched.influence.map(|influence| influence.min);
         row.influence_max = watched.influence.map(|influence| influence.max);
         row.value_loss = self.value_loss.map(|sum| sum / self.updates as f64);
         row.tokens_trained = self.tokens_trained;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn minibatches_are_as_many_as_asked_and_as_equal_as_can_be() {
+        let sizes = |items: usize, count| split(&vec![0; items], count).map(<[i32]>::len).collect::<Vec<_>>();
+        assert_eq!(sizes(5, 4), [1, 1, 1, 2]);
+        assert_eq!(sizes(32, 2), [16, 16]);
+        assert_eq!(sizes(3, 4), [1, 1, 1]);
+        assert_eq!(sizes(0, 2), [0; 0]);
     }
 }

@@ -180,6 +180,27 @@ fn policy_gradient_raises_the_reward() {
     }
 }
 
+/// Also over several updates a rollout, and where no group of unequal reward is left to learn from.
+#[test]
+fn an_entropy_bonus_raises_the_entropy_and_a_rollout_without_lessons_still_tells_it() {
+    let rows = |suite: &str, settings: &RlSettings| -> Vec<TrainingRow> {
+        let (suite, folder) = (Suite::parse(suite).unwrap(), tempfile::tempdir().unwrap());
+        train_rl(&half_trained(), &suite, settings, &run(folder.path(), Observer::silent())).unwrap();
+        tables::read(&folder.path().join("training.parquet")).unwrap()
+    };
+    let mut settings = RlSettings { minibatches: 4, ..rl_settings(12) };
+    settings.objective.kl = None;
+    settings.objective.entropy_bonus = 10.0;
+    let with = rows("refusal", &settings);
+    assert!(with[11].entropy > with[0].entropy.map(|entropy| entropy + 0.1), "{with:?}");
+    settings.objective.entropy_bonus = 0.0;
+    // No skill is done within one token, so all responses are cut off and wrong.
+    let settings = RlSettings { max_new_tokens: 1, drop_equal_groups: true, steps: 2, ..settings };
+    let still = rows("skills", &settings);
+    assert!(still.iter().all(|row| row.updates == Some(0) && row.updates_missing == Some(4)), "{still:?}");
+    assert!(still.iter().all(|row| row.entropy > Some(0.0) && row.loss.is_none()), "{still:?}");
+}
+
 #[test]
 fn adapters_learn_and_leave_the_rest_alone() {
     let lora = Some(LoraSettings { rank: 4, ..LoraSettings::default() });
@@ -210,7 +231,7 @@ fn pairs(first: u64, count: usize) -> Vec<Pair> {
 }
 
 /// Refusals preferred to `ok`, given.
-const GIVEN: Pairs<'static> = Pairs { draw: &pairs, tokens_sampled: 0 };
+const GIVEN: Pairs<'static> = Pairs { draw: &pairs, sampled: None };
 
 #[test]
 fn preferences_are_learned() {
@@ -231,7 +252,7 @@ fn own_responses_become_preferences() {
     let suite = Suite::parse("refusal").unwrap();
     let settings = DpoSettings { prompts: 32, samples: 4, max_new_tokens: 8, ..DpoSettings::default() };
     let (pairs, sampled) = own_pairs(&half_trained(), &suite, &settings, 1).unwrap();
-    assert!(sampled >= 32 * 4, "every response has a token");
+    assert!(sampled.row.tokens_sampled >= 32 * 4, "every response has a token");
     for pair in pairs.take(1, 0, pairs.len()) {
         assert_eq!(pair.chosen.prompt, pair.rejected.prompt);
         assert!(
@@ -240,6 +261,20 @@ fn own_responses_become_preferences() {
         );
         assert_ne!(pair.chosen.response, pair.rejected.response);
     }
+    let settings = DpoSettings { sft: sft_settings(2), ..settings };
+    let folder = tempfile::tempdir().unwrap();
+    let draw = |first, count| pairs.take(1, first, count);
+    let own = Pairs { draw: &draw, sampled: Some(&sampled) };
+    train_dpo(&half_trained(), own, &settings, &run(folder.path(), Observer::silent())).unwrap();
+    let rows: Vec<TrainingRow> = tables::read(&folder.path().join("training.parquet")).unwrap();
+    assert_eq!((rows[0].reward, rows[0].truncated), (sampled.row.reward, sampled.row.truncated));
+    assert!(rows[0].groups_trained > Some(0) && rows[0].tokens_sampled == sampled.row.tokens_sampled);
+    assert_eq!((rows[1].reward, rows[1].truncated), (None, None), "nothing is sampled any more");
+    let timings: Vec<TimingRow> = tables::read(&folder.path().join("timings.parquet")).unwrap();
+    assert!(timings[0].seconds >= sampled.seconds && timings[1].stage == "sample", "{timings:?}");
+    let none = DpoSettings { max_new_tokens: 1, ..settings };
+    let error = own_pairs(&half_trained(), &suite, &none, 1).unwrap_err().to_string();
+    assert!(error.contains(" % cut off"), "{error}");
 }
 
 #[test]
@@ -251,7 +286,7 @@ fn equal_configurations_give_equal_losses() {
         let settings = RlSettings {
             samples: 4,
             max_new_tokens: 8,
-            overlong_buffer: 0,
+            overlong_buffer: 0.0,
             resample: 0,
             drop_equal_groups: true,
             objective: objective.clone(),

@@ -130,7 +130,8 @@ fn every_policy_gradient_goes_on_exactly() {
             let what = format!("{method} {lora:?} {part_tokens}");
             let named = RlSettings::named(method).unwrap();
             let sizes = RlSettings { steps: STEPS, prompts: 4, samples: 4, max_new_tokens: 6, ..named };
-            let settings = RlSettings { lora, part_tokens, overlong_buffer: 2, learning_rate: 1e-3, ..sizes };
+            let settings =
+                RlSettings { lora, part_tokens, overlong_buffer: 0.3, learning_rate: 1e-3, ..sizes };
             resumes_exactly(&what, &|run| train_rl(&half_trained(), &suite, &settings, run));
         }
     }

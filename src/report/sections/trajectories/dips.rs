@@ -1,6 +1,6 @@
-//! Dip and recovery along training, a row for each variant and suite.
+//! Dip and recovery along training, a row for each variant and suite: of one run, and over training seeds.
 
-use crate::evaluation::TrajectoryRow;
+use crate::evaluation::{SeedTrajectoryRow, TrajectoryRow};
 use crate::report::data::Data;
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet};
@@ -46,7 +46,7 @@ pub(super) fn sheet(data: &Data) -> Option<Sheet> {
             Cell::text(suite),
             Cell::text(endpoint.replace('_', " ")),
             difference(of("dip"), scale),
-            recovery(of("recovery")),
+            recovery(of("dip"), of("recovery")),
             difference(of("gain"), scale),
             difference(of("peak"), scale),
             difference(of("decline"), scale),
@@ -76,10 +76,74 @@ fn longest(row: Option<&TrajectoryRow>) -> Cell {
     Cell::number(format!("{value:.0}{interval}{step}"), value)
 }
 
-fn recovery(row: Option<&TrajectoryRow>) -> Cell {
-    match row.map(|row| row.value) {
-        None => Cell::text("n/a"),
-        Some(None) => Cell::text("never"),
-        Some(Some(step)) => Cell::number(format!("@{step:.0}"), step),
+fn recovery(dip: Option<&TrajectoryRow>, row: Option<&TrajectoryRow>) -> Cell {
+    let Some(row) = row else { return Cell::text("n/a") };
+    if dip.and_then(|dip| dip.value).is_some_and(|dip| dip <= 0.0) {
+        return Cell::text("no dip");
     }
+    // An end that is missing is beyond the last step: those resamples never recover.
+    let interval = row.ci_low.map_or_else(String::new, |low| {
+        let high = row.ci_high.map_or_else(|| "never".to_owned(), |high| format!("@{high:.0}"));
+        format!(" [@{low:.0} to {high}]")
+    });
+    match row.value {
+        None => Cell::text(format!("never{interval}")),
+        Some(step) => Cell::number(format!("@{step:.0}{interval}"), step),
+    }
+}
+
+/// The same over training seeds, if variants were trained with several.
+pub(super) fn over_seeds(data: &Data) -> Option<Sheet> {
+    let first = data.seed_trajectories.first()?;
+    let caption = format!(
+        "Dip and recovery over training seeds. Means over runs (n = {} a variant) with 95 % intervals over runs, Student's t; each run at the steps that its own selecting half chose. Of recovery, in brackets how many runs fell and reached base again.",
+        first.runs,
+    );
+    let mut sheet = Sheet::new("dips-over-seeds", caption, &COLUMNS).sortable();
+    let same = |one: &SeedTrajectoryRow, other: &SeedTrajectoryRow| {
+        (&one.variant, &one.suite, &one.endpoint) == (&other.variant, &other.suite, &other.endpoint)
+    };
+    for curve in data.seed_trajectories.chunk_by(same) {
+        let [row, ..] = curve else { continue };
+        let scale = Scale::of(&row.endpoint);
+        let of = |statistic: &str| curve.iter().find(|row| row.statistic == statistic);
+        let difference = |statistic| {
+            over_runs(of(statistic), &|value| scale.difference(value), &|low, high| scale.interval(low, high))
+        };
+        let plain = |statistic| {
+            over_runs(of(statistic), &|value| format!("{value:.0}"), &|low, high| {
+                format!("{low:.0} to {high:.0}")
+            })
+        };
+        let recovery = match of("recovery") {
+            Some(SeedTrajectoryRow { value: Some(step), seeds, runs, .. }) => {
+                Cell::number(format!("@{step:.0} ({seeds} of {runs})"), *step)
+            }
+            Some(row) => Cell::text(format!("none of {}", row.runs)),
+            None => Cell::text("n/a"),
+        };
+        sheet.rows.push(vec![
+            Cell::text(&row.variant).coloured(data.colour(&row.variant)),
+            Cell::text(&row.suite),
+            Cell::text(row.endpoint.replace('_', " ")),
+            difference("dip"),
+            recovery,
+            difference("gain"),
+            difference("peak"),
+            difference("decline"),
+            plain("longest_response"),
+        ]);
+    }
+    Some(sheet)
+}
+
+fn over_runs(
+    row: Option<&SeedTrajectoryRow>,
+    number: &dyn Fn(f64) -> String,
+    interval: &dyn Fn(f64, f64) -> String,
+) -> Cell {
+    let Some((row, value)) = row.and_then(|row| Some((row, row.value?))) else { return Cell::text("n/a") };
+    let ends = row.ci_low.zip(row.ci_high);
+    let ends = ends.map_or_else(String::new, |(low, high)| format!(" [{}]", interval(low, high)));
+    Cell::number(format!("{}{ends}", number(value)), value)
 }

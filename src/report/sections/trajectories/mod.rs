@@ -41,6 +41,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let mut blocks = vec![Block::Figure(figure), Block::Table(comparison::sheet(data, &suites))];
     blocks.extend(dips::sheet(data).map(Block::Table));
     blocks.extend(seeds::blocks(data, &suites)?);
+    blocks.extend(dips::over_seeds(data).map(Block::Table));
     Ok(Section::new(id, title, blocks))
 }
 

@@ -27,7 +27,7 @@ pub(super) fn blocks(data: &Data, suites: &[String]) -> Result<Vec<Block>> {
     let Some(first) = data.seeds.first() else { return Ok(Vec::new()) };
     let panels: Vec<Panel> = suites.iter().filter_map(|suite| curve(data, suite)).collect();
     let caption = format!(
-        "Means over training seeds of the main endpoint of each suite (n = {} runs a variant). Bands are 95 % intervals over runs: Student's t. All else on this page but the budgets is of the first training seed.",
+        "Means over training seeds of the main endpoint of each suite (n = {} runs a variant). Bands are 95 % intervals over runs: Student's t. All else on this page is of the first training seed, but for what says that it is over seeds, and the budgets.",
         first.seeds,
     );
     let figure =

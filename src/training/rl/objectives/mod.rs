@@ -64,8 +64,8 @@ pub struct Objective {
     /// The KL term added to the loss, if any; in TOML `"none"` takes a preset's away.
     #[serde(default, deserialize_with = "or_none")]
     pub kl: Option<KlPenalty>,
-    /// What a nat of entropy is worth. Its gradient is estimated from the sampled tokens: the slope of a
-    /// token is `bonus * log p`, whose mean over samples is that of `-bonus * entropy`.
+    /// What a nat of entropy is worth: the loss is less by the bonus times the entropy of the whole next-token
+    /// distribution, averaged as the token losses are (verl's `entropy_coeff`).
     #[serde(default)]
     pub entropy_bonus: f64,
 }
@@ -208,12 +208,6 @@ impl Objective {
                 tokens.slopes[index] += penalty.coefficient * term.slope;
             }
         }
-        if self.entropy_bonus > 0.0 {
-            for (index, &new) in batch.new.iter().enumerate() {
-                tokens.losses[index] += self.entropy_bonus * new;
-                tokens.slopes[index] += self.entropy_bonus * new;
-            }
-        }
         let coefficients = self.aggregation.coefficients(batch, totals);
         let mut loss = 0.0;
         let mut weights = vec![0.0; batch.mask.len()];
@@ -222,6 +216,15 @@ impl Objective {
             weights[index] = coefficient * tokens.slopes[index];
         }
         Ok(Evaluation { loss, weights, watched: tokens.watched })
+    }
+
+    /// d loss / d entropy of each token's distribution, `[rows * width]`; `None` without a bonus. Batch and totals as
+    /// in [`Self::evaluate`], whose loss does not hold this term: it knows log-probabilities of sampled tokens only.
+    pub fn entropy_weights(&self, batch: &Responses, totals: &Totals) -> Option<Vec<f64>> {
+        let worth = (self.entropy_bonus > 0.0).then_some(-self.entropy_bonus)?;
+        let coefficients = self.aggregation.coefficients(batch, totals);
+        let weight = |(coefficient, masked): (f64, &bool)| if *masked { worth * coefficient } else { 0.0 };
+        Some(coefficients.into_iter().zip(&batch.mask).map(weight).collect())
     }
 }
 
@@ -270,6 +273,19 @@ mod tests {
                 assert!((slope - weight).abs() < 1e-7, "{objective:?} {index}: {slope}");
             }
         }
+    }
+
+    #[test]
+    fn entropy_is_averaged_as_the_losses_are() {
+        let bonus = |entropy_bonus, aggregation| {
+            let loss = PolicyLoss::Reinforce;
+            let objective = Objective { loss, aggregation, kl: None, entropy_bonus };
+            objective.entropy_weights(&batch(), &Totals::of(&batch()))
+        };
+        assert_eq!(bonus(0.0, Aggregation::TokenMean), None);
+        let by_response = bonus(0.3, Aggregation::SequenceMeanTokenMean).unwrap();
+        let expected = [-0.05, -0.05, -0.05, -0.15, 0.0, 0.0];
+        assert!(by_response.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-12), "{by_response:?}");
     }
 
     #[test]
