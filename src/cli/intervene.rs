@@ -2,14 +2,14 @@
 
 use super::Context;
 use super::flags::{SeedFlag, SetFlag, named_models};
+use super::neutral;
 use crate::dictionaries::Dictionary;
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
-use crate::experiments::{self, EffectRow, ExperimentInputs, GivenText, neutral_texts};
-use crate::model::{HookPoint, Model};
+use crate::experiments::{self, EffectRow, ExperimentInputs, neutral_texts};
+use crate::model::HookPoint;
 use crate::study::Experiment;
 use crate::tables;
-use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
 /// The flags of `intervene`.
@@ -65,7 +65,7 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
     };
     let seed = arguments.seed.seed;
     let neutral = match &arguments.neutral {
-        Some(file) => given_texts(file, base)?,
+        Some(file) => neutral::given_texts(file, base)?,
         None => neutral_texts(base, seed, experiment.settings.neutral_texts)?,
     };
     let features: Vec<FeatureRow> =
@@ -86,27 +86,6 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
     found.write(&arguments.out)?;
     let declared: Vec<&EffectRow> = found.effects.iter().filter(|row| row.declared).collect();
     context.printer.answer(&declared, || text(&declared, &arguments.out))
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Line {
-    text: String,
-}
-
-fn given_texts(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
-    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    lines
-        .map(|(number, line)| {
-            let place = || format!("{}: line {}", path.display(), number + 1);
-            let line: Line = serde_json::from_str(line).map_err(|error| {
-                Error::request(format!("expected an object with `text`: {error}")).at(place())
-            })?;
-            let tokens = model.tokenizer()?.encode_with_specials(&line.text).at(place())?;
-            Ok(GivenText { id: format!("line {}", number + 1), tokens, prompt: 1 })
-        })
-        .collect()
 }
 
 fn text(declared: &[&EffectRow], out: &Path) -> String {

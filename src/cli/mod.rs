@@ -31,6 +31,7 @@ mod fit;
 mod flags;
 mod intervene;
 mod logging;
+mod neutral;
 mod plan;
 mod printer;
 mod progress;

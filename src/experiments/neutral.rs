@@ -4,6 +4,7 @@ use super::conditions::Condition;
 use super::inputs::Selection;
 use super::lockstep::{GivenText, forced};
 use super::measure::Measured;
+use crate::diff::models::LabelledPrompt;
 use crate::error::Result;
 use crate::model::Model;
 use crate::rng::stable_hash;
@@ -31,6 +32,13 @@ pub fn neutral_texts(model: &Model, seed: u64, count: usize) -> Result<Vec<Given
         Ok(GivenText { id: format!("{NEUTRAL} {index}"), tokens, prompt })
     });
     given.collect()
+}
+
+impl From<GivenText> for LabelledPrompt {
+    /// The same tokens, under the label of neutral texts.
+    fn from(text: GivenText) -> Self {
+        Self { tokens: text.tokens, label: NEUTRAL.to_owned(), problem: text.id, ..Self::default() }
+    }
 }
 
 /// The cross-entropy of every neutral text under every condition, as endpoint values whose units are the
