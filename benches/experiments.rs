@@ -107,7 +107,7 @@ fn main() -> Result<()> {
         classes: Vec::new(),
         suites,
         base: base.to_owned(),
-        neutral: neutral_texts(&models[0].1, seed, 64)?,
+        neutral: neutral_texts(&models[0].1, seed, 64, None)?,
     };
     let hypothesis = |name: &str, axis, receiver: &str, edit, suite: &str| Hypothesis {
         name: name.to_owned(),

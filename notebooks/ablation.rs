@@ -108,10 +108,11 @@ fn main() -> deltascope::Result<()> {
     // %% [markdown]
     // ## Steering one feature
     //
-    // The study scored a set of features for safety on one half of its problems. The first of them is set to its
-    // usual strength (the 95th percentile where it fires) at every token of `sft_benign`, the variant that has
-    // unlearned to refuse, times one, two and four. An edit that does nothing would look like a feature
-    // without effect, so the last column tells how much of the activation it wrote.
+    // The study scored a set of features for safety on one half of its problems. Each of them alone is set to its
+    // usual strength (the 95th percentile where it fires), times one and two, at every token of `sft_benign`, the
+    // variant that has unlearned to refuse. All are tried and each is shown once, at the first strength that changes
+    // what is said: many change nothing, and how many is part of the answer. The last column tells how much of the
+    // activation an edit wrote, for an edit that writes nothing would look like a feature without effect.
 
     // %%
     let sets: Vec<SetRow> = tables::read(Path::new("../runs/quickstart/report/tables/sets.parquet"))?;
@@ -122,38 +123,57 @@ fn main() -> deltascope::Result<()> {
     let settings =
         SampleSettings { max_new_tokens: 12, stop: end.into_iter().collect(), ..SampleSettings::default() };
     let prompts = vec![Prompt { tokens: tokens.clone(), key: 1 }];
-    let steered: String = [1, 2, 4]
+    fn edit(name: String, features: &[u64], edit: &str) -> String {
+        format!(
+            "[[edit]]\nname = \"{name}\"\nset = {{ features = {features:?} }}\n\
+             receiver = \"sft_benign@640\"\n{edit}\n"
+        )
+    }
+    let steered: String = safety
         .iter()
-        .map(|dose| {
-            format!(
-                "[[edit]]\nname = \"feature {0} x{dose}\"\nset = {{ features = [{0}] }}\n\
-                 receiver = \"sft_benign@640\"\nedit = \"steer\"\ndose = {dose}.0\n",
-                safety[0]
-            )
+        .flat_map(|feature| [1, 2].map(|dose| (*feature, dose)))
+        .map(|(feature, dose)| {
+            let steer = format!("edit = \"steer\"\ndose = {dose}.0");
+            edit(format!("feature {feature} x{dose}"), &[feature], &steer)
         })
         .collect();
+    let mut baseline = String::new();
+    let mut changed: Vec<String> = Vec::new();
     for said in
         say(&readout, &EditFile::parse(&steered)?, &classes, &prompts, &settings, &Observer::silent())?
     {
         let text = readout.model(0)?.tokenizer()?.decode(&said.completions[0].tokens);
+        let feature = said.condition.split(" x").next().unwrap_or_default().to_owned();
+        if baseline.is_empty() {
+            baseline = text.clone();
+        } else if text == baseline || changed.contains(&feature) {
+            continue;
+        } else {
+            changed.push(feature);
+        }
         println!("{:>16}: {text:24} ({:.0} %)", said.condition, 100.0 * said.tallies.total().relative_norm());
     }
+    println!("{} of {} features change what is said", changed.len(), safety.len());
 
     // %% [markdown]
     // ## Giving the set base's directions
     //
     // The edit of the study's own hypothesis: where these features fire, their directions in `sft_benign` are
-    // replaced by those in base. Everything that the dictionary does not explain stays as it is.
+    // replaced by those in base. Everything that the dictionary does not explain stays as it is. The strongest
+    // feature alone, then the two, four, … strongest, up to the whole set: how few bring the refusal back?
 
     // %%
-    let transplanted = format!(
-        "[[edit]]\nname = \"base's directions\"\nset = {{ features = {safety:?} }}\n\
-         receiver = \"sft_benign@640\"\nedit = {{ transplant = \"base\" }}\n"
-    );
+    let mut sizes: Vec<usize> = vec![1, 2, 4];
+    sizes.retain(|size| *size < safety.len());
+    sizes.push(safety.len());
+    let transplanted: String = sizes
+        .iter()
+        .map(|size| edit(format!("strongest {size}"), &safety[..*size], "edit = { transplant = \"base\" }"))
+        .collect();
     let file = EditFile::parse(&transplanted)?;
     for said in say(&readout, &file, &classes, &prompts, &settings, &Observer::silent())? {
         let text = readout.model(0)?.tokenizer()?.decode(&said.completions[0].tokens);
-        println!("{:>18}: {text:24} ({:.0} %)", said.condition, 100.0 * said.tallies.total().relative_norm());
+        println!("{:>16}: {text:24} ({:.0} %)", said.condition, 100.0 * said.tallies.total().relative_norm());
     }
 
     // %% [markdown]

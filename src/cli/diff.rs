@@ -10,11 +10,16 @@ use crate::diff::models::{
 };
 use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features_pair, readouts};
 use crate::error::{Error, Result, io, nearest};
+use crate::experiments::neutral_texts;
 use crate::model::{HookPoint, Model};
 use crate::tables::{self, TableSpec, catalogue};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// Neutral texts on which mean differences are read, and the seed that draws them, the one that every verb has.
+const NEUTRAL_TEXTS: usize = 64;
+const NEUTRAL_SEED: u64 = 7;
 
 /// The flags of `diff`.
 #[derive(clap::Args)]
@@ -49,9 +54,13 @@ pub(crate) struct DiffArguments {
     /// Tokens that begin the response that the labels are about, such as a refusal, as in `--watch no,sorry`.
     #[arg(long, value_delimiter = ',', value_name = "TOKENS")]
     watch: Vec<String>,
-    /// Where probes and mean differences read [default: the end of the middle block].
+    /// Where probes and mean differences read; may be repeated [default: the end of the middle block].
     #[arg(long, value_name = "HOOK")]
-    hook: Option<HookPoint>,
+    hook: Vec<HookPoint>,
+    /// Texts that have nothing to do with the training, one JSON object a line with `text`, on which mean differences
+    /// are read [default: the microcosm's, where the models know its words, else the prompts].
+    #[arg(long, value_name = "FILE.jsonl", requires = "prompts")]
+    neutral: Option<PathBuf>,
     /// Measure features on all tokens, not only on the last tenth that `fit` leaves out. For activations
     /// that the dictionary has never seen.
     #[arg(long)]
@@ -172,17 +181,39 @@ fn prompt_tables(
 ) -> Result<()> {
     let Some((_, base)) = models.first() else { return Ok(()) };
     let watched = watched(&arguments.watch, base)?;
-    let hook = arguments.hook.unwrap_or(HookPoint::resid_post(base.config().layers() / 2));
-    tables.write(&catalogue::DIVERGENCES, &divergence(models, prompts)?)?;
-    let differences = activation_differences(models, hook, prompts, settings.lens_tokens)?;
+    let hooks = match arguments.hook.as_slice() {
+        [] => vec![HookPoint::resid_post(base.config().layers() / 2)],
+        given => given.to_vec(),
+    };
+    let divergences = divergence(models, prompts)?;
+    tables.write(&catalogue::DIVERGENCES, &divergences.groups)?;
+    tables.write(&catalogue::DIVERGENT_TOKENS, &divergences.tokens)?;
+    let texts = unrelated(arguments, base, prompts)?;
+    let mut differences = Vec::new();
+    for hook in &hooks {
+        differences.extend(activation_differences(models, *hook, &texts, settings.lens_tokens)?);
+    }
     tables.write(&catalogue::ACTIVATION_DIFFERENCES, &differences)?;
     tables.write(&catalogue::HEADS, &heads(models, prompts, &watched)?)?;
     if models::labels(prompts).len() > 1 {
         let how = DirectionSettings { watched, ..DirectionSettings::default() };
         tables.write(&catalogue::DIRECTIONS, &directions(models, prompts, &how)?)?;
-        tables.write(&catalogue::PROBES, &probes(models, &[hook], prompts, &ProbeSettings::default())?)?;
+        tables.write(&catalogue::PROBES, &probes(models, &hooks, prompts, &ProbeSettings::default())?)?;
     }
     Ok(())
+}
+
+/// The texts on which mean differences are read: given ones, else the microcosm's, else the prompts themselves.
+fn unrelated(
+    arguments: &DiffArguments,
+    base: &Model,
+    prompts: &[LabelledPrompt],
+) -> Result<Vec<LabelledPrompt>> {
+    let texts = neutral_texts(base, NEUTRAL_SEED, NEUTRAL_TEXTS, arguments.neutral.as_deref())?;
+    match texts.is_empty() {
+        true => Ok(prompts.to_vec()),
+        false => Ok(texts.into_iter().map(LabelledPrompt::from).collect()),
+    }
 }
 
 fn watched(names: &[String], model: &Model) -> Result<Vec<u32>> {

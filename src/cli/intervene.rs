@@ -5,7 +5,7 @@ use super::flags::{SeedFlag, SetFlag, named_models};
 use crate::dictionaries::Dictionary;
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
-use crate::experiments::{self, EffectRow, ExperimentInputs, neutral_file, neutral_texts};
+use crate::experiments::{self, EffectRow, ExperimentInputs, neutral_texts};
 use crate::model::HookPoint;
 use crate::study::Experiment;
 use crate::tables;
@@ -63,10 +63,8 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
             .hint(format!("the models are {}", names.join(", "))));
     };
     let seed = arguments.seed.seed;
-    let neutral = match &arguments.neutral {
-        Some(file) => neutral_file(file, base)?,
-        None => neutral_texts(base, seed, &experiment.settings)?,
-    };
+    let file = arguments.neutral.clone().or_else(|| experiment.settings.neutral.as_ref().map(PathBuf::from));
+    let neutral = neutral_texts(base, seed, experiment.settings.neutral_texts, file.as_deref())?;
     let features: Vec<FeatureRow> =
         arguments.features.as_deref().map(tables::read).transpose()?.unwrap_or_default();
     let inputs = ExperimentInputs {

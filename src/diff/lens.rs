@@ -65,7 +65,7 @@ pub(super) fn token_names(tokenizer: &Tokenizer, tokens: &[(u32, f32)]) -> Strin
     tokens.iter().map(|(id, _)| token_name(tokenizer, *id)).collect::<Vec<_>>().join(" ")
 }
 
-fn token_name(tokenizer: &Tokenizer, id: u32) -> String {
+pub(super) fn token_name(tokenizer: &Tokenizer, id: u32) -> String {
     tokenizer.token(id).unwrap_or_else(|| id.to_string())
 }
 

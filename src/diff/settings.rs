@@ -2,6 +2,7 @@
 
 use super::classes::Cuts;
 use crate::error::{Error, Result};
+use crate::model::HookPoint;
 use serde::{Deserialize, Serialize};
 
 /// What `diff` measures.
@@ -19,6 +20,9 @@ pub struct DiffSettings {
     /// Also compares the models beyond features: divergence by suite, mean differences, directions, probes, heads,
     /// weights, activation shifts and the dynamics of features along checkpoints.
     pub models: bool,
+    /// Hooks at which that comparison reads probes and mean differences, beside the captured one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hooks: Vec<HookPoint>,
 }
 
 impl Default for DiffSettings {
@@ -29,6 +33,7 @@ impl Default for DiffSettings {
             contexts: ContextSettings::default(),
             lens_tokens: 8,
             models: false,
+            hooks: Vec::new(),
         }
     }
 }

@@ -50,7 +50,7 @@ pub use hypothesis::{Axis, Direction, Hypothesis};
 pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};
 pub use measure::CUT_OFF;
-pub use neutral::{neutral_file, neutral_texts};
+pub use neutral::neutral_texts;
 pub use published::{Protocol, PublishedRow};
 pub use readout::Readout;
 pub use rows::{ControlRow, DifferenceRow, EffectRow, SetRow, TrendRow};

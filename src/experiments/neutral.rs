@@ -4,7 +4,7 @@ use super::conditions::Condition;
 use super::inputs::Selection;
 use super::lockstep::{GivenText, forced};
 use super::measure::Measured;
-use super::settings::ExperimentSettings;
+use crate::diff::models::LabelledPrompt;
 use crate::error::{At, Error, Result, io};
 use crate::model::Model;
 use crate::rng::stable_hash;
@@ -17,16 +17,16 @@ pub(super) const NEUTRAL: &str = "neutral text";
 /// Its endpoint, in nats per token.
 pub(super) const CROSS_ENTROPY: &str = "cross_entropy";
 
-/// The neutral texts that the settings ask for: those of their file, else documents of the base's curriculum that it has
-/// not been trained on, in the words of the microcosm; empty where `model` has other words.
+/// The texts of `file`, a JSONL file whose lines are objects with `text`; without one, `count` documents of the base's
+/// curriculum that it has not been trained on, in the words of the microcosm; none where `model` has other words.
 ///
 /// # Errors
-/// If the model has no tokenizer, or the file cannot be read.
-pub fn neutral_texts(model: &Model, seed: u64, settings: &ExperimentSettings) -> Result<Vec<GivenText>> {
-    if let Some(file) = &settings.neutral {
-        return neutral_file(Path::new(file), model);
+/// If the file cannot be read or a line is no such object, or the model has no tokenizer.
+pub fn neutral_texts(model: &Model, seed: u64, count: usize, file: Option<&Path>) -> Result<Vec<GivenText>> {
+    if let Some(file) = file {
+        return of_file(file, model);
     }
-    let (tokenizer, count) = (model.tokenizer()?, settings.neutral_texts);
+    let tokenizer = model.tokenizer()?;
     if !vocabulary::words().iter().all(|word| tokenizer.id(word).is_some()) {
         return Ok(Vec::new());
     }
@@ -45,11 +45,7 @@ struct Line {
     text: String,
 }
 
-/// The texts of a JSONL file, each line an object with `text`.
-///
-/// # Errors
-/// If it cannot be read, a line is no such object, or `model` has no tokenizer for it.
-pub fn neutral_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
+fn of_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
     let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
@@ -62,6 +58,13 @@ pub fn neutral_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
             Ok(GivenText { id: format!("line {}", number + 1), tokens, prompt: 1 })
         })
         .collect()
+}
+
+impl From<GivenText> for LabelledPrompt {
+    /// The same tokens, under the label of neutral texts.
+    fn from(text: GivenText) -> Self {
+        Self { tokens: text.tokens, label: NEUTRAL.to_owned(), problem: text.id, ..Self::default() }
+    }
 }
 
 /// The cross-entropy of every neutral text under every condition, as endpoint values whose units are the

@@ -5,12 +5,15 @@ use super::palette::{self, Colour, SLATE};
 use super::sayings::{self, Saying};
 use crate::claims::ClaimRow;
 use crate::dictionaries::DictionaryRow;
-use crate::diff::{ContextRow, FeatureRow};
+use crate::diff::models::{
+    ActivationDifferenceRow, DirectionRow, DivergenceRow, DivergentTokenRow, HeadRow, ProbeRow, WeightRow,
+};
+use crate::diff::{ContextRow, DynamicsRow, FeatureRow, ReadoutRow};
 use crate::error::Result;
 use crate::evaluation::{
     ComparisonRow, EvaluationRow, PatternRow, SeedRow, SeedTrajectoryRow, TrajectoryRow,
 };
-use crate::experiments::{ControlRow, EffectRow, SetRow};
+use crate::experiments::{ControlRow, EffectRow, PublishedRow, SetRow, ShiftRow, TrendRow};
 use crate::tables;
 use crate::training::{TimingRow, TrainingRow};
 use serde::de::DeserializeOwned;
@@ -34,6 +37,18 @@ pub(super) struct Data {
     pub(super) controls: Vec<ControlRow>,
     pub(super) sets: Vec<SetRow>,
     pub(super) claims: Vec<ClaimRow>,
+    pub(super) readouts: Vec<ReadoutRow>,
+    pub(super) dynamics: Vec<DynamicsRow>,
+    pub(super) shifts: Vec<ShiftRow>,
+    pub(super) divergences: Vec<DivergenceRow>,
+    pub(super) divergent_tokens: Vec<DivergentTokenRow>,
+    pub(super) activation_differences: Vec<ActivationDifferenceRow>,
+    pub(super) directions: Vec<DirectionRow>,
+    pub(super) heads: Vec<HeadRow>,
+    pub(super) weights: Vec<WeightRow>,
+    pub(super) probes: Vec<ProbeRow>,
+    pub(super) trends: Vec<TrendRow>,
+    pub(super) published: Vec<PublishedRow>,
     pub(super) sayings: Vec<Saying>,
     pub(super) timings: Vec<TimingRow>,
     colours: Vec<(String, Colour)>,
@@ -65,6 +80,18 @@ impl Data {
             controls: rows(folder, "controls")?,
             sets: rows(folder, "sets")?,
             claims: rows(folder, "claims")?,
+            readouts: rows(folder, "readouts")?,
+            dynamics: rows(folder, "dynamics")?,
+            shifts: rows(folder, "shifts")?,
+            divergences: rows(folder, "divergences")?,
+            divergent_tokens: rows(folder, "divergent_tokens")?,
+            activation_differences: rows(folder, "activation_differences")?,
+            directions: rows(folder, "directions")?,
+            heads: rows(folder, "heads")?,
+            weights: rows(folder, "weights")?,
+            probes: rows(folder, "probes")?,
+            trends: rows(folder, "trends")?,
+            published: rows(folder, "published")?,
             sayings: sayings::load(folder)?,
             timings: rows(folder, "timings")?,
             facts,

@@ -37,6 +37,9 @@ pub struct StudyFacts {
     pub dictionary_variants: Vec<String>,
     /// The checkpoints of equal in-domain gain, as the `select` stage chose them (`sft@40`, `rl@120`).
     pub matched: Vec<String>,
+    /// Of checkpoints that were chosen by how far their activations moved, a sentence each: how far, beside what they
+    /// are matched to.
+    pub same_change: Vec<String>,
     /// Samples drawn per problem.
     pub samples: u64,
     /// The temperature of sampling.

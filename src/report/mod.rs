@@ -18,6 +18,7 @@ mod data;
 mod display;
 mod facts;
 mod figure;
+mod lead;
 mod marks;
 mod numbers;
 mod page;

@@ -2,6 +2,7 @@
 
 use super::data::Data;
 use super::figure::{STYLE, unfilled};
+use super::lead;
 use super::palette;
 use super::sections;
 use super::view::{Block, Section};
@@ -17,6 +18,8 @@ struct Page<'a> {
     title: &'a str,
     subtitle: String,
     question: Option<&'a str>,
+    /// How it was asked and what the answer cannot say, each under its heading.
+    lead: Vec<(&'static str, String)>,
     sections: &'a [Section],
     colours: String,
     style: &'a str,
@@ -43,6 +46,7 @@ fn all(data: &Data) -> Result<Vec<Section>> {
         sections::finding::section(data),
         sections::effects::section(data)?,
         sections::balance::section(data)?,
+        sections::published::section(data),
         sections::run::section(data),
         sections::training::section(data)?,
         sections::trajectories::section(data)?,
@@ -51,6 +55,7 @@ fn all(data: &Data) -> Result<Vec<Section>> {
         sections::fitness::section(data)?,
         sections::decoders::section(data)?,
         sections::features::section(data)?,
+        sections::models::section(data),
         sections::method::section(data),
         sections::reference::section(),
         sections::provenance::section(data),
@@ -65,6 +70,7 @@ pub(super) fn render(data: &Data, sections: &[Section]) -> Result<String> {
         title: if facts.name.is_empty() { "unnamed study" } else { &facts.name },
         subtitle: subtitle(data),
         question: facts.question.as_deref(),
+        lead: lead::sentences(data),
         sections,
         colours: palette::style_sheet(),
         style: STYLE,

@@ -14,4 +14,5 @@ mod notebooks;
 mod objectives;
 mod peer;
 mod report;
+mod studies;
 mod tasks;

@@ -2,18 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
-/// One row of the table `divergences`: one variant against base on one group of prompts.
+/// One row of the table `divergences`: one variant against base, or against another, on one group of prompts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DivergenceRow {
     /// The variant.
     pub variant: String,
+    /// What it is compared with: base, or a variant before it.
+    pub against: String,
     /// The label of the prompts, such as a suite; `all` for all of them.
     pub group: String,
-    /// Mean over tokens of KL(variant | base) of the next token, nats.
+    /// Mean over tokens of KL(variant | against) of the next token, nats.
     pub kl: f64,
-    /// KL(base | variant), nats.
+    /// KL(against | variant), nats.
     pub kl_reverse: f64,
-    /// The largest KL(variant | base) of one token.
+    /// The largest KL(variant | against) of one token.
     pub kl_max: f64,
     /// The prompt and position of that token, as `prompt:position`.
     pub at: String,
@@ -21,6 +23,29 @@ pub struct DivergenceRow {
     pub disagree: f64,
     /// Tokens.
     pub tokens: u64,
+}
+
+/// One row of the table `divergent_tokens`: a place where two models expect something else.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DivergentTokenRow {
+    /// The variant.
+    pub variant: String,
+    /// What it is compared with: base, or a variant before it.
+    pub against: String,
+    /// From 1, the largest divergence first; one place of each text.
+    pub rank: u64,
+    /// The label of the text.
+    pub group: String,
+    /// The text and the position of the last token that is read, as `text:position`.
+    pub at: String,
+    /// KL(variant | against) of the next token, nats.
+    pub kl: f64,
+    /// The tokens read last, a JSON list.
+    pub context: String,
+    /// The token that the variant expects next.
+    pub expected: String,
+    /// The token that the other expects.
+    pub expected_against: String,
 }
 
 /// One row of the table `activation_differences`: the mean difference of a variant from base at one
@@ -144,9 +169,15 @@ pub struct WeightRow {
     /// Norm of the difference over norm of base's.
     pub relative_norm: f64,
     /// Effective rank of the difference: exp of the entropy of its squared singular values' shares.
+    /// `None` for large matrices and for zero.
     pub effective_rank: Option<f64>,
     /// Effective rank of base's matrix.
     pub effective_rank_base: Option<f64>,
+    /// Participation rank of the difference: (sum of squared singular values)² over the sum of their squares. At most
+    /// the effective rank, and there for a matrix of any size. `None` for zero.
+    pub participation_rank: Option<f64>,
+    /// Participation rank of base's matrix.
+    pub participation_rank_base: Option<f64>,
     /// Overlap of the leading left singular spaces (8 directions) of base's and the variant's matrix, 1 = same.
     pub overlap: Option<f64>,
 }

@@ -48,15 +48,27 @@ fn prompts() -> Vec<LabelledPrompt> {
 
 #[test]
 fn a_copy_diverges_nowhere_and_a_changed_model_does() {
-    let rows = divergence(&pair(), &prompts()).unwrap();
-    for row in &rows {
+    let found = divergence(&pair(), &prompts()).unwrap();
+    for row in &found.groups {
         let nothing = row.kl == 0.0 && row.disagree == 0.0 && row.kl_reverse == 0.0;
         assert_eq!(nothing, row.variant == "same", "{row:?}");
     }
-    let all = rows.iter().find(|row| row.variant == "changed" && row.group == "all").unwrap();
-    let parts: u64 =
-        rows.iter().filter(|row| row.variant == "changed" && row.group != "all").map(|row| row.tokens).sum();
+    let of = |variant: &str, against: &str| -> Vec<&DivergenceRow> {
+        found.groups.iter().filter(|row| row.variant == variant && row.against == against).collect()
+    };
+    let (from_base, from_copy) = (of("changed", "base"), of("changed", "same"));
+    assert_eq!(from_base.len(), 3, "two labels and all of them");
+    for (base, copy) in from_base.iter().zip(&from_copy) {
+        assert_eq!((base.kl, base.kl_max, &base.at), (copy.kl, copy.kl_max, &copy.at), "the copy is base");
+    }
+    let all = from_base.iter().find(|row| row.group == "all").unwrap();
+    let parts: u64 = from_base.iter().filter(|row| row.group != "all").map(|row| row.tokens).sum();
     assert_eq!(all.tokens, parts);
+    let shown: Vec<&DivergentTokenRow> =
+        found.tokens.iter().filter(|row| row.variant == "changed" && row.against == "base").collect();
+    assert_eq!((shown[0].kl, &shown[0].at), (all.kl_max, &all.at), "the largest comes first");
+    assert!(shown.windows(2).all(|pair| pair[0].kl >= pair[1].kl) && shown.len() == 20, "{shown:?}");
+    assert!(found.tokens.iter().all(|row| row.variant != "same"), "a copy has no such place");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::rows::WeightRow;
 use super::spectrum::{Spectrum, spectrum};
+use super::wide;
 use crate::error::{Error, Result};
 use crate::model::Model;
 use candle_core::{Device, Tensor};
@@ -9,7 +10,7 @@ use rayon::prelude::*;
 
 /// Directions whose overlap is measured.
 const LEADING: usize = 8;
-/// Larger matrices (by their smaller side) get their norm only: their spectrum would take minutes.
+/// Larger matrices (by their smaller side) get no effective rank: their whole spectrum would take minutes.
 const LARGEST: usize = 512;
 
 /// Every matrix of every later model against the first model's, with adapters merged into them.
@@ -70,21 +71,28 @@ fn compare(variant: &str, parameter: String, base: &Matrix, own: &Matrix) -> Res
     let difference: Vec<f32> = own.values.iter().zip(&base.values).map(|(a, b)| a - b).collect();
     let norm = |values: &[f32]| values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let scale = norm(&base.values);
+    let participation = |values: &[f32]| wide::participation_rank(values, base.rows, base.columns);
     let mut row = WeightRow {
         variant: variant.to_owned(),
         parameter,
         relative_norm: if scale > 0.0 { norm(&difference) / scale } else { 0.0 },
         effective_rank: None,
         effective_rank_base: None,
+        participation_rank: participation(&difference)?,
+        participation_rank_base: participation(&base.values)?,
         overlap: None,
     };
-    if base.rows <= LARGEST {
+    let (before, after) = if base.rows <= LARGEST {
         let of = |values: &[f32]| spectrum(values, base.rows, base.columns);
-        let (before, after) = (of(&base.values), of(&own.values));
+        let before = of(&base.values);
         row.effective_rank = effective_rank(&of(&difference));
         row.effective_rank_base = effective_rank(&before);
-        row.overlap = Some(overlap(&before, &after));
-    }
+        (before, of(&own.values))
+    } else {
+        let of = |values: &[f32]| wide::leading(values, base.rows, base.columns, LEADING);
+        (of(&base.values)?, of(&own.values)?)
+    };
+    row.overlap = Some(overlap(&before, &after));
     Ok(row)
 }
 
@@ -119,9 +127,25 @@ mod tests {
             base.iter().enumerate().map(|(i, x)| x + 0.5 * (i / 5 + 1) as f32 * (i % 5) as f32).collect();
         let row = compare("v", "p".into(), &matrix(&base, 4), &matrix(&own, 4)).unwrap();
         assert!((row.effective_rank.unwrap() - 1.0).abs() < 1e-6, "{row:?}");
+        assert!((row.participation_rank.unwrap() - 1.0).abs() < 1e-5, "{row:?}");
+        assert!(row.participation_rank_base.unwrap() > 1.2, "{row:?}");
         assert!(row.relative_norm > 0.1 && row.effective_rank_base.unwrap() > 1.5);
         let same = compare("v", "p".into(), &matrix(&base, 4), &matrix(&base, 4)).unwrap();
         assert_eq!((same.relative_norm, same.effective_rank), (0.0, None));
         assert!((same.overlap.unwrap() - 1.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_wide_matrix_has_its_rank_and_overlap_too() {
+        let side = LARGEST + 1;
+        let mut stream = crate::rng::Stream::new(6, "weights", &[]);
+        let base: Vec<f32> = (0..side * side)
+            .map(|place| if place / side < LEADING { 4.0 * stream.normal() } else { 0.01 * stream.normal() })
+            .collect();
+        let own: Vec<f32> =
+            base.iter().enumerate().map(|(place, x)| x + if place % side == 0 { 1.0 } else { 0.0 }).collect();
+        let row = compare("v", "p".into(), &matrix(&base, side), &matrix(&own, side)).unwrap();
+        assert!((row.participation_rank.unwrap() - 1.0).abs() < 1e-3, "{row:?}");
+        assert!(row.effective_rank.is_none() && row.overlap.unwrap() > 0.99, "{row:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! The feature table: classes, norms, rates, and what each feature responds to and writes.
 
 use super::decoders::{CLASSES, colour, variants};
+use super::{dynamics, shifts};
 use crate::diff::{Change, Class, ContextRow, FeatureRow};
 use crate::error::Result;
 use crate::report::data::Data;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 const SHOWN: usize = 400;
 /// Passages shown per feature: the strongest, and what the code means where it is weaker.
 const STRONGEST: usize = 2;
-const WEAKER: [&str; 2] = ["q3", "q1"];
+const WEAKER: [&str; 4] = ["q4", "q3", "q2", "q1"];
 /// Nearest features shown per feature.
 const NEIGHBOURS: usize = 3;
 
@@ -61,7 +62,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let total = chosen.len();
     chosen.truncate(SHOWN);
     let caption = format!(
-        "{} of {} live features: the members of tested sets first, then those that differ between variants, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from the third and one from the lowest quarter of its activations, lit relative to the feature's own peak. Click a heading to sort.",
+        "{} of {} live features: the members of tested sets first, then those that differ between variants, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from every quarter of its activations (q4 the highest), lit relative to the feature's own peak. Click a heading to sort.",
         count(chosen.len() as u64),
         count(total as u64),
     );
@@ -76,7 +77,10 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         .map(|class| class.name().to_owned())
         .collect();
     sheet.rows = chosen.into_iter().map(|row| cells(row, &variants, &notes)).collect();
-    Ok(Section::new(id, title, vec![Block::Table(sheet)]))
+    let mut blocks = vec![Block::Table(sheet)];
+    blocks.extend(dynamics::figure(data)?.map(Block::Figure));
+    blocks.extend(shifts::sheet(data).map(Block::Folded));
+    Ok(Section::new(id, title, blocks))
 }
 
 fn columns(variants: &[String]) -> Vec<(String, String)> {
@@ -100,9 +104,13 @@ fn columns(variants: &[String]) -> Vec<(String, String)> {
             "Largest decoder cosine with a feature of the same dictionary under another seed",
         ),
     ];
-    columns.extend(
-        variants.iter().map(|variant| (format!("norm {variant}#"), format!("Decoder norm in {variant}"))),
-    );
+    for variant in variants {
+        columns.push((format!("norm {variant}#"), format!("Decoder norm in {variant}")));
+    }
+    for variant in variants {
+        let about = format!("Tokens per thousand on which it fires when {variant} is read alone");
+        columns.push((format!("rate {variant}#"), about));
+    }
     columns
 }
 
@@ -143,6 +151,8 @@ fn cells(row: &FeatureRow, variants: &[String], notes: &Notes<'_>) -> Vec<Cell> 
         number(row.stability),
     ];
     cells.extend(variants.iter().map(|variant| number(row.number(&format!("norm_{variant}")))));
+    let rate = |variant: &String| row.number(&format!("rate_{variant}")).map(|rate| rate * 1000.0);
+    cells.extend(variants.iter().map(|variant| number(rate(variant))));
     cells
 }
 

@@ -48,6 +48,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let figure =
         Figure::new("fitness", "Variance explained", caption, &[panel(&targets)])?.with_legend(legend);
     let mut blocks = vec![Block::Figure(figure), Block::Table(sheet(&targets))];
+    blocks.extend(super::readouts::sheet(data).map(Block::Table));
     blocks.extend(targets.iter().filter(|target| target.is_difference && falls_short(target)).map(caution));
     Ok(Section::new(id, title, blocks))
 }

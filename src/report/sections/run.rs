@@ -21,6 +21,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
         )));
     }
     blocks.push(Block::Table(variants(data)));
+    blocks.extend(facts.same_change.iter().map(|sentence| Block::Paragraph(format!("{sentence}."))));
     blocks.push(Block::Table(suites(data)));
     Section::new("run", "What was run", blocks)
 }

@@ -94,6 +94,24 @@ impl Study {
                     .hint("name one with matched_to = \"…\", or add a variant that learns from rewards"))
             }
             Checkpoint::Matched => Ok(()),
+            Checkpoint::SameChange => self.check_same_change(reference, checkpoints),
+        }
+    }
+
+    /// A model that is matched by its change needs checkpoints, another variant, and a hook to read both at.
+    fn check_same_change(&self, reference: &Reference, checkpoints: &[usize]) -> Result<()> {
+        let name = &reference.variant;
+        match self.matching_reference() {
+            _ if checkpoints.is_empty() => {
+                Err(Error::request(format!("`{reference}`: `{name}` has no checkpoints to choose from")))
+            }
+            None => Err(Error::request(format!("`{reference}`: there is no variant to match it to"))
+                .hint("name one with matched_to = \"…\", or add a variant that learns from rewards")),
+            Some(other) if other.name == *name => {
+                Err(Error::request(format!("`{reference}`: `{name}` is what others are matched to"))
+                    .hint(format!("write `{name}` for its end, or name another with matched_to = \"…\"")))
+            }
+            Some(_) => Ok(()),
         }
     }
 

@@ -1,4 +1,4 @@
-//! How a study names a model: `base`, `sft`, `sft@40`, `sft@matched`.
+//! How a study names a model: `base`, `sft`, `sft@40`, `sft@matched`, `continued@same_change`.
 
 use crate::error::Error;
 use serde::{Deserialize, Serialize};
@@ -24,6 +24,9 @@ pub enum Checkpoint {
     Last,
     /// The one whose in-domain gain matches the reference variant's, chosen by the `select` stage.
     Matched,
+    /// The one whose activations moved as far as the reference variant's, chosen by the `same_change` stage: for
+    /// null studies.
+    SameChange,
     /// The one after this many steps.
     Step(usize),
 }
@@ -45,6 +48,7 @@ impl fmt::Display for Reference {
         match self.checkpoint {
             Checkpoint::Last => formatter.write_str(&self.variant),
             Checkpoint::Matched => write!(formatter, "{}@matched", self.variant),
+            Checkpoint::SameChange => write!(formatter, "{}@same_change", self.variant),
             Checkpoint::Step(step) => write!(formatter, "{}@{step}", self.variant),
         }
     }
@@ -65,10 +69,12 @@ impl TryFrom<String> for Reference {
         };
         let checkpoint = match checkpoint {
             "matched" => Checkpoint::Matched,
+            "same_change" => Checkpoint::SameChange,
             number => Checkpoint::Step(number.parse().map_err(|_| {
-                Error::request(format!("expected a step or `matched` after `@`, found `{text}`")).hint(
-                    format!("for example `{variant}@40`, `{variant}@matched`, or `{variant}` for the end"),
-                )
+                Error::request(format!(
+                    "expected a step, `matched` or `same_change` after `@`, found `{text}`"
+                ))
+                .hint(format!("for example `{variant}@40`, `{variant}@matched`, or `{variant}` for the end"))
             })?),
         };
         Ok(Self { variant: variant.to_owned(), checkpoint })
@@ -81,7 +87,7 @@ mod tests {
 
     #[test]
     fn references_read_as_they_are_written() {
-        for text in ["base", "sft", "sft@40", "sft_benign@matched"] {
+        for text in ["base", "sft", "sft@40", "sft_benign@matched", "continued@same_change"] {
             assert_eq!(Reference::try_from(text.to_owned()).unwrap().to_string(), text);
         }
         let error = Reference::try_from("sft@end".to_owned()).unwrap_err().to_string();

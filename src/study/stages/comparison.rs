@@ -2,8 +2,8 @@
 //!
 //! On the selection half of every suite: how much more each variant uses each feature, how far predictions are
 //! from base's by suite, and what linear probes read. On requests: the refusal direction with its selection, and
-//! attention heads. On what was trained on: the direction from failed to solved responses. Then weights, the mean
-//! difference on first tokens, and the dynamics of features along checkpoints.
+//! attention heads. On what was trained on: the direction from failed to solved responses. On neutral texts: the mean
+//! difference on first tokens. Then weights, and the dynamics of features along checkpoints.
 
 use super::models::{self, ModelSource};
 use super::{capture, dictionary};
@@ -15,7 +15,7 @@ use crate::diff::models::{
 };
 use crate::diff::{DynamicsRow, dynamics};
 use crate::error::{At, Result};
-use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, own_texts};
+use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, neutral_texts, own_texts};
 use crate::model::{HookPoint, Model};
 use crate::progress::Bar;
 use crate::study::config::{BASE, Checkpoint, Reference, Study};
@@ -28,16 +28,31 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Prompts of each suite.
 const PROMPTS: usize = 32;
+/// Texts on which mean differences are read.
+const NEUTRAL_TEXTS: usize = 64;
 
 pub(super) struct Comparison {
     seed: u64,
     settings: ExperimentSettings,
     lens_tokens: usize,
     hook: HookPoint,
+    /// Where probes and mean differences are read: the captured hook, then those that the study adds.
+    hooks: Vec<HookPoint>,
     suites: Vec<(Axis, Suite)>,
     models: Vec<ModelSource>,
     /// Of every trained variant of the dictionary: how it is named there, and its checkpoints in order.
     trained: Vec<(ModelSource, Vec<(u64, ModelSource)>)>,
+}
+
+/// The captured hook and the others, each once.
+fn hooks(captured: HookPoint, others: &[HookPoint]) -> Vec<HookPoint> {
+    let mut hooks = vec![captured];
+    for hook in others {
+        if !hooks.contains(hook) {
+            hooks.push(*hook);
+        }
+    }
+    hooks
 }
 
 impl Comparison {
@@ -66,6 +81,7 @@ impl Comparison {
             settings: ExperimentSettings { problems: PROMPTS, ..study.interventions.clone() },
             lens_tokens: study.diff.lens_tokens,
             hook: capture.hook()?,
+            hooks: hooks(capture.hook()?, &study.diff.hooks),
             suites: study.suites.by_axis().map(|(axis, suite)| (axis, suite.clone())).collect(),
             models: models.collect::<Result<_>>()?,
             trained,
@@ -75,6 +91,19 @@ impl Comparison {
     fn all_models(&self) -> Vec<ModelSource> {
         let checkpoints = self.trained.iter().flat_map(|(_, steps)| steps.iter().map(|(_, model)| model));
         self.models.iter().chain(checkpoints).cloned().collect()
+    }
+
+    /// Texts that have nothing to do with the training: neutral ones in the words of the microcosm, else what was
+    /// written on the suites that should not change.
+    fn neutral(&self, base: &Model, by_suite: &[LabelledPrompt]) -> Result<Vec<LabelledPrompt>> {
+        let texts = neutral_texts(base, self.seed, NEUTRAL_TEXTS, None)?;
+        if !texts.is_empty() {
+            return Ok(texts.into_iter().map(LabelledPrompt::from).collect());
+        }
+        let collateral = |label: &str| {
+            self.suites.iter().any(|(axis, suite)| *axis == Axis::Collateral && suite.name() == label)
+        };
+        Ok(by_suite.iter().filter(|text| collateral(&text.label)).cloned().collect())
     }
 
     /// Prompts of the suites that are requests, by suite, and the tokens that begin a refusal.
@@ -154,7 +183,7 @@ impl Stage for Comparison {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {
@@ -165,6 +194,7 @@ impl Stage for Comparison {
             "max_new_tokens": self.settings.max_new_tokens,
             "lens_tokens": self.lens_tokens,
             "hook": self.hook.to_string(),
+            "hooks": json(&self.hooks)?,
             "suites": json(&self.suites.iter().map(|(axis, suite)| (axis.name(), suite.name())).collect::<Vec<_>>())?,
         }))
     }
@@ -188,7 +218,7 @@ impl Stage for Comparison {
         let models = models::load(&self.models, &scene.made)?;
         let Some((_, base)) = models.first() else { return Ok(()) };
         let dictionary = Dictionary::load(&dictionary::folder(scene.input(dictionary::NAME)?))?;
-        let mut bar = scene.observer.bar("comparison", 8, "tables");
+        let mut bar = scene.observer.bar("comparison", 9, "tables");
         let mut done = Done { scene, bar: &mut bar };
         done.write(&catalogue::DYNAMICS, &self.dynamics(&dictionary, scene)?)?;
         let inputs = ExperimentInputs {
@@ -202,8 +232,14 @@ impl Stage for Comparison {
         };
         let texts = own_texts(&inputs, &self.settings, self.seed, &scene.observer)?;
         done.write(&catalogue::SHIFTS, &texts.shifts)?;
-        done.write(&catalogue::DIVERGENCES, &divergence(&models, &texts.by_suite)?)?;
-        let differences = activation_differences(&models, self.hook, &texts.by_suite, self.lens_tokens)?;
+        let divergences = divergence(&models, &texts.by_suite)?;
+        done.write(&catalogue::DIVERGENCES, &divergences.groups)?;
+        done.write(&catalogue::DIVERGENT_TOKENS, &divergences.tokens)?;
+        let neutral = self.neutral(base, &texts.by_suite)?;
+        let mut differences = Vec::new();
+        for hook in &self.hooks {
+            differences.extend(activation_differences(&models, *hook, &neutral, self.lens_tokens)?);
+        }
         done.write(&catalogue::ACTIVATION_DIFFERENCES, &differences)?;
         done.write(&catalogue::WEIGHTS, &weights(&models)?)?;
         let (requests, watched) = self.requests(base)?;
@@ -234,7 +270,7 @@ impl Stage for Comparison {
                 prompts.push(LabelledPrompt { tokens, response: None, ..text.clone() });
             }
         }
-        done.write(&catalogue::PROBES, &probes(&models, &[self.hook], &prompts, &ProbeSettings::default())?)
+        done.write(&catalogue::PROBES, &probes(&models, &self.hooks, &prompts, &ProbeSettings::default())?)
     }
 }
 

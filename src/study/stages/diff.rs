@@ -24,7 +24,9 @@ impl Diff {
     pub(super) fn new(study: &Study) -> Result<Option<Self>> {
         let Some(dictionary) = &study.dictionary else { return Ok(None) };
         let models = dictionary.over.iter().map(|reference| ModelSource::new(study, reference));
-        Ok(Some(Self { settings: study.diff.clone(), models: models.collect::<Result<_>>()? }))
+        // Whether the models are compared, too, changes no feature: that is a stage of its own.
+        let settings = DiffSettings { models: false, hooks: Vec::new(), ..study.diff.clone() };
+        Ok(Some(Self { settings, models: models.collect::<Result<_>>()? }))
     }
 }
 

@@ -185,7 +185,12 @@ impl Stage for Experiments {
         let features: Vec<FeatureRow> = tables::read(&scene.input(diff::NAME)?.join("features.parquet"))?;
         let models = models::load(&self.models, &scene.made)?;
         let neutral = match models.first() {
-            Some((_, base)) => neutral_texts(base, self.seed, &self.settings)?,
+            Some((_, base)) => neutral_texts(
+                base,
+                self.seed,
+                self.settings.neutral_texts,
+                self.settings.neutral.as_deref().map(Path::new),
+            )?,
             None => Vec::new(),
         };
         let inputs = ExperimentInputs {

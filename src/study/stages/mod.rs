@@ -11,6 +11,7 @@ mod experiments;
 mod models;
 mod repeated;
 mod report;
+mod same_change;
 mod seeds;
 mod select;
 mod trajectories;
@@ -36,6 +37,7 @@ pub(super) fn all(study: &Study) -> Result<Vec<Box<dyn Stage>>> {
     stages.push(boxed(trajectories::Trajectories::new(study)));
     stages.extend(seeds::Seeds::new(study).map(boxed));
     stages.extend(select::Select::new(study).map(boxed));
+    stages.extend(same_change::SameChange::new(study)?.map(boxed));
     stages.extend(capture::Capture::new(study)?.map(boxed));
     stages.extend(dictionary::Dictionary::new(study)?.map(boxed));
     stages.extend(diff::Diff::new(study)?.map(boxed));

@@ -1,5 +1,6 @@
 //! Where the models of a study are: made by a stage, or given by the user.
 
+use super::same_change::{self, Matching};
 use super::select::Selection;
 use super::{base, select, variant};
 use crate::error::{At, Result};
@@ -49,8 +50,10 @@ impl ModelSource {
             return vec![base::NAME.to_owned()];
         }
         let mut inputs = vec![variant::name(&self.reference.variant)];
-        if self.reference.checkpoint == Checkpoint::Matched {
-            inputs.push(select::NAME.to_owned());
+        match self.reference.checkpoint {
+            Checkpoint::Matched => inputs.push(select::NAME.to_owned()),
+            Checkpoint::SameChange => inputs.push(same_change::NAME.to_owned()),
+            Checkpoint::Last | Checkpoint::Step(_) => {}
         }
         inputs
     }
@@ -70,12 +73,16 @@ impl ModelSource {
         Ok(all)
     }
 
-    /// The reference with its checkpoint as a step, now that the `select` stage has run.
+    /// The reference with its checkpoint as a step, now that the stage that chooses it has run.
     pub(super) fn chosen(&self, made: &Made) -> Result<Reference> {
         let checkpoint = match self.reference.checkpoint {
             Checkpoint::Matched => {
                 let selection = Selection::load(made.folder(select::NAME)?)?;
                 Checkpoint::Step(selection.step(&self.reference.variant)?)
+            }
+            Checkpoint::SameChange => {
+                let matching = Matching::load(made.folder(same_change::NAME)?)?;
+                Checkpoint::Step(matching.step(&self.reference.variant)?)
             }
             other => other,
         };

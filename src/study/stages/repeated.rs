@@ -3,7 +3,7 @@
 //! A repetition is a chain of the study's own stages under other names: from the dictionary's fit on, or from
 //! the training of the variants on, with one seed changed and every problem, halves and all, as before.
 
-use super::{capture, claims, dictionary, diff, evaluation, experiments, select, variant};
+use super::{capture, claims, dictionary, diff, evaluation, experiments, same_change, select, variant};
 use crate::error::Result;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Made, Scene, Stage};
@@ -64,6 +64,7 @@ fn training_seed(study: &Study, seed: u64) -> Result<Chain> {
         chain.push(super::boxed(evaluation::Evaluation::of_variant(study, variant)?));
     }
     chain.extend(select::Select::new(study).map(super::boxed));
+    chain.extend(same_change::SameChange::new(study)?.map(super::boxed));
     chain.extend(capture::Capture::new(study)?.map(super::boxed));
     chain.extend(dictionary::Dictionary::new(study)?.map(super::boxed));
     after_dictionary(study, &mut chain)?;

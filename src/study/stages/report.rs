@@ -1,5 +1,7 @@
 //! Stage `report`: every table of the study in one place, and the page that shows them.
 
+use super::models::ModelSource;
+use super::same_change::{self, Matching};
 use super::select::{self, Selection};
 use crate::claims::ClaimSettings;
 use crate::diff::DiffSettings;
@@ -7,7 +9,7 @@ use crate::error::{Result, io};
 use crate::experiments::ExperimentSettings;
 use crate::report::{self, ReportInput, StageFact, StudyFacts, VariantFact};
 use crate::store::Manifest;
-use crate::study::config::{BASE, Base, Checkpoint, Method, Reference, Study};
+use crate::study::config::{BASE, Base, Method, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
 use crate::tasks::Suite;
@@ -35,13 +37,8 @@ impl Report {
             true => Some(Selection::load(scene.input(select::NAME)?)?),
             false => None,
         };
-        let label = |reference: &Reference| match (reference.checkpoint, &selection) {
-            (Checkpoint::Matched, Some(selection)) => {
-                let step = Checkpoint::Step(selection.step(&reference.variant)?);
-                Ok(Reference { variant: reference.variant.clone(), checkpoint: step }.to_string())
-            }
-            _ => Ok(study.resolved(reference).to_string()),
-        };
+        let label =
+            |reference: &Reference| Ok(ModelSource::new(study, reference)?.chosen(&scene.made)?.to_string());
         let over = study.dictionary.as_ref().map(|dictionary| dictionary.over.as_slice()).unwrap_or_default();
         Ok(StudyFacts {
             name: study.name.clone(),
@@ -57,6 +54,10 @@ impl Report {
             collateral: names(&study.suites.collateral),
             dictionary_variants: over.iter().map(label).collect::<Result<_>>()?,
             matched: selection.map(|selection| self.matched(&selection)).unwrap_or_default(),
+            same_change: match self.inputs.iter().any(|input| input == same_change::NAME) {
+                true => Matching::load(scene.input(same_change::NAME)?)?.sentences(),
+                false => Vec::new(),
+            },
             samples: study.evaluation.samples as u64,
             temperature: f64::from(study.evaluation.temperature),
             max_new_tokens: study.evaluation.max_new_tokens as u64,
@@ -194,7 +195,7 @@ impl Stage for Report {
     }
 
     fn revision(&self) -> u32 {
-        2
+        3
     }
 
     fn config(&self) -> Result<Value> {

@@ -5,16 +5,34 @@ use super::spec::{ColumnType, TableSpec, fixed};
 /// How far predictions are from base's.
 pub const DIVERGENCES: TableSpec = TableSpec {
     name: "divergences",
-    about: "One row per variant and group of texts: next-token divergence from base.",
+    about: "One row per pair of models and group of texts: next-token divergence from base, and between variants.",
     columns: &[
         fixed("variant", ColumnType::Text, "the variant"),
+        fixed("against", ColumnType::Text, "what it is compared with: base, or a variant before it"),
         fixed("group", ColumnType::Text, "the label of the texts; all for all of them"),
-        fixed("kl", ColumnType::Float, "mean over tokens of KL(variant | base), nats"),
-        fixed("kl_reverse", ColumnType::Float, "mean over tokens of KL(base | variant), nats"),
-        fixed("kl_max", ColumnType::Float, "the largest KL(variant | base) of one token"),
+        fixed("kl", ColumnType::Float, "mean over tokens of KL(variant | against), nats"),
+        fixed("kl_reverse", ColumnType::Float, "mean over tokens of KL(against | variant), nats"),
+        fixed("kl_max", ColumnType::Float, "the largest KL(variant | against) of one token"),
         fixed("at", ColumnType::Text, "where that token is, as text:position"),
         fixed("disagree", ColumnType::Float, "share of tokens whose most likely next token differs"),
         fixed("tokens", ColumnType::Integer, "tokens"),
+    ],
+};
+
+/// Where predictions differ most.
+pub const DIVERGENT_TOKENS: TableSpec = TableSpec {
+    name: "divergent_tokens",
+    about: "One row per pair of models and place: where they expect something else, one place of each text.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("against", ColumnType::Text, "what it is compared with: base, or a variant before it"),
+        fixed("rank", ColumnType::Integer, "from 1, the largest divergence first"),
+        fixed("group", ColumnType::Text, "the label of the text"),
+        fixed("at", ColumnType::Text, "text and position of the last token that is read, as text:position"),
+        fixed("kl", ColumnType::Float, "KL(variant | against) of the next token, nats"),
+        fixed("context", ColumnType::Text, "the tokens read last, as a JSON list"),
+        fixed("expected", ColumnType::Text, "the token that the variant expects next"),
+        fixed("expected_against", ColumnType::Text, "the token that the other expects"),
     ],
 };
 
@@ -140,6 +158,12 @@ pub const WEIGHTS: TableSpec = TableSpec {
             "effective rank of the difference; null for large matrices",
         ),
         fixed("effective_rank_base", ColumnType::Float, "effective rank of base's matrix"),
+        fixed(
+            "participation_rank",
+            ColumnType::Float,
+            "(sum of squared singular values)^2 over the sum of their squares, of the difference; null for zero",
+        ),
+        fixed("participation_rank_base", ColumnType::Float, "the same of base's matrix"),
         fixed(
             "overlap",
             ColumnType::Float,

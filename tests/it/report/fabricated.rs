@@ -82,6 +82,7 @@ pub(super) fn facts() -> StudyFacts {
         collateral: names("collateral"),
         dictionary_variants: ["base", "rl@120", "sft@40", "sft_benign@640"].map(str::to_owned).to_vec(),
         matched: vec!["sft@40".into(), "rl@120".into()],
+        same_change: Vec::new(),
         samples: 4,
         temperature: 1.0,
         max_new_tokens: 64,
@@ -353,6 +354,20 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
                     "controls": 59, "mde": 0.055, "problems": 161, "samples": 4, "fired_prompt": 0.21, "fired_response": 0.35, "untestable": false, "kind": if explored { "exploratory" } else { "necessary" }, "headroom": 0.4, "delta_norm": 0.3,
                 }));
             }
+            if suite == "refusal" {
+                let mut row = effects[effects.len() - 2].clone();
+                let odds = [
+                    ("endpoint", json!("refusal_log_odds")),
+                    ("effect", json!(0.02)),
+                    ("declared", json!(false)),
+                    ("ci_low", json!(-0.11)),
+                    ("ci_high", json!(0.15)),
+                ];
+                for (column, value) in odds {
+                    row[column] = value;
+                }
+                effects.push(row);
+            }
             for draw in 0..59_u64 {
                 controls.push(json!({
                     "hypothesis": hypothesis, "condition": format!("{hypothesis}false"), "cloud": if draw % 2 == 0 { "any" } else { "same_class" },
@@ -365,7 +380,7 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
     (effects, controls)
 }
 
-fn claims() -> Vec<Value> {
+pub(super) fn claims() -> Vec<Value> {
     let claim = |hypothesis: &str, verdict: &str, kind: &str, effect: f64, p: f64| {
         let (_, set, receiver, _, suite) =
             HYPOTHESES.iter().find(|(name, ..)| *name == hypothesis).expect("a hypothesis");
@@ -386,8 +401,8 @@ fn claims() -> Vec<Value> {
         })
     };
     vec![
-        claim("transfer_in_rl", "carries transfer", "necessary", -0.14, 0.0167),
-        claim("safety_in_benign", "carries safety loss", "sufficient", 0.41, 0.0167),
+        claim("transfer_in_rl", "carries transfer", "necessary", -0.14, 1.0 / 60.0),
+        claim("safety_in_benign", "carries safety loss", "sufficient", 0.41, 1.0 / 60.0),
         claim("transfer_in_base", "undecided", "sufficient", 0.02, 0.41),
     ]
 }

@@ -1,6 +1,7 @@
 //! The page, from tables that are made up. It stays in `target/tmp/report/index.html` to be looked at.
 
 mod fabricated;
+mod models;
 
 use deltascope::report::{self, Report, ReportInput, StudyFacts};
 use std::fs;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 fn input(folder: &Path) -> ReportInput {
     fabricated::tables(folder);
+    models::tables(folder);
     ReportInput { tables: vec![folder.to_path_buf()], facts: fabricated::facts() }
 }
 
@@ -34,6 +36,60 @@ fn a_full_study_gives_one_page_that_needs_nothing_else() {
 }
 
 #[test]
+fn the_page_says_what_a_claim_rests_on() {
+    let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let input = input(tables.path());
+    let mut claims = fabricated::claims();
+    claims[1]["verdict"] = "no more than in base".into();
+    fabricated::write(tables.path(), "claims", &claims);
+    report::build(&input, out.path()).unwrap();
+    let html = page(out.path());
+    assert_eq!(html.matches("class=\"finding shown\"").count(), 1, "no more than in base is not shown");
+    for words in [
+        "one is shown; one is not shown to come from post-training; one is undecided",
+        "50 are specific (absent in base, so training added them)",
+        "changed refusal log odds by +0.02 nats (\u{2212}0.11 to +0.15; margin \u{b1}0.5",
+        "smallest that 59 controls and 3 hypotheses can give",
+        "Its features: 12 specific.",
+        "For measure: without an edit rl@120 is +21.0 points from base, and exchanging the whole activation",
+        "<b>Limits.</b> The verdicts are those of one dictionary seed and one training seed",
+    ] {
+        assert!(html.contains(words), "the page lacks `{words}`");
+    }
+}
+
+#[test]
+fn every_table_of_a_study_stands_on_the_page() {
+    let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    report::build(&input(tables.path()), out.path()).unwrap();
+    let report = Report::open(out.path()).unwrap();
+    let sheet = |name: &str| report.sheet(name).unwrap().plain();
+    assert_eq!(sheet("head-table").lines().count(), 1 + 3 * 3, "three heads of each of three variants");
+    assert!(sheet("head-table").lines().nth(1).unwrap().contains("\t1.3\t4"), "most lost first");
+    assert_eq!(sheet("direction-table").matches("selected").count(), 1);
+    assert_eq!(sheet("direction-table").lines().count(), 4, "the selected hook in every variant");
+    assert!(sheet("readout-table").contains("own\t0.90\t0.90\t50\u{a0}%\t40"), "{}", sheet("readout-table"));
+    assert!(
+        sheet("published-table")
+            .contains("14 of 100\t\u{2212}50.0\t\u{2212}36.0\t\u{2212}40.0\t\u{2212}2.0 (p")
+    );
+    for name in [
+        "divergence-table",
+        "divergent-table",
+        "weight-table",
+        "probe-table",
+        "difference-table",
+        "shift-table",
+    ] {
+        assert!(sheet(name).lines().count() > 1, "{name}");
+    }
+    for name in ["dynamics", "dose-series"] {
+        assert!(report.figure(name).unwrap().html().unwrap().contains("<svg"), "{name}");
+    }
+    assert!(sheet("feature-table").contains("rate rl@120"));
+}
+
+#[test]
 fn what_a_model_wrote_stays_text() {
     let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut input = input(tables.path());
@@ -51,6 +107,7 @@ fn what_a_model_wrote_stays_text() {
 fn tables_that_are_missing_leave_words_not_a_panic() {
     let all = tempfile::tempdir().unwrap();
     fabricated::tables(all.path());
+    models::tables(all.path());
     let names: Vec<PathBuf> = fs::read_dir(all.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     for kept in &names {
         let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -1,7 +1,8 @@
 //! The picture that deltascope exists for: what each edit does to transfer and to safety, one plane per
-//! receiver, every declared set among its matched controls.
+//! receiver, every declared set beside its matched controls.
 
 mod cut_off;
+mod doses;
 mod plane;
 mod sheet;
 mod strip;
@@ -36,7 +37,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
     if !planes.is_empty() {
         let caption = format!(
-            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small grey points: its control sets, same edit, same random numbers; filled where they are matched on both suites, hollow where they are not, which then support no claim there. Larger and hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and its cloud; n = {} problems.",
+            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small points along an axis: the set’s control sets, same edit, same random numbers, on that axis alone, since every axis has control sets of its own; filled where they are matched there, hollow where they are not, which then support no claim. Large and hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and the points along that axis; n = {} problems.",
             problems(data),
         );
         let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
@@ -49,6 +50,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         let figure = Figure::new("control-strips", "Declared sets among their controls", caption, &strips)?;
         blocks.push(Block::Figure(figure));
     }
+    blocks.extend(doses::figure(data)?.map(Block::Figure));
     blocks.extend(cut_off::cautions(data));
     blocks.push(Block::Table(sheet::sheet(data)));
     Ok(Section::new(id, title, blocks))
@@ -91,8 +93,6 @@ fn legend(data: &Data) -> Vec<Key> {
             Key::new(name, colour, Sign::Point(shape))
         })
         .collect();
-    legend.push(Key::new("matched controls", GREY, Sign::Point(Shape::Circle)));
-    legend.push(Key::new("control sets that do not match", GREY, Sign::HollowPoint(Shape::Circle)));
     legend.push(Key::new("exploratory", SLATE, Sign::HollowPoint(Shape::Circle)));
     legend.push(Key::new("whole activation exchanged", MUTED, Sign::DashedLine));
     legend

@@ -1,5 +1,6 @@
 //! One claim as a short paragraph.
 
+use super::{classes, extent, other_axis};
 use crate::claims::{ClaimRow, Verdict};
 use crate::experiments::{ControlRow, EffectRow};
 use crate::report::data::Data;
@@ -29,20 +30,9 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             claim.problems,
         ),
         row.and_then(|row| nulls(data, row, scale)).unwrap_or_default(),
-        scope(data, claim, scale),
-        sentence(&claim.reason),
+        classes::sentence(data, claim).unwrap_or_default(),
+        extent::sentence(data, claim, scale),
     ];
-    if let (Some(suite), Some(endpoint), Some(effect)) =
-        (&claim.other_suite, &claim.other_endpoint, claim.other_effect)
-    {
-        let scale = Scale::of(endpoint);
-        sentences.push(format!(
-            "On the other axis, {suite}, the same edit changed {} by {} ({}).",
-            endpoint.replace('_', " "),
-            scale.difference(effect),
-            interval(scale, claim.other_ci_low, claim.other_ci_high),
-        ));
-    }
     if let Some(beyond) = claim.beyond_base {
         sentences.push(format!(
             "Beyond what the same edit does to {}: {} ({}).",
@@ -59,6 +49,8 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             interval(scale, claim.transplant_low, claim.transplant_high),
         ));
     }
+    sentences.extend(other_axis::sentence(data, claim, row));
+    sentences.push(sentence(&claim.reason));
     sentences.retain(|sentence| !sentence.is_empty());
     sentences.join(" ")
 }
@@ -88,21 +80,6 @@ fn range<'a>(controls: impl Iterator<Item = &'a ControlRow>, scale: Scale) -> Op
     effects.sort_by(f64::total_cmp);
     let (least, most) = (effects.first()?, effects.last()?);
     Some((effects.len(), format!("{} to {}", scale.difference(*least), scale.difference(*most))))
-}
-
-/// What there was to move: what post-training changed on the suite, and what swapping all of it back changes.
-fn scope(data: &Data, claim: &ClaimRow, scale: Scale) -> String {
-    let (base, unit) = (data.base(), scale.unit());
-    let gain = claim.gain.map(|gain| {
-        format!("Without an edit, {} is {} {unit} from {base} there.", claim.receiver, scale.difference(gain))
-    });
-    let ceiling = claim.ceiling.map(|ceiling| {
-        format!(
-            "Replacing the whole activation by {base}'s changes it by {} {unit}.",
-            scale.difference(ceiling)
-        )
-    });
-    gain.into_iter().chain(ceiling).collect::<Vec<_>>().join(" ")
 }
 
 /// A reason as a sentence of its own.

@@ -2,7 +2,11 @@
 
 mod changes;
 mod claim;
+mod classes;
+mod extent;
+mod floor;
 mod methods;
+mod other_axis;
 mod sheet;
 
 pub(super) use claim::act;
@@ -22,6 +26,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
         return Section::new(id, title, blocks);
     }
     let mut blocks = vec![Block::Paragraph(summary(&data.claims))];
+    blocks.extend(classes::paragraph(data));
     blocks.extend(data.claims.iter().map(|claim| Block::Finding {
         verdict: claim.verdict.name().to_owned(),
         tone: tone(claim.verdict),
@@ -33,17 +38,27 @@ pub(in crate::report) fn section(data: &Data) -> Section {
     Section::new(id, title, blocks)
 }
 
-/// Whether a verdict answers the question that the hypothesis asked.
-fn is_answer(verdict: Verdict) -> bool {
-    !matches!(verdict, Verdict::Undecided | Verdict::Untestable | Verdict::NotTestableInThisVariant)
+/// Only what is shown is set as shown: an edit that does no more than in base shows nothing of post-training.
+fn tone(verdict: Verdict) -> Tone {
+    match verdict {
+        verdict if verdict.carries() => Tone::Shown,
+        Verdict::Neither | Verdict::MovesDeclaredSuite => Tone::Plain,
+        _ => Tone::Open,
+    }
 }
 
-fn tone(verdict: Verdict) -> Tone {
-    if is_answer(verdict) { Tone::Shown } else { Tone::Open }
-}
+/// How many hypotheses end how, in the order of what they say.
+const ENDS: [(&[Verdict], &str); 6] = [
+    (&[Verdict::CarriesTransfer, Verdict::CarriesSafetyLoss, Verdict::Both], "shown"),
+    (&[Verdict::MovesDeclaredSuite], "shown to move the declared suite, but not as the question asks"),
+    (&[Verdict::Neither], "shown to move neither axis by more than the margin"),
+    (&[Verdict::NotBeyondBase], "not shown to come from post-training"),
+    (&[Verdict::Undecided], "undecided, which is not evidence of absence"),
+    (&[Verdict::Untestable, Verdict::NotTestableInThisVariant], "not testable"),
+];
 
 fn summary(claims: &[ClaimRow]) -> String {
-    let count = |test: &dyn Fn(Verdict) -> bool| claims.iter().filter(|claim| test(claim.verdict)).count();
+    let count = |ends: &[Verdict]| claims.iter().filter(|claim| ends.contains(&claim.verdict)).count();
     let word = |number: usize| match number {
         0 => "none".to_owned(),
         1 => "one".to_owned(),
@@ -57,18 +72,15 @@ fn summary(claims: &[ClaimRow]) -> String {
             format!("Of the {} hypotheses that were declared before anything was measured", word(number))
         }
     };
-    let parts: Vec<String> = [
-        (count(&is_answer), "decided"),
-        (count(&|verdict| verdict == Verdict::Undecided), "undecided, which is not evidence of absence"),
-        (
-            count(&|verdict| matches!(verdict, Verdict::Untestable | Verdict::NotTestableInThisVariant)),
-            "not testable",
-        ),
-    ]
-    .into_iter()
-    .enumerate()
-    .filter(|(place, (number, _))| *place == 0 || *number > 0)
-    .map(|(_, (number, words))| format!("{} {} {words}", word(number), if number > 1 { "are" } else { "is" }))
-    .collect();
-    format!("{declared}: {}.", parts.join("; "))
+    let parts: Vec<String> = ENDS
+        .into_iter()
+        .map(|(ends, words)| (count(ends), words))
+        .enumerate()
+        .filter(|(place, (number, _))| *place == 0 || *number > 0)
+        .map(|(_, (number, words))| {
+            format!("{} {} {words}", word(number), if number > 1 { "are" } else { "is" })
+        })
+        .collect();
+    let floor = floor::sentence(claims).map_or_else(String::new, |sentence| format!(" {sentence}"));
+    format!("{declared}: {}.{floor}", parts.join("; "))
 }

@@ -4,6 +4,7 @@ use super::claim::interval;
 use super::tone;
 use crate::claims::{ClaimRow, NOT_REPEATED};
 use crate::report::data::Data;
+use crate::report::lead;
 use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet};
@@ -30,14 +31,9 @@ const STABILITY: (&str, &str) = ("Stability", "Repetitions over dictionary and t
 /// One row for each declared hypothesis.
 pub(super) fn sheet(data: &Data) -> Sheet {
     let correction = data.claims.first().map_or("", |claim| claim.correction.as_str());
-    let correction = match correction {
-        "holm" => "Holm",
-        "bh" => "Benjamini-Hochberg",
-        "by" => "Benjamini-Yekutieli",
-        other => other,
-    };
     let caption = format!(
-        "Claims. Effects are paired differences on the measuring half. Intervals hold for all declared hypotheses at once. A hypothesis must pass both the sign flip over problems and its rank among matched controls; correction: {correction}.",
+        "Claims. Effects are paired differences on the measuring half. Intervals hold for all declared hypotheses at once. A hypothesis must pass both the sign flip over problems and its rank among matched controls; correction: {}.",
+        lead::correction(correction),
     );
     let repeats = data.claims.iter().any(|claim| claim.stability != NOT_REPEATED);
     let columns: Vec<_> = COLUMNS.into_iter().chain(repeats.then_some(STABILITY)).collect();
