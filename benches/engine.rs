@@ -4,7 +4,9 @@
 //! `cargo bench --bench engine [-- name …]`; medians.
 
 use candle_core::{Device, Tensor};
-use deltascope::activations::import;
+use deltascope::activations::{
+    ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer, import,
+};
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
     BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch,
@@ -151,6 +153,61 @@ fn dictionary_step(kind: Kind, variants: usize, features: usize) -> Result<f64> 
     Ok(clock.median(2))
 }
 
+/// Writes a store of 200 MB (65,536 tokens, 3 x d=256, f32), opens it and reads it from end to end, and does the
+/// same with one plain file of as many bytes. The page cache helps both sides alike: the ratio is what the store's
+/// format and checksums cost, the rate an upper bound where the store exceeds the memory.
+fn store_rates() -> Result<()> {
+    const TOKENS: usize = 1024;
+    const BLOCKS: usize = 64;
+    let scratch = Scratch::new("store")?;
+    let mut stream = Stream::new(0, "bench.store", &[]);
+    let block: Vec<f32> = (0..TOKENS * 3 * 256).map(|_| stream.normal()).collect();
+    let megabytes = (BLOCKS * block.len() * size_of::<f32>()) as f64 / 1e6;
+    let rate = |name: &str, seconds: f64| {
+        println!("{name:<56} {:9.1} ms {:12.0} MB/s", seconds * 1e3, megabytes / seconds);
+    };
+    let header = Header {
+        variants: ["base", "sft", "rl"].map(str::to_owned).to_vec(),
+        hook: "blocks.0.hook_resid_post".to_owned(),
+        d_model: 256,
+        element: ElementType::F32,
+        provenance: Vec::new(),
+    };
+    let metas: Vec<TokenMeta> = (0..TOKENS as u32)
+        .map(|position| TokenMeta { token: 0, position, example: 0, part: Part::Response })
+        .collect();
+    let example = ExampleMeta { tokens: TOKENS, ..ExampleMeta::default() };
+    let folder = scratch.0.join("activations");
+    let start = Instant::now();
+    let mut writer = Writer::create(&folder, header)?;
+    for _ in 0..BLOCKS {
+        writer.push(&block, &metas, std::slice::from_ref(&example))?;
+    }
+    writer.finish()?;
+    rate("store: write 3 x d=256, f32", start.elapsed().as_secs_f64());
+    let read = || {
+        let store = ActivationStore::open(&folder)?;
+        (0..BLOCKS).try_for_each(|block| {
+            store.read(block * TOKENS..(block + 1) * TOKENS).map(|values| {
+                std::hint::black_box(values);
+            })
+        })
+    };
+    rate("store: read in order", median_seconds(3, 1, read)?);
+    let bytes: Vec<u8> = block.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let file = scratch.0.join("plain");
+    let failed = |error: std::io::Error| Error::work(format!("the plain file: {error}"));
+    let start = Instant::now();
+    std::fs::write(&file, bytes.repeat(BLOCKS)).map_err(failed)?;
+    rate("plain file: write", start.elapsed().as_secs_f64());
+    let read = || {
+        std::hint::black_box(std::fs::read(&file).map_err(failed)?);
+        Ok(())
+    };
+    rate("plain file: read", median_seconds(3, 1, read)?);
+    Ok(())
+}
+
 /// Steps of GRPO on the reference model: 8 prompts x 8 samples x 64 new tokens, and one update on all of them.
 fn grpo_step() -> Result<f64> {
     let mut words = vocabulary::words();
@@ -265,6 +322,9 @@ fn main() -> Result<()> {
     if runs("crosscoder") {
         let seconds = dictionary_step(Kind::BatchTopkCrosscoder, 3, 4096)?;
         report("BatchTopK crosscoder step 3xd=256 F=4096 k=32 B=2048", seconds, 2048);
+    }
+    if runs("store") {
+        store_rates()?;
     }
     if runs("grpo") {
         report("GRPO step 8 prompts x 8 samples x 64 new", grpo_step()?, 64 * 64);
