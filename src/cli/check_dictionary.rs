@@ -18,7 +18,9 @@ pub(crate) struct CheckDictionaryArguments {
     /// A dictionary of any known format.
     #[arg(value_name = "DIR")]
     dictionary: PathBuf,
-    /// A safetensors file with inputs `x` and, to compare with, `features` and `output`.
+    /// A safetensors file with inputs `x` and, to compare with, `features` and `output`. Supports must be equal and
+    /// values within 1e-4: of activations relative to 1 or the larger of the two, of outputs to 1 or the largest of
+    /// their vector, as sums that cancel keep the rounding of their terms.
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
     /// Receives `x`, `features` and `output` as this program computes them.
