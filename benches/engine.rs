@@ -2,11 +2,13 @@
 //! names. `compare.py` runs both and prints the ratios.
 //!
 //! `cargo bench --bench engine [-- '^train/' …]`: a line is `what peers.py calls it/what it does`. What criterion does
-//! not measure is printed by `cargo bench --bench engine -- memory` (or `checkpointing`, or `rate`).
+//! not measure is printed by `cargo bench --bench engine -- memory` (or `checkpointing`, `store`, `rate`).
 
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, SamplingMode};
-use deltascope::activations::import;
+use deltascope::activations::{
+    ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer, import,
+};
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
     BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch,
@@ -202,6 +204,63 @@ fn dictionary_steps(kind: Kind, variants: usize, features: usize, steps: usize) 
     Ok(clock.last(steps))
 }
 
+/// Writes a store of 200 MB (65,536 tokens, 3 x d=256, f32), opens it and reads it from end to end, and does the
+/// same with one plain file of as many bytes. The page cache helps both sides alike: the ratio is what the store's
+/// format and checksums cost, the rate an upper bound where the store exceeds the memory.
+fn store_rates() -> Result<()> {
+    const TOKENS: usize = 1024;
+    const BLOCKS: usize = 64;
+    let scratch = Scratch::new("store")?;
+    let mut stream = Stream::new(0, "bench.store", &[]);
+    let block: Vec<f32> = (0..TOKENS * 3 * 256).map(|_| stream.normal()).collect();
+    let megabytes = (BLOCKS * block.len() * size_of::<f32>()) as f64 / 1e6;
+    let rate = |name: &str, seconds: f64| {
+        println!("{name:<56} {:9.1} ms {:12.0} MB/s", seconds * 1e3, megabytes / seconds);
+    };
+    let header = Header {
+        variants: ["base", "sft", "rl"].map(str::to_owned).to_vec(),
+        hook: "blocks.0.hook_resid_post".to_owned(),
+        d_model: 256,
+        element: ElementType::F32,
+        provenance: Vec::new(),
+    };
+    let metas: Vec<TokenMeta> = (0..TOKENS as u32)
+        .map(|position| TokenMeta { token: 0, position, example: 0, part: Part::Response })
+        .collect();
+    let example = ExampleMeta { tokens: TOKENS, ..ExampleMeta::default() };
+    let folder = scratch.0.join("activations");
+    let start = Instant::now();
+    let mut writer = Writer::create(&folder, header)?;
+    for _ in 0..BLOCKS {
+        writer.push(&block, &metas, std::slice::from_ref(&example))?;
+    }
+    writer.finish()?;
+    rate("store: write 3 x d=256, f32", start.elapsed().as_secs_f64());
+    let read = || {
+        let store = ActivationStore::open(&folder)?;
+        (0..BLOCKS).try_for_each(|block| {
+            store.read(block * TOKENS..(block + 1) * TOKENS).map(|values| {
+                std::hint::black_box(values);
+            })
+        })
+    };
+    timed(1, read)?;
+    rate("store: read in order", timed(3, read)?.as_secs_f64() / 3.0);
+    let bytes: Vec<u8> = block.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let file = scratch.0.join("plain");
+    let failed = |error: std::io::Error| Error::work(format!("the plain file: {error}"));
+    let start = Instant::now();
+    std::fs::write(&file, bytes.repeat(BLOCKS)).map_err(failed)?;
+    rate("plain file: write", start.elapsed().as_secs_f64());
+    let read = || {
+        std::hint::black_box(std::fs::read(&file).map_err(failed)?);
+        Ok(())
+    };
+    timed(1, read)?;
+    rate("plain file: read", timed(3, read)?.as_secs_f64() / 3.0);
+    Ok(())
+}
+
 /// Steps of GRPO on the reference model: 8 prompts x 8 samples x 64 new tokens, and one update on all of them.
 fn grpo_steps(steps: usize) -> Result<Duration> {
     let model = model(512, 256, 768)?.with_tokenizer(tokenizer()?);
@@ -231,9 +290,10 @@ fn memory(line: &str) -> f64 {
     found.and_then(|kilobytes| kilobytes.parse::<f64>().ok()).map_or(f64::NAN, |found| found / 1024.0)
 }
 
-/// What criterion does not measure: the rate of products that floors are counted at, and peaks of memory, each in a
-/// process of its own, since what ran before would already have taken it.
-const PRINTED: [&str; 3] = ["rate", "memory", "checkpointing"];
+/// What criterion does not measure: the rate of products that floors are counted at, that of an activation store
+/// beside a plain file, and peaks of memory, each in a process of its own, since what ran before would already have
+/// taken it.
+const PRINTED: [&str; 4] = ["rate", "store", "memory", "checkpointing"];
 
 fn print(wanted: &str) -> Result<()> {
     let before = memory("VmRSS:");
@@ -244,6 +304,9 @@ fn print(wanted: &str) -> Result<()> {
         let least = times.collect::<Result<Vec<_>>>()?.into_iter().min().unwrap_or_default();
         println!("product 1024x1024x1024 {:.3} ms", least.as_secs_f64() * 1e3);
         return Ok(());
+    }
+    if wanted == "store" {
+        return store_rates();
     }
     if wanted == "memory" {
         sft_steps(1)?;

@@ -28,7 +28,7 @@ pub fn import(path: &Path, variants: &[String]) -> Result<ActivationStore> {
                 store.variants().join(","),
                 variants.join(",")
             ))
-            .hint("leave --variants out: a store knows its variants")
+            .hint("leave --variants out: a store knows its variants (`fit` has --over to read some of them)")
             .at(path.display()));
         }
         store.verify()?;
@@ -67,7 +67,7 @@ pub fn import(path: &Path, variants: &[String]) -> Result<ActivationStore> {
             "expected {count} variant names for activations {shape:?}, found {}",
             names.len()
         ))
-        .hint("--variants a,b,c names the second axis in order")
+        .hint("--variants a,b,c names the second axis in order, all of it; `fit --over a` reads some of them")
         .at(path.display()));
     }
     check_names(&names)?;

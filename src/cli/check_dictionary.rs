@@ -1,10 +1,16 @@
-//! `check dictionary`: whether a dictionary can be read, and whether it computes what it should.
+//! `check dictionary`: whether a dictionary can be read, whether it computes what it should, and how well it
+//! reconstructs.
 
 use super::Context;
-use crate::dictionaries::{Dictionary, Golden, GoldenReport, TOLERANCE, stability};
+use super::flags::{named_models, renamed};
+use crate::activations::import;
+use crate::dictionaries::{
+    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, TOLERANCE, add_splice_costs, judge, stability,
+};
 use crate::error::{Error, Result};
+use crate::tables::{self, catalogue};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The flags of `check dictionary`.
 #[derive(clap::Args)]
@@ -12,21 +18,50 @@ pub(crate) struct CheckDictionaryArguments {
     /// A dictionary of any known format.
     #[arg(value_name = "DIR")]
     dictionary: PathBuf,
-    /// A safetensors file with inputs `x` and, to compare with, `features` and `output`.
+    /// A safetensors file with inputs `x` and, to compare with, `features` and `output`. Supports must be equal and
+    /// values within 1e-4: of activations relative to 1 or the larger of the two, of outputs to 1 or the largest of
+    /// their vector, as sums that cancel keep the rounding of their terms.
     #[arg(long, value_name = "FILE")]
     golden: Option<PathBuf>,
     /// Receives `x`, `features` and `output` as this program computes them.
     #[arg(long, value_name = "FILE", requires = "golden")]
     out: Option<PathBuf>,
-    /// Other fits of the same dictionary, to say how many features they share; may be repeated.
+    /// Other fits of the same dictionary, to say how many features they share; may be repeated. With `--activations`
+    /// the means are over the features that fire there, else over all, dead ones too.
     #[arg(long, value_name = "DIR")]
     against: Vec<PathBuf>,
+    /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model] or
+    /// [tokens, d_model], to judge the dictionary on: the metrics that `fit` gives, for a dictionary made elsewhere.
+    #[arg(long, value_name = "FILE_OR_STORE")]
+    activations: Option<PathBuf>,
+    /// What a transcoder writes: the same tokens at another hook.
+    #[arg(long, value_name = "FILE_OR_STORE", requires = "activations")]
+    targets: Option<PathBuf>,
+    /// Names of the variants of a plain file, base first.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES", requires = "activations")]
+    variants: Vec<String>,
+    /// What the activations call a variant that the dictionary calls otherwise, as in `--rename gpt2-small=rl`; may be
+    /// repeated.
+    #[arg(long, value_name = "OLD=NEW")]
+    rename: Vec<String>,
+    /// A variant's model, as in `--model rl=runs/rl`, to measure what splicing the reconstruction into it costs. Needs
+    /// a store with token ids.
+    #[arg(long, value_name = "VARIANT=DIR", requires = "activations")]
+    model: Vec<String>,
+    /// Judge on all tokens, not only on the last tenth that `fit` leaves out.
+    #[arg(long, requires = "activations")]
+    all_tokens: bool,
+    /// Receives the metrics as a table `dictionaries`.
+    #[arg(long, value_name = "FILE.parquet", requires = "activations")]
+    table: Option<PathBuf>,
 }
 
 /// How alike another fit is.
 #[derive(Serialize)]
 struct Likeness {
     dictionary: PathBuf,
+    /// Over how many features: those that fire, where activations tell them, else all.
+    features: usize,
     mean_max_cosine: f64,
     features_above_90_percent: usize,
 }
@@ -40,10 +75,11 @@ struct Answer {
     hook: String,
     golden: Option<GoldenReport>,
     against: Vec<Likeness>,
+    metrics: Vec<DictionaryRow>,
 }
 
 pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Context) -> Result<()> {
-    let dictionary = Dictionary::load(&arguments.dictionary)?;
+    let dictionary = renamed(Dictionary::load(&arguments.dictionary)?, &arguments.rename)?;
     let mut report = None;
     if let Some(path) = &arguments.golden {
         let golden = Golden::read(path, &dictionary)?;
@@ -57,8 +93,10 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
             golden.write(&dictionary, out)?;
         }
     }
-    let against =
-        arguments.against.into_iter().map(|dir| likeness(&dictionary, dir)).collect::<Result<_>>()?;
+    let judgement = judgement(&dictionary, &arguments, context)?;
+    let firings = judgement.as_ref().map(|judgement| &judgement.firings[..]);
+    let other = |dir: &PathBuf| likeness(&dictionary, dir, &arguments.rename, firings);
+    let against = arguments.against.iter().map(other).collect::<Result<_>>()?;
     let answer = Answer {
         kind: dictionary.kind().name(),
         features: dictionary.features(),
@@ -67,7 +105,11 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
         hook: dictionary.hook().to_owned(),
         golden: report,
         against,
+        metrics: judgement.map(|judgement| judgement.rows).unwrap_or_default(),
     };
+    if let Some(path) = &arguments.table {
+        tables::write(path, &catalogue::DICTIONARIES, &answer.metrics)?;
+    }
     context.printer.answer(&answer, || text(&answer))?;
     match &answer.golden {
         Some(report) if !report.holds() => Err(Error::work(format!(
@@ -78,11 +120,58 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
     }
 }
 
-fn likeness(dictionary: &Dictionary, dir: PathBuf) -> Result<Likeness> {
-    let best = stability(dictionary, &Dictionary::load(&dir)?)?;
+/// The metrics on `--activations`, if given.
+fn judgement(
+    dictionary: &Dictionary,
+    arguments: &CheckDictionaryArguments,
+    context: &Context,
+) -> Result<Option<Judgement>> {
+    let Some(activations) = &arguments.activations else { return Ok(None) };
+    if dictionary.kind().is_transcoder() != arguments.targets.is_some() {
+        return Err(Error::request(format!(
+            "a `{}` dictionary is judged {} `--targets`",
+            dictionary.kind(),
+            if dictionary.kind().is_transcoder() { "with" } else { "without" }
+        ))
+        .hint("transcoders write other activations than they read; other kinds do not"));
+    }
+    let open = |path: &PathBuf| import(path, if path.is_dir() { &[] } else { &arguments.variants });
+    let store = open(activations)?;
+    let target = arguments.targets.as_ref().map(open).transpose()?.unwrap_or_else(|| store.clone());
+    if store.tokens() != target.tokens() || store.parts() != target.parts() {
+        return Err(Error::request(format!(
+            "expected two stores of the same tokens, found {} and {}",
+            store.tokens(),
+            target.tokens()
+        ))
+        .hint("capture both hooks on the same examples"));
+    }
+    let range = if arguments.all_tokens { 0..store.tokens() } else { store.held_out() };
+    let models = named_models(&arguments.model, "--model", context)?;
+    let mut judgement = judge(dictionary, &store, &target, range.clone())?;
+    let stores = (&store, &target);
+    add_splice_costs(&mut judgement.rows, dictionary, stores, &models, range, &context.observer)?;
+    Ok(Some(judgement))
+}
+
+fn likeness(
+    dictionary: &Dictionary,
+    dir: &Path,
+    rename: &[String],
+    firings: Option<&[usize]>,
+) -> Result<Likeness> {
+    let best = stability(dictionary, &renamed(Dictionary::load(dir)?, rename)?)?;
+    let fires = |feature: usize| firings.is_none_or(|firings| firings[feature] > 0);
+    let best: Vec<f32> = best
+        .into_iter()
+        .enumerate()
+        .filter(|(feature, _)| fires(*feature))
+        .map(|(_, cosine)| cosine)
+        .collect();
     Ok(Likeness {
-        dictionary: dir,
-        mean_max_cosine: best.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / best.len() as f64,
+        dictionary: dir.to_owned(),
+        features: best.len(),
+        mean_max_cosine: best.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / best.len().max(1) as f64,
         features_above_90_percent: best.iter().filter(|cosine| **cosine > 0.9).count(),
     })
 }
@@ -110,11 +199,16 @@ fn text(answer: &Answer) -> String {
     }
     for like in &answer.against {
         text += &format!(
-            "\n{}: mean max cosine {:.3}, {} features above .9",
+            "\n{}: mean max cosine {:.3}, {} of {} features above .9{}",
             like.dictionary.display(),
             like.mean_max_cosine,
-            like.features_above_90_percent
+            like.features_above_90_percent,
+            like.features,
+            if answer.metrics.is_empty() { "" } else { "; those that fire" }
         );
+    }
+    for row in &answer.metrics {
+        text += &format!("\n{row}");
     }
     text
 }

@@ -34,8 +34,9 @@ pub(crate) struct ConvertArguments {
     #[arg(value_name = "DIR")]
     dictionary: PathBuf,
     /// saelens, crosscoder, deltascope or neuronpedia. SAELens has no crosscoder: one SAE per variant is written,
-    /// each reading that variant alone. The crosscoder format has one threshold for all features: fits with
-    /// `shared_features` or `normalise=standard`, whose thresholds differ, do not fit in. Neuronpedia gets pages of features, one source per variant.
+    /// each reading that variant alone. The crosscoder format has one threshold for all features: of fits with
+    /// `shared_features` or `normalise=standard`, whose thresholds differ, activations are written in units of them
+    /// (`code_normalization` NONE). Neuronpedia gets pages of features, one source per variant.
     #[arg(long, value_name = "FORMAT")]
     to: Target,
     /// A variant's new name, as in `--rename gpt2-small=rl` for a dictionary that another program made; may be

@@ -44,7 +44,8 @@ pub(crate) struct DiffArguments {
     #[arg(long, value_name = "DIR", requires = "dictionary")]
     against: Vec<PathBuf>,
     /// A variant's model, base first, as in `--model base=runs/base --model rl=runs/rl`. With a dictionary they
-    /// say which tokens its decoders promote; two or more are compared matrix by matrix.
+    /// say which tokens its decoders promote (of a difference, the model of the variant, not of what is subtracted); two
+    /// or more are compared matrix by matrix.
     #[arg(long, value_name = "VARIANT=DIR")]
     model: Vec<String>,
     /// Prompts with labels (lines with `prompt` and `label`) on which the models are compared: divergence,
@@ -160,9 +161,7 @@ fn feature_tables(
     let other = |folder: &PathBuf| renamed(Dictionary::load(folder)?, &arguments.rename);
     let others = arguments.against.iter().map(other).collect::<Result<Vec<_>>>()?;
     add_stability(&mut found.features, &dictionary, &others)?;
-    let of_dictionary: Vec<(String, Model)> =
-        models.iter().filter(|(name, _)| dictionary.variants().contains(name)).cloned().collect();
-    add_lens(&mut found.features, &dictionary, &of_dictionary, settings.lens_tokens)?;
+    add_lens(&mut found.features, &dictionary, models, settings.lens_tokens)?;
     tables.write(&catalogue::FEATURES, &found.features)?;
     tables.write(&catalogue::CONTEXTS, &found.contexts)?;
     // A transcoder's output is no variant's input: there is nothing to read out.

@@ -5,8 +5,8 @@ use super::flags::{SetFlag, named_models};
 use crate::activations::{ActivationStore, import};
 use crate::compute::Compute;
 use crate::dictionaries::{
-    DictionaryRow, FitSettings, Job, Kind, STATE_FILE, add_splice_costs, add_stability, check_splice,
-    fit_jobs, metrics_pair,
+    Dictionary, DictionaryRow, FitSettings, Job, Kind, STATE_FILE, add_splice_costs, add_stability,
+    check_judge, check_splice, fit_jobs, judge,
 };
 use crate::error::{Error, Result, io};
 use crate::model::Model;
@@ -29,9 +29,13 @@ pub(crate) struct FitArguments {
     /// What a transcoder writes: the same tokens at another hook. Needed by transcoders, and by no other kind.
     #[arg(long, value_name = "FILE_OR_STORE")]
     targets: Option<PathBuf>,
-    /// The variants to read, in order. For a plain file, the names of its second axis.
+    /// The variants to read, in order. For a plain file, the names of its second axis, all of them.
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
+    /// Which of the variants the dictionary reads, in order, as in `--variants base,sft,rl --over rl --kind batch_topk`,
+    /// or `--over base,rl --kind difference` [default: all of --variants, or of the store].
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    over: Vec<String>,
     /// standard, gated, topk, batch_topk, jumprelu, matryoshka, transcoder, skip_transcoder, crosscoder,
     /// batch_topk_crosscoder or difference.
     #[arg(long, default_value_t = Kind::default())]
@@ -42,11 +46,8 @@ pub(crate) struct FitArguments {
     features: Vec<usize>,
     /// Active features per token [default: 32], for the kinds that keep the largest; the others are made sparse by
     /// `--set penalty=`. Take the smallest k beyond which the FVE, of differences above all, no longer rises: too small
-    /// a k misses features and confuses whose they are, one several times too large splits them. On planted features,
-    /// 2.5 of them active per token, in three variants: k = 2 explains .72 of the differences and recalls .85 of the
-    /// features with a precision of .86 (.56 and .58 of those that some variant lacks); k = 3 and 4, .93, 1.00 and
-    /// 1.00; k = 8, .93, 1.00 and .92; k = 16, .93, .92 and .57; k = 32, .92, .51 and .21. The kind `crosscoder`
-    /// (L1) gives .93, 1.00 and .55.
+    /// a k misses features and confuses whose they are, one several times too large splits them. `deltascope check
+    /// planted --k 2,4,8,16,32` says how much, and `--kinds all` what each kind finds; reports/planted holds both.
     #[arg(long)]
     k: Option<usize>,
     /// Optimiser steps [default: 800].
@@ -97,6 +98,7 @@ pub(crate) fn fit(arguments: FitArguments, context: &Context) -> Result<()> {
     let places = places(&arguments)?;
     let models = named_models(&arguments.model, "--model", context)?;
     for place in &places {
+        check_judge(&place.store, place.store.held_out())?;
         check_splice(&settings, (&place.store, &place.target), &models)?;
     }
     let mut answers = Vec::new();
@@ -185,10 +187,12 @@ fn fit_place(
     let mut answers = Vec::new();
     for (index, (job, dictionary)) in jobs.iter().zip(&dictionaries).enumerate() {
         let range = store.held_out();
-        let mut rows = metrics_pair(dictionary, store, target, range.clone())?;
+        let mut judgement = judge(dictionary, store, target, range.clone())?;
         let others = dictionaries.iter().enumerate();
         let alike = others.filter(|(other, fit)| *other != index && fit.features() == dictionary.features());
-        add_stability(&mut rows, dictionary, &alike.map(|(_, fit)| fit.clone()).collect::<Vec<_>>())?;
+        let alike: Vec<Dictionary> = alike.map(|(_, fit)| fit.clone()).collect();
+        add_stability(&mut judgement, dictionary, &alike)?;
+        let mut rows = judgement.rows;
         add_splice_costs(&mut rows, dictionary, (store, target), models, range, &context.observer)?;
         let folder = folder(job, out);
         finish(&rows, folder)?;
@@ -250,8 +254,9 @@ impl<'a> Source<'a> {
 }
 
 fn settings(arguments: &FitArguments) -> Result<FitSettings> {
+    let variants = if arguments.over.is_empty() { &arguments.variants } else { &arguments.over };
     let mut settings =
-        FitSettings { kind: arguments.kind, variants: arguments.variants.clone(), ..FitSettings::default() };
+        FitSettings { kind: arguments.kind, variants: variants.clone(), ..FitSettings::default() };
     settings.k = arguments.k.unwrap_or(settings.k);
     settings.steps = arguments.steps.unwrap_or(settings.steps);
     settings.batch = arguments.batch.unwrap_or(settings.batch);
@@ -301,10 +306,7 @@ fn text(answers: &[Answer]) -> String {
             text += &format!("{:24} {stability:.3}\n", "features come back");
         }
         for row in &answer.rows {
-            text += &format!("{:24} FVE {:6.3}  L0 {:6.1}  dead {}", row.target, row.fve, row.l0, row.dead);
-            if let Some((recovered, kl)) = row.ce_recovered.zip(row.kl) {
-                text += &format!("  CE recovered {recovered:.3}  KL {kl:.4}");
-            }
+            text += &row.to_string();
             text += "\n";
         }
     }

@@ -2,8 +2,8 @@
 
 use super::codes::Codes;
 use super::encode;
-use super::spec::{Kind, Spec};
-use super::vectors::add_scaled;
+use super::spec::{Kind, Site, Spec};
+use super::vectors::add_scaled_f64;
 use super::weights::Weights;
 use crate::activations::ActivationStore;
 use crate::error::{Error, Result};
@@ -107,7 +107,8 @@ impl Dictionary {
     }
 
     /// Reconstructs tokens from their codes: `[tokens, outputs * d_out]`. `x` are the inputs that were
-    /// encoded; only dictionaries with a skip path or layer normalisation look at them.
+    /// encoded; only dictionaries with a skip path or layer normalisation look at them. Terms are summed in f64: with
+    /// thousands of active features a running f32 sum would be off by more than the weights are.
     ///
     /// # Errors
     /// If codes and inputs are not of the same tokens.
@@ -121,15 +122,20 @@ impl Dictionary {
                 x.len() / spec.input_width()
             )));
         }
-        let width = spec.output_width();
+        let (width, read) = (spec.output_width(), spec.input_width());
         let mut output = vec![0.0; codes.tokens() * width];
-        output.par_chunks_exact_mut(width).enumerate().for_each(|(token, output)| {
-            output.copy_from_slice(&weights.decoder_bias);
-            for (feature, value) in codes.token(token) {
-                add_scaled(output, value, &weights.decoder[feature * width..(feature + 1) * width]);
-            }
-        });
-        encode::add_skip(spec, weights, x, &mut output);
+        let rows = output.par_chunks_exact_mut(width).enumerate();
+        rows.for_each_init(
+            || vec![0.0f64; width],
+            |sums, (token, output)| {
+                sums.iter_mut().zip(&weights.decoder_bias).for_each(|(sum, bias)| *sum = f64::from(*bias));
+                for (feature, value) in codes.token(token) {
+                    add_scaled_f64(sums, value, &weights.decoder[feature * width..(feature + 1) * width]);
+                }
+                encode::add_skip(weights, &x[token * read..(token + 1) * read], sums);
+                output.iter_mut().zip(sums).for_each(|(value, sum)| *value = *sum as f32);
+            },
+        );
         encode::undo_token_scale(spec, x, &mut output);
         Ok(output)
     }
@@ -198,6 +204,14 @@ impl Dictionary {
         super::sites::gather(&self.0.spec.inputs, self.0.spec.d_in, store, values)
     }
 
+    /// Picks what `sites` name, in place of this dictionary's own inputs, out of rows of a store.
+    ///
+    /// # Errors
+    /// As [`Dictionary::inputs_of`].
+    pub fn inputs_at(&self, sites: &[Site], store: &ActivationStore, values: &[f32]) -> Result<Vec<f32>> {
+        super::sites::gather(sites, self.0.spec.d_in, store, values)
+    }
+
     /// Picks this dictionary's targets out of rows of a store, `[tokens, variants, d_model]`.
     ///
     /// # Errors
@@ -229,5 +243,51 @@ impl FeatureReader {
         self.dictionary.check_input(x)?;
         let Inner { spec, weights, .. } = &*self.dictionary.0;
         Ok(encode::some_features(spec, weights, x, &self.features, &self.encoder))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spec::Activation;
+    use super::*;
+    use crate::rng::Stream;
+
+    /// Thousands of active features and large outputs: what an untrained or a wide dictionary is. The golden rule of
+    /// 1e-4 must leave room for the other side's rounding.
+    #[test]
+    fn many_active_features_are_summed_without_losing_bits() {
+        let (d, features, tokens) = (8, 6000, 4);
+        let mut stream = Stream::new(2, "test.decode", &[]);
+        let mut draw =
+            |count: usize, scale: f32| -> Vec<f32> { (0..count).map(|_| stream.normal() * scale).collect() };
+        let site = |name: &str| vec![Site::of(name)];
+        let spec = Spec {
+            outputs: site("written"),
+            ..Spec::reconstructing(Kind::SkipTranscoder, Activation::Relu, site("read"), d, features)
+        };
+        let weights = Weights {
+            encoder: draw(features * d, 1.0),
+            encoder_bias: draw(features, 1.0),
+            decoder: draw(features * d, 1.0),
+            decoder_bias: draw(d, 100.0),
+            skip: draw(d * d, 1.0),
+            ..Weights::default()
+        };
+        let dictionary = Dictionary::new(spec, weights.clone()).unwrap();
+        let x = draw(tokens * d, 10.0);
+        let codes = dictionary.encode(&x).unwrap();
+        let output = dictionary.decode(&codes, &x).unwrap();
+        for token in 0..tokens {
+            for (at, found) in output[token * d..(token + 1) * d].iter().enumerate() {
+                let product = |a: f32, b: f32| f64::from(a) * f64::from(b);
+                let around = (0..d).map(|from| product(weights.skip[at * d + from], x[token * d + from]));
+                let written = codes
+                    .token(token)
+                    .map(|(feature, value)| product(value, weights.decoder[feature * d + at]));
+                let exact = f64::from(weights.decoder_bias[at]) + around.sum::<f64>() + written.sum::<f64>();
+                let gap = (f64::from(*found) - exact).abs() / exact.abs().max(1.0);
+                assert!(gap < 1.2e-7, "{found} where {exact} is exact");
+            }
+        }
     }
 }

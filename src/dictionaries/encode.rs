@@ -102,15 +102,12 @@ fn compete(activation: Activation, mut active: Vec<(u32, f32)>) -> Vec<(u32, f32
     active
 }
 
-/// Adds the linear path around the features, which reads its input as it is.
-pub(super) fn add_skip(spec: &Spec, weights: &Weights, x: &[f32], output: &mut [f32]) {
-    if weights.skip.is_empty() {
-        return;
-    }
-    let mut around = Vec::new();
-    pre_activations(x, &weights.skip, spec.input_width(), &mut around);
-    for (output, value) in output.iter_mut().zip(around) {
-        *output += value;
+/// Adds the linear path around the features of one token, which reads its input as it is.
+pub(super) fn add_skip(weights: &Weights, x: &[f32], output: &mut [f64]) {
+    let rows = weights.skip.chunks_exact(x.len());
+    for (output, row) in output.iter_mut().zip(rows) {
+        *output +=
+            row.iter().zip(x).map(|(weight, value)| f64::from(*weight) * f64::from(*value)).sum::<f64>();
     }
 }
 

@@ -6,7 +6,8 @@ use crate::error::{At, Error, Result};
 use serde::Serialize;
 use std::path::Path;
 
-/// How far two values may lie apart, relative to 1 or to the larger one.
+/// How far two activations may lie apart, relative to 1 or to the larger one; and two values of an output, relative to
+/// 1 or to the largest of its vector, as sums that cancel keep the rounding of their terms.
 pub const TOLERANCE: f64 = 1e-4;
 
 /// Features and output of a dictionary for given inputs.
@@ -29,7 +30,7 @@ pub struct GoldenReport {
     pub support_differs: Option<usize>,
     /// The largest difference of an activation, relative where it exceeds 1.
     pub features_differ: Option<f64>,
-    /// The largest difference of an output value, relative where it exceeds 1.
+    /// The largest difference of an output value, relative to the largest of its vector where that exceeds 1.
     pub output_differs: Option<f64>,
 }
 
@@ -89,22 +90,14 @@ impl Golden {
             return Ok(None);
         }
         let (found, guess) = self.compute(dictionary)?;
-        let differ = |a: &[f32], b: &[f32]| {
-            let gap = |(a, b): (&f32, &f32)| f64::from((a - b).abs() / a.abs().max(b.abs()).max(1.0));
-            // A NaN on either side is as far off as can be.
-            a.iter()
-                .zip(b)
-                .map(gap)
-                .fold(0.0, |worst, gap| if gap.is_nan() { f64::INFINITY } else { gap.max(worst) })
-        };
         let one_sided = |features: &Vec<f32>| {
             features.iter().zip(&found).filter(|(a, b)| (**a != 0.0) != (**b != 0.0)).count()
         };
         Ok(Some(GoldenReport {
             tokens: self.tokens,
             support_differs: self.features.as_ref().map(one_sided),
-            features_differ: self.features.as_ref().map(|features| differ(features, &found)),
-            output_differs: self.output.as_ref().map(|output| differ(output, &guess)),
+            features_differ: self.features.as_ref().map(|features| differ(features, &found, 1)),
+            output_differs: self.output.as_ref().map(|output| differ(output, &guess, dictionary.d_model())),
         }))
     }
 
@@ -136,6 +129,20 @@ impl Golden {
     }
 }
 
+/// The largest gap, relative to the largest value of its vector of `width` where that exceeds 1.
+fn differ(a: &[f32], b: &[f32], width: usize) -> f64 {
+    let mut worst = 0.0f64;
+    for (a, b) in a.chunks_exact(width).zip(b.chunks_exact(width)) {
+        let scale = a.iter().chain(b).fold(1.0f32, |largest, value| largest.max(value.abs()));
+        for (a, b) in a.iter().zip(b) {
+            let gap = f64::from((a - b).abs() / scale);
+            // A NaN on either side is as far off as can be.
+            worst = if gap.is_nan() { f64::INFINITY } else { gap.max(worst) };
+        }
+    }
+    worst
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -152,6 +159,14 @@ mod tests {
             entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn gaps_are_relative_to_the_largest_value_of_their_vector() {
+        assert!((differ(&[50.0, 1.0, 0.5, 0.1], &[50.0, 1.01, 0.5, 0.2], 2) - 0.1).abs() < 1e-6);
+        assert!((differ(&[50.0, 1.0], &[50.0, 1.01], 2) - 2e-4).abs() < 1e-6);
+        assert!((differ(&[50.0, 1.0], &[50.0, 1.5], 1) - 0.5 / 1.5).abs() < 1e-6);
+        assert_eq!(differ(&[50.0, 1.0], &[50.0, f32::NAN], 2), f64::INFINITY);
     }
 
     #[test]

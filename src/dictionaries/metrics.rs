@@ -10,6 +10,7 @@ use super::dictionary::Dictionary;
 use crate::activations::{ActivationStore, Part};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::ops::Range;
 
 /// Tokens read at once.
@@ -46,6 +47,8 @@ pub struct DictionaryRow {
     pub l1: f64,
     /// Features that never fire.
     pub dead: usize,
+    /// Their share of all features.
+    pub dead_share: f64,
     /// Features that fire on more than a tenth of the tokens.
     pub dense: usize,
     /// Number of features by firing rate, as a JSON list.
@@ -54,8 +57,24 @@ pub struct DictionaryRow {
     pub ce_recovered: Option<f64>,
     /// KL divergence in nats per token, if measured.
     pub kl: Option<f64>,
-    /// Mean over features of the largest cosine with a feature of another fit (MMCS), if there are others.
+    /// Mean over the features that fire of the largest cosine with a feature of another fit (MMCS), if there are others.
     pub stability: Option<f64>,
+}
+
+impl fmt::Display for DictionaryRow {
+    /// The row in one line.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { target, fve, l0, dead, dead_share, .. } = self;
+        write!(
+            formatter,
+            "{target:24} FVE {fve:6.3}  L0 {l0:6.1}  dead {dead} ({:.0} %)",
+            100.0 * dead_share
+        )?;
+        match self.ce_recovered.zip(self.kl) {
+            Some((recovered, kl)) => write!(formatter, "  CE recovered {recovered:.3}  KL {kl:.4}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What a row reconstructs.
@@ -105,6 +124,15 @@ struct Sums {
     l1: f64,
 }
 
+/// What [`judge`] finds.
+#[derive(Clone, Debug)]
+pub struct Judgement {
+    /// The rows of the table `dictionaries`.
+    pub rows: Vec<DictionaryRow>,
+    /// How often each feature fires on the tokens judged.
+    pub firings: Vec<usize>,
+}
+
 /// Judges `dictionary` on tokens `range` of `store`, usually [`ActivationStore::held_out`].
 ///
 /// # Errors
@@ -114,19 +142,36 @@ pub fn metrics(
     store: &ActivationStore,
     range: Range<usize>,
 ) -> Result<Vec<DictionaryRow>> {
-    metrics_pair(dictionary, store, store, range)
+    judge(dictionary, store, store, range).map(|judgement| judgement.rows)
 }
 
-/// As [`metrics`], for a transcoder that reads `store` and writes `target`.
+/// Checks that tokens `range` of `store` are enough to judge a dictionary on: before a fit, that it will not be in vain.
+///
+/// # Errors
+/// If fewer than two are left without first tokens.
+pub fn check_judge(store: &ActivationStore, range: Range<usize>) -> Result<()> {
+    let tokens = store.parts()[range].iter().filter(|part| **part != Part::First).count();
+    if tokens >= 2 {
+        return Ok(());
+    }
+    Err(Error::request(format!(
+        "expected at least 2 tokens to judge a dictionary on, first tokens left out, found {tokens}"
+    ))
+    .hint("a tenth of the tokens is held out: give at least 20"))
+}
+
+/// Judges `dictionary`, which reads `store` and writes `target` (for all kinds but transcoders `store` itself), on
+/// tokens `range`.
 ///
 /// # Errors
 /// As [`metrics`].
-pub fn metrics_pair(
+pub fn judge(
     dictionary: &Dictionary,
     store: &ActivationStore,
     target: &ActivationStore,
     range: Range<usize>,
-) -> Result<Vec<DictionaryRow>> {
+) -> Result<Judgement> {
+    check_judge(store, range.clone())?;
     let (spec, d) = (dictionary.spec(), dictionary.d_model());
     let outputs = spec.outputs.len();
     let targets = Target::of(outputs);
@@ -148,13 +193,8 @@ pub fn metrics_pair(
             sums.l1 += cost(&codes, weights);
         }
     }
-    if tokens < 2 {
-        return Err(Error::request(format!(
-            "expected at least 2 tokens to judge a dictionary on, first tokens left out, found {tokens}"
-        ))
-        .hint("a tenth of the tokens is held out: give at least 20"));
-    }
     let rates: Vec<f64> = fired.iter().map(|count| *count as f64 / tokens as f64).collect();
+    let dead = fired.iter().filter(|count| **count == 0).count();
     let row = |(target, sums): (&Target, &Sums)| {
         let count = tokens as f64;
         let spread = sums.square - sums.mean.iter().map(|sum| sum * sum / count).sum::<f64>();
@@ -170,7 +210,8 @@ pub fn metrics_pair(
             cosine: sums.cosine / count,
             l0: active as f64 / count,
             l1: sums.l1 / count,
-            dead: rates.iter().filter(|rate| **rate == 0.0).count(),
+            dead,
+            dead_share: dead as f64 / spec.features as f64,
             dense: rates.iter().filter(|rate| **rate > 0.1).count(),
             density: histogram(&rates),
             ce_recovered: None,
@@ -178,7 +219,7 @@ pub fn metrics_pair(
             stability: None,
         }
     };
-    Ok(targets.iter().zip(&sums).map(row).collect())
+    Ok(Judgement { rows: targets.iter().zip(&sums).map(row).collect(), firings: fired })
 }
 
 /// The rows of `values` that are kept.

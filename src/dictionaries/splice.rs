@@ -4,13 +4,17 @@
 //! dictionary's reconstruction at every token but the first, and with it replaced by the mean activation. The joint
 //! code is made from the activations of all variants that the store holds at those tokens.
 //!
+//! A difference h_v - h_base is put together again with the base's activation at the same token: spliced in is
+//! h_base + reconstruction, and ablated is the mean difference, h_base + mean.
+//!
 //! CE recovered = (CE of mean ablation - CE spliced) / (CE of mean ablation - CE of the variant itself);
 //! KL = mean KL(variant || spliced) of the next token, in nats.
 
 use super::dictionary::Dictionary;
 use super::fit::FitSettings;
 use super::metrics::DictionaryRow;
-use super::spec::Kind;
+use super::sites::gather;
+use super::spec::{Kind, Site};
 use crate::activations::{ActivationStore, Part, TokenMeta};
 use crate::error::{Error, Result};
 use crate::model::{Gradients, HookPoint, Hooks, Model, TokenBatch};
@@ -57,25 +61,32 @@ pub fn check_splice(
     if models.is_empty() {
         return Ok(());
     }
-    if settings.kind == Kind::Difference {
-        return Err(Error::request("a `difference` dictionary writes no variant's activation to splice in")
-            .hint("leave --model out"));
-    }
     let written = if settings.variants.is_empty() { store.variants() } else { &settings.variants };
-    models.iter().try_for_each(|(name, _)| output(written, name).map(|_| ()))?;
+    // Of a difference, base first, only the other one can be put together again.
+    let written =
+        if settings.kind == Kind::Difference { written.get(1..).unwrap_or_default() } else { written };
+    for (name, _) in models {
+        if !written.contains(name) {
+            return Err(unwritten(written, name));
+        }
+    }
     examples(store, store.held_out())?;
     target.hook().parse::<HookPoint>()?;
     Ok(())
 }
 
-/// The place of a variant among what a dictionary writes.
-fn output(written: &[String], name: &str) -> Result<usize> {
-    written.iter().position(|variant| variant == name).ok_or_else(|| {
-        Error::request(format!(
-            "expected a variant that the dictionary writes (`{}`), found `{name}`",
-            written.join("`, `")
-        ))
-    })
+/// The place of a variant, itself or as a difference from another, among what a dictionary writes.
+fn output(dictionary: &Dictionary, name: &str) -> Result<usize> {
+    let outputs = &dictionary.spec().outputs;
+    let variants: Vec<String> = outputs.iter().map(|site| site.variant.clone()).collect();
+    variants.iter().position(|variant| variant == name).ok_or_else(|| unwritten(&variants, name))
+}
+
+fn unwritten(written: &[String], name: &str) -> Error {
+    Error::request(format!(
+        "expected a variant that the dictionary writes (`{}`), found `{name}`",
+        written.join("`, `")
+    ))
 }
 
 /// Measures the cost for every variant among `models` and puts it into its row of `rows`. The dictionary reads the
@@ -93,7 +104,8 @@ pub fn add_splice_costs(
 ) -> Result<()> {
     for (name, model) in models {
         let cost = splice_cost(dictionary, stores, (name, model), range.clone(), observer)?;
-        for row in rows.iter_mut().filter(|row| row.target == *name) {
+        let target = &dictionary.variants()[output(dictionary, name)?];
+        for row in rows.iter_mut().filter(|row| row.target == *target) {
             row.ce_recovered = Some(cost.recovered());
             row.kl = Some(cost.kl);
         }
@@ -116,7 +128,7 @@ pub fn splice_cost(
     let (store, target) = stores;
     let examples = examples(store, range)?;
     let hook: HookPoint = dictionary.spec().output_hook.parse()?;
-    let output = output(dictionary.variants(), name)?;
+    let output = output(dictionary, name)?;
     let mean = mean(dictionary, target, output, &examples)?;
     let mut bar = observer.bar("splice", examples.len() as u64, "examples");
     let (mut sums, mut tokens) = ([0.0f64; 4], 0usize);
@@ -124,11 +136,12 @@ pub fn splice_cost(
         observer.check()?;
         let rows: Vec<Vec<u32>> =
             batch.iter().map(|example| example.tokens.iter().map(|meta| meta.token).collect()).collect();
-        let replaced = batch
-            .iter()
-            .map(|example| reconstruction(dictionary, stores, output, example))
-            .collect::<Result<Vec<_>>>()?;
-        let ablated: Vec<Vec<f32>> = rows.iter().map(|row| mean.repeat(row.len())).collect();
+        let (mut replaced, mut ablated) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        for example in batch {
+            let rest = rest(dictionary, target, output, example)?;
+            replaced.push(added(reconstruction(dictionary, stores, output, example)?, &rest));
+            ablated.push(added(mean.repeat(example.tokens.len()), &rest));
+        }
         let token_batch = TokenBatch::new(&rows)?;
         let plain = hidden(model, &token_batch, hook, None)?;
         let spliced = hidden(model, &token_batch, hook, Some(replaced))?;
@@ -220,6 +233,28 @@ fn mean(
     Ok(mean)
 }
 
+/// What a difference leaves out of its variant's activation, at every token of an example: the activation that it
+/// subtracts. Empty where the dictionary writes all of it.
+fn rest(
+    dictionary: &Dictionary,
+    target: &ActivationStore,
+    output: usize,
+    example: &Example,
+) -> Result<Vec<f32>> {
+    match &dictionary.spec().outputs[output].minus {
+        Some(minus) => {
+            let values = target.read(example.range.clone())?;
+            gather(&[Site::of(minus)], dictionary.d_model(), target, &values)
+        }
+        None => Ok(Vec::new()),
+    }
+}
+
+fn added(mut part: Vec<f32>, rest: &[f32]) -> Vec<f32> {
+    part.iter_mut().zip(rest).for_each(|(value, rest)| *value += rest);
+    part
+}
+
 /// The reconstruction of one output at every token of an example; the first token keeps its own value.
 fn reconstruction(
     dictionary: &Dictionary,
@@ -279,7 +314,7 @@ fn log_probabilities(model: &Model, hidden: &Tensor) -> Result<Vec<Vec<f64>>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::spec::{Activation, Site, Spec};
+    use super::super::spec::{Activation, Spec};
     use super::super::stability;
     use super::super::weights::Weights;
     use super::*;
@@ -289,8 +324,8 @@ mod tests {
 
     const D: usize = 8;
 
-    /// A dictionary that reconstructs exactly: one feature for each sign of each dimension.
-    fn identity(hook: &str, scale: f32) -> Dictionary {
+    /// A dictionary that reconstructs `site` exactly: one feature for each sign of each dimension.
+    fn identity(kind: Kind, site: Site, hook: &str, scale: f32) -> Dictionary {
         let features = 2 * D;
         let mut rows = vec![0.0; features * D];
         for (feature, row) in rows.chunks_mut(D).enumerate() {
@@ -299,7 +334,7 @@ mod tests {
         let spec = Spec {
             hook: hook.to_owned(),
             output_hook: hook.to_owned(),
-            ..Spec::reconstructing(Kind::Standard, Activation::Relu, vec![Site::of("base")], D, features)
+            ..Spec::reconstructing(kind, Activation::Relu, vec![site], D, features)
         };
         let weights = Weights {
             encoder: rows.clone(),
@@ -311,8 +346,7 @@ mod tests {
         Dictionary::new(spec, weights).unwrap()
     }
 
-    #[test]
-    fn a_perfect_reconstruction_costs_nothing_and_a_wrong_one_does() {
+    fn model(seed: u64) -> Model {
         let shape = LlamaShape {
             vocabulary: 20,
             d_model: D,
@@ -324,21 +358,28 @@ mod tests {
             eos: None,
             pad: None,
         };
-        let model = Model::initialise(&Config::llama(&shape).unwrap(), 1, &Device::Cpu).unwrap();
-        let examples: Vec<Example> = (0..40u32)
+        Model::initialise(&Config::llama(&shape).unwrap(), seed, &Device::Cpu).unwrap()
+    }
+
+    fn texts() -> Vec<Example> {
+        (0..40u32)
             .map(|index| Example {
                 tokens: (0..6 + index % 3).map(|token| (token * 7 + index) % 20).collect(),
                 prompt_length: 2,
                 ..Example::default()
             })
-            .collect();
+            .collect()
+    }
+
+    #[test]
+    fn a_perfect_reconstruction_costs_nothing_and_a_wrong_one_does() {
         let folder = tempfile::tempdir().unwrap();
         let (hook, silent) = (HookPoint::resid_post(0), Observer::silent());
-        let models = [("base".to_owned(), model)];
+        let models = [("base".to_owned(), model(1))];
         let store =
-            capture(&models, hook, &examples, folder.path(), &CaptureSettings::default(), &silent).unwrap();
+            capture(&models, hook, &texts(), folder.path(), &CaptureSettings::default(), &silent).unwrap();
         let cost = |scale| {
-            let dictionary = identity(&hook.to_string(), scale);
+            let dictionary = identity(Kind::Standard, Site::of("base"), &hook.to_string(), scale);
             splice_cost(&dictionary, (&store, &store), ("base", &models[0].1), 0..store.tokens(), &silent)
                 .unwrap()
         };
@@ -346,7 +387,26 @@ mod tests {
         assert_eq!(perfect.tokens, store.tokens() - 40);
         assert!(perfect.kl.abs() < 1e-6 && (perfect.recovered() - 1.0).abs() < 1e-3, "{perfect:?}");
         assert!(wrong.kl > 100.0 * perfect.kl.abs() + 1e-5, "{wrong:?}");
-        let same = stability(&identity("", 1.0), &identity("", 3.0)).unwrap();
+        let of = |scale| identity(Kind::Standard, Site::of("base"), "", scale);
+        let same = stability(&of(1.0), &of(3.0)).unwrap();
         assert!(same.iter().all(|cosine| (cosine - 1.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn a_difference_is_spliced_in_on_top_of_what_it_subtracts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (hook, silent) = (HookPoint::resid_post(0), Observer::silent());
+        let models = [("base".to_owned(), model(1)), ("rl".to_owned(), model(2))];
+        let store =
+            capture(&models, hook, &texts(), folder.path(), &CaptureSettings::default(), &silent).unwrap();
+        let site = Site { variant: "rl".to_owned(), minus: Some("base".to_owned()) };
+        let cost = |scale, (name, model): &(String, Model)| {
+            let dictionary = identity(Kind::Difference, site.clone(), &hook.to_string(), scale);
+            splice_cost(&dictionary, (&store, &store), (name, model), 0..store.tokens(), &silent)
+        };
+        let (perfect, nothing) = (cost(1.0, &models[1]).unwrap(), cost(0.0, &models[1]).unwrap());
+        assert!(perfect.kl.abs() < 1e-6 && (perfect.recovered() - 1.0).abs() < 1e-3, "{perfect:?}");
+        assert!(nothing.kl > 100.0 * perfect.kl.abs() + 1e-5, "base's activation in its place: {nothing:?}");
+        assert!(cost(1.0, &models[0]).unwrap_err().to_string().contains("found `base`"));
     }
 }

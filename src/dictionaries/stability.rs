@@ -2,7 +2,7 @@
 
 use super::dictionary::Dictionary;
 use super::matmul::pre_activations;
-use super::metrics::DictionaryRow;
+use super::metrics::Judgement;
 use super::vectors::norm;
 use crate::error::{Error, Result};
 
@@ -41,19 +41,28 @@ pub fn mean_stability(dictionary: &Dictionary, others: &[Dictionary]) -> Result<
     Ok((!others.is_empty()).then_some(mean))
 }
 
-/// Puts the mean max cosine similarity with `others`, fits of the same dictionary under other seeds, into `rows`.
+/// Puts the mean max cosine similarity with `others`, fits of the same dictionary under other seeds, into the rows. The
+/// mean is over the features that fired: one that never does keeps the direction that its seed gave it, and says
+/// nothing about the fit.
 ///
 /// # Errors
 /// As [`stability`].
 pub fn add_stability(
-    rows: &mut [DictionaryRow],
+    judgement: &mut Judgement,
     dictionary: &Dictionary,
     others: &[Dictionary],
 ) -> Result<()> {
     let features = mean_stability(dictionary, others)?;
-    let mean = features.map(|values| values.iter().sum::<f64>() / values.len().max(1) as f64);
-    rows.iter_mut().for_each(|row| row.stability = mean);
+    let mean = features.and_then(|values| mean_of_live(&values, &judgement.firings));
+    judgement.rows.iter_mut().for_each(|row| row.stability = mean);
     Ok(())
+}
+
+/// The mean of `values` over the features that fire; `None` if none does.
+pub fn mean_of_live(values: &[f64], firings: &[usize]) -> Option<f64> {
+    let live = values.iter().zip(firings).filter(|(_, firings)| **firings > 0);
+    let (sum, count) = live.fold((0.0, 0usize), |(sum, count), (value, _)| (sum + value, count + 1));
+    (count > 0).then(|| sum / count as f64)
 }
 
 /// The width of what both write.
@@ -131,6 +140,12 @@ mod tests {
             ..Weights::default()
         };
         Dictionary::new(spec, weights).unwrap()
+    }
+
+    #[test]
+    fn features_that_never_fire_do_not_count() {
+        assert_eq!(mean_of_live(&[1.0, 0.2, 0.8, 0.1], &[3, 0, 9, 0]), Some(0.9));
+        assert_eq!(mean_of_live(&[1.0, 0.2], &[0, 0]), None);
     }
 
     #[test]

@@ -22,6 +22,19 @@ pub(super) fn add_scaled(target: &mut [f32], factor: f32, vector: &[f32]) {
     );
 }
 
+/// `target += factor * vector` in f64: a sum of thousands of terms keeps every bit of an f32 result.
+pub(super) fn add_scaled_f64(target: &mut [f64], factor: f32, vector: &[f32]) {
+    let factor = f64::from(factor);
+    vectorised(
+        #[inline(always)]
+        || {
+            for (target, value) in target.iter_mut().zip(vector) {
+                *target = factor.mul_add(f64::from(*value), *target);
+            }
+        },
+    );
+}
+
 /// The Euclidean norm.
 pub(super) fn norm(vector: &[f32]) -> f32 {
     dot(vector, vector).sqrt()

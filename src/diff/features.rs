@@ -5,7 +5,8 @@
 //! 2. Feed codes, activations and reconstructions to latent scaling ([`super::scaling`]); count firings
 //!    and where the activation falls.
 //! 3. Encode again with every input read from one variant alone: `rate_<variant>` says how often the
-//!    feature fires on what that variant holds by itself.
+//!    feature fires on what that variant holds by itself. A dictionary of one input reads each variant of the store in
+//!    its place; a difference reads each variant's difference from the same base (`rate_<variant>-<base>`).
 //! 4. Decide presence, change and class ([`super::classes`]) and write one row per feature.
 
 use super::classes::{Cuts, Evidence, Verdict, decide};
@@ -15,7 +16,7 @@ use super::rows::{Cell, ContextRow, FeatureRow, json};
 use super::scaling::{Scaling, Target, transpose};
 use super::settings::DiffSettings;
 use crate::activations::{ActivationStore, Part, TokenMeta};
-use crate::dictionaries::{Codes, Dictionary, mean_stability, neighbours};
+use crate::dictionaries::{Codes, Dictionary, Site, mean_stability, neighbours};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
 use std::collections::BTreeMap;
@@ -95,7 +96,7 @@ pub fn features_pair(
             range.end
         )));
     }
-    let mut census = Census::new(dictionary);
+    let mut census = Census::new(dictionary, store);
     let mut bar = observer.bar("diff", (end - range.start) as u64, "tokens");
     for start in (range.start..end).step_by(BLOCK) {
         let block = start..end.min(start + BLOCK);
@@ -135,9 +136,8 @@ struct Census {
     decoders: Decoders,
     scaling: Scaling,
     tokens: u64,
-    /// Per variant and feature: firings when every input is read from that variant. Empty when the
-    /// dictionary does not read whole variants.
-    alone: Vec<Vec<u64>>,
+    /// The ways to read one variant alone, and how often each feature fires then.
+    alone: Vec<Alone>,
     /// Per feature: summed activation, and the parts of it on template, response and first response tokens.
     mass: Vec<[f64; 4]>,
     /// Codes of all tokens so far, and each token's place in the store.
@@ -146,19 +146,47 @@ struct Census {
     metas: Vec<TokenMeta>,
 }
 
+/// One variant read in place of every input.
+struct Alone {
+    /// What the column is called after.
+    name: String,
+    sites: Vec<Site>,
+    /// Firings by feature.
+    counts: Vec<u64>,
+}
+
+impl Alone {
+    /// A crosscoder's own variants; every variant of `store` for a dictionary of one input.
+    fn each(dictionary: &Dictionary, store: &ActivationStore) -> Vec<Self> {
+        let inputs = &dictionary.spec().inputs;
+        let sites: Vec<Site> = match &inputs[..] {
+            [only] => {
+                let others = store.variants().iter().filter(|variant| Some(*variant) != only.minus.as_ref());
+                others.map(|variant| Site { variant: variant.clone(), minus: only.minus.clone() }).collect()
+            }
+            several => several.to_vec(),
+        };
+        sites
+            .into_iter()
+            .map(|site| Self {
+                name: site.to_string(),
+                sites: vec![site; inputs.len()],
+                counts: vec![0; dictionary.features()],
+            })
+            .collect()
+    }
+}
+
 impl Census {
-    fn new(dictionary: &Dictionary) -> Self {
+    fn new(dictionary: &Dictionary, store: &ActivationStore) -> Self {
         let decoders = Decoders::of(dictionary);
         let biases: Vec<&[f32]> =
             (0..dictionary.variants().len()).map(|variant| dictionary.decoder_bias(variant)).collect();
-        let reads_variants = dictionary.spec().inputs.iter().all(|site| site.minus.is_none())
-            && dictionary.kind().is_crosscoder();
-        let variants = if reads_variants { dictionary.variants().len() } else { 0 };
         Self {
             scaling: Scaling::new(decoders.clone(), biases.concat()),
             decoders,
             tokens: 0,
-            alone: vec![vec![0; dictionary.features()]; variants],
+            alone: Alone::each(dictionary, store),
             mass: vec![[0.0; 4]; dictionary.features()],
             codes: Codes::new(),
             places: Vec::new(),
@@ -194,7 +222,7 @@ impl Census {
             .map(|index| if imported { (block.start + index) as u32 } else { metas[*index].example })
             .collect();
         self.scaling.add(&codes, &targets, &reconstruction, &clusters);
-        self.count_alone(dictionary, &inputs)?;
+        self.count_alone(dictionary, store, &values, &codes)?;
         self.tokens += kept.len() as u64;
         for (token, index) in kept.iter().enumerate() {
             let example = store.examples().get(metas[*index].example as usize);
@@ -215,19 +243,22 @@ impl Census {
         Ok(())
     }
 
-    fn count_alone(&mut self, dictionary: &Dictionary, inputs: &[f32]) -> Result<()> {
-        let d_model = dictionary.d_model();
-        let row = dictionary.variants().len() * d_model;
-        for (variant, counts) in self.alone.iter_mut().enumerate() {
-            let alone: Vec<f32> = inputs
-                .chunks_exact(row)
-                .flat_map(|token| {
-                    let own = &token[variant * d_model..(variant + 1) * d_model];
-                    std::iter::repeat_n(own, row / d_model).flatten().copied()
-                })
-                .collect();
-            for feature in dictionary.encode(&alone)?.features {
-                counts[feature as usize] += 1;
+    /// `codes` are those of the same tokens as the dictionary reads them.
+    fn count_alone(
+        &mut self,
+        dictionary: &Dictionary,
+        store: &ActivationStore,
+        values: &[f32],
+        codes: &Codes,
+    ) -> Result<()> {
+        for alone in &mut self.alone {
+            let mut count = |codes: &Codes| {
+                codes.features.iter().for_each(|feature| alone.counts[*feature as usize] += 1);
+            };
+            if alone.sites == dictionary.spec().inputs {
+                count(codes);
+            } else {
+                count(&dictionary.encode(&dictionary.inputs_at(&alone.sites, store, values)?)?);
             }
         }
         Ok(())
@@ -275,10 +306,10 @@ impl Census {
         }
     }
 
-    /// Cosine of what the feature reads of two variants; `None` where the dictionary does not read whole
-    /// variants, or one of them not at all.
+    /// Cosine of what the feature reads of two variants; `None` where the dictionary is no crosscoder, or
+    /// does not read one of them at all.
     fn encoder_cosine(&self, dictionary: &Dictionary, feature: usize, a: usize, b: usize) -> Option<f64> {
-        if self.alone.is_empty() {
+        if !dictionary.kind().is_crosscoder() {
             return None;
         }
         let d = dictionary.spec().d_in;
@@ -297,8 +328,10 @@ impl Census {
         for (variant, name) in names.iter().enumerate() {
             put(format!("norm_{name}"), Some(norms[variant]));
             put(format!("mas_{name}"), shares.as_ref().map(|shares| shares[variant]));
-            let alone = self.alone.get(variant).map(|counts| counts[feature]);
-            put(format!("rate_{name}"), alone.map(|count| count as f64 / self.tokens.max(1) as f64));
+        }
+        for alone in &self.alone {
+            let rate = alone.counts[feature] as f64 / self.tokens.max(1) as f64;
+            put(format!("rate_{}", alone.name), Some(rate));
         }
         for (a, a_name) in names.iter().enumerate() {
             for (b, b_name) in names.iter().enumerate().skip(a + 1) {
@@ -343,7 +376,60 @@ fn histogram(entries: &[(usize, f32)]) -> (Option<f32>, [u64; STEPS]) {
 
 #[cfg(test)]
 mod tests {
-    use super::{STEPS, histogram};
+    use super::*;
+    use crate::activations::import;
+    use crate::dictionaries::{Activation, Kind, Spec, Weights};
+    use safetensors::Dtype;
+    use safetensors::tensor::TensorView;
+
+    /// Variants base, sft and rl, of width 2. The first dimension is 1 in base, -1 in rl, and in sft 2 and -1 in turn.
+    fn store(folder: &std::path::Path) -> ActivationStore {
+        let path = folder.join("activations.safetensors");
+        let tokens = 40;
+        let values = (0..tokens).flat_map(|token| {
+            let (other, sft) = (token as f32, if token % 2 == 0 { 2.0 } else { -1.0 });
+            [1.0, other, sft, other, -1.0, other]
+        });
+        let bytes: Vec<u8> = values.flat_map(f32::to_le_bytes).collect();
+        let view = TensorView::new(Dtype::F32, vec![tokens, 3, 2], &bytes).unwrap();
+        safetensors::serialize_to_file([("activations", view)], None, &path).unwrap();
+        import(&path, &["base", "sft", "rl"].map(str::to_owned)).unwrap()
+    }
+
+    /// The rates of the one feature, which reads `weight` times the first dimension of `site`.
+    fn rates(kind: Kind, site: Site, weight: f32) -> Vec<(String, f64)> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path());
+        let spec = Spec::reconstructing(kind, Activation::Relu, vec![site], 2, 1);
+        let weights = Weights {
+            encoder: vec![weight, 0.0],
+            encoder_bias: vec![0.0],
+            decoder: vec![weight, 0.0],
+            decoder_bias: vec![0.0; 2],
+            ..Weights::default()
+        };
+        let dictionary = Dictionary::new(spec, weights).unwrap();
+        let (settings, silent) = (DiffSettings::default(), Observer::silent());
+        let found = features(&dictionary, &store, 0..40, &settings, &|id| id.to_string(), &silent).unwrap();
+        let cells = &found.features[0].per_variant;
+        let rates = cells.iter().filter_map(|(name, cell)| match cell {
+            Cell::Number(Some(rate)) => Some((name.strip_prefix("rate_")?.to_owned(), *rate)),
+            _ => None,
+        });
+        rates.collect()
+    }
+
+    #[test]
+    fn a_dictionary_of_one_input_is_shown_every_variant_of_the_store() {
+        let owned = |rates: &[(&str, f64)]| -> Vec<(String, f64)> {
+            rates.iter().map(|(name, rate)| ((*name).to_owned(), *rate)).collect()
+        };
+        let found = rates(Kind::Standard, Site::of("sft"), 1.0);
+        assert_eq!(found, owned(&[("base", 1.0), ("rl", 0.0), ("sft", 0.5)]));
+        let difference = Site { variant: "rl".to_owned(), minus: Some("base".to_owned()) };
+        let found = rates(Kind::Difference, difference, -1.0);
+        assert_eq!(found, owned(&[("rl-base", 1.0), ("sft-base", 0.5)]));
+    }
 
     #[test]
     fn activations_are_counted_in_equal_steps() {

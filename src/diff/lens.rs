@@ -69,11 +69,13 @@ pub(super) fn token_name(tokenizer: &Tokenizer, id: u32) -> String {
     tokenizer.token(id).unwrap_or_else(|| id.to_string())
 }
 
-/// Adds the columns `promoted_<variant>` and `suppressed_<variant>` to the rows of every feature, for each
-/// of `models` by the dictionary's name of the variant: lists of `count` tokens each; and their logits.
+/// Adds the columns `promoted_<output>` and `suppressed_<output>` to the rows of every feature: lists of `count` tokens
+/// each; and their logits. Each of `models` reads what the dictionary writes for the variant of its name; the
+/// difference of a variant from another is read by the variant's own model. Models whose variant the dictionary does
+/// not write are left out, with a warning.
 ///
 /// # Errors
-/// If the dictionary has no such variant, or a model has no tokenizer or another width.
+/// If a model has no tokenizer or another width.
 pub fn add_lens(
     rows: &mut [FeatureRow],
     dictionary: &Dictionary,
@@ -81,10 +83,15 @@ pub fn add_lens(
     count: usize,
 ) -> Result<()> {
     for (name, model) in models {
-        let variant = dictionary.variants().iter().position(|variant| variant == name).ok_or_else(|| {
-            Error::request(format!("the dictionary has no variant `{name}`"))
-                .hint(format!("its variants are {}", dictionary.variants().join(", ")))
-        })?;
+        let outputs = &dictionary.spec().outputs;
+        let Some(variant) = outputs.iter().position(|site| site.variant == *name) else {
+            tracing::warn!(
+                "model `{name}` is not asked which tokens the features promote: the dictionary writes {}",
+                dictionary.variants().join(", ")
+            );
+            continue;
+        };
+        let output = &dictionary.variants()[variant];
         if model.config().d_model != dictionary.d_model() {
             return Err(Error::request(format!(
                 "model `{name}`: expected width {}, found {}",
@@ -105,8 +112,8 @@ pub fn add_lens(
             for (side, tokens) in [("promoted", &tokens.promoted), ("suppressed", &tokens.suppressed)] {
                 // A list: a token may hold a space, or be one.
                 let names: Vec<String> = tokens.iter().map(|(id, _)| token_name(tokenizer, *id)).collect();
-                row.per_variant.insert(format!("{side}_{name}"), Cell::Text(json(&names)?));
-                row.per_variant.insert(format!("{side}_logits_{name}"), logits(tokens)?);
+                row.per_variant.insert(format!("{side}_{output}"), Cell::Text(json(&names)?));
+                row.per_variant.insert(format!("{side}_logits_{output}"), logits(tokens)?);
             }
         }
     }
@@ -118,8 +125,7 @@ mod tests {
     use super::*;
     use crate::model::{Config, LlamaShape};
 
-    #[test]
-    fn a_tokens_own_unembedding_promotes_it() {
+    fn model() -> Model {
         let shape = LlamaShape {
             vocabulary: 40,
             d_model: 16,
@@ -131,13 +137,44 @@ mod tests {
             eos: None,
             pad: None,
         };
-        let model = Model::initialise(&Config::llama(&shape).unwrap(), 3, &Device::Cpu).unwrap();
+        Model::initialise(&Config::llama(&shape).unwrap(), 3, &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn a_tokens_own_unembedding_promotes_it() {
+        let model = model();
         let embedding: Vec<Vec<f32>> =
             model.parameters().get("model.embed_tokens.weight").unwrap().value().to_vec2().unwrap();
         let negative: Vec<f32> = embedding[5].iter().map(|x| -x).collect();
         let found = lens_tokens(&model, &[embedding[11].clone(), negative].concat(), 3).unwrap();
         assert_eq!(found[0].promoted[0].0, 11);
         assert_eq!(found[1].suppressed[0].0, 5);
+    }
+
+    #[test]
+    fn a_difference_is_read_by_the_model_of_its_variant() {
+        use crate::dictionaries::{Activation, Kind, Site, Spec, Weights};
+        let site = Site { variant: "rl".to_owned(), minus: Some("base".to_owned()) };
+        let spec = Spec::reconstructing(Kind::Difference, Activation::Relu, vec![site], 16, 1);
+        let model = model().with_tokenizer(crate::tasks::tokenizer().unwrap());
+        let embedding = model.parameters().get("model.embed_tokens.weight").unwrap().value();
+        let weights = Weights {
+            encoder: vec![0.0; 16],
+            encoder_bias: vec![0.0],
+            decoder: embedding.to_vec2::<f32>().unwrap()[11].clone(),
+            decoder_bias: vec![0.0; 16],
+            ..Weights::default()
+        };
+        let dictionary = Dictionary::new(spec, weights).unwrap();
+        let mut rows = vec![FeatureRow::blank(0)];
+        let models = [("base".to_owned(), model.clone()), ("rl".to_owned(), model.clone())];
+        add_lens(&mut rows, &dictionary, &models, 1).unwrap();
+        let columns: Vec<&str> = rows[0].per_variant.keys().map(String::as_str).collect();
+        let expected = ["promoted_logits_rl-base", "promoted_rl-base"];
+        assert_eq!(columns[..2], expected);
+        assert_eq!(columns.len(), 4);
+        let token = json(&[token_name(model.tokenizer().unwrap(), 11)]).unwrap();
+        assert_eq!(rows[0].text("promoted_rl-base"), Some(token.as_str()));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! [`planted`] makes activations whose features and changes are known, to measure how far that can be
 //! trusted.
 
+mod alphabet;
 mod classes;
 mod contexts;
 mod decoders;

@@ -6,9 +6,14 @@
 //! `<variant>/<layer>-<set>/{model,release,source,sourceset}.jsonl`, and
 //! `features/batch-N.jsonl.gz` and `activations/batch-N.jsonl.gz`, 1024 features each.
 //!
+//! Ids hold letters, digits, `-` and `_`; other characters of a variant's name become `-`. The dictionary does not know
+//! how many layers and neurons a model has, which the importer asks for: the number of layers up to its own is
+//! written, and 0 neurons, as none are exported.
+//!
 //! Everything but the vectors comes from the tables `features` and `contexts`. Bins are the quarters of a feature's
 //! positive activations; the strongest places have `binMin` and `binContains` -1, as SAEDashboard marks them.
 
+use super::alphabet::Alphabet;
 use super::rows::{ContextRow, FeatureRow};
 use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result, io};
@@ -28,7 +33,9 @@ const CREATOR: &str = "clkht01d40000jv08hvalcvly";
 
 /// What a source is called.
 struct Source<'a> {
+    alphabet: Alphabet,
     model: String,
+    layer: usize,
     set: String,
     id: String,
     hook: &'a str,
@@ -64,15 +71,12 @@ pub fn neuronpedia(
     let mut by_feature: BTreeMap<u32, Vec<&ContextRow>> = BTreeMap::new();
     contexts.iter().for_each(|context| by_feature.entry(context.feature).or_default().push(context));
     let set = format!("deltascope-{}", dictionary.kind().name().replace('_', "-"));
+    let alphabet = Alphabet::of(features, contexts);
+    let models = ids(dictionary.variants())?;
     let mut written = Vec::new();
-    for (variant, name) in dictionary.variants().iter().enumerate() {
-        let source = Source {
-            model: name.replace('@', "-"),
-            id: format!("{layer}-{set}"),
-            set: set.clone(),
-            hook,
-            variant,
-        };
+    for (variant, model) in models.into_iter().enumerate() {
+        let source =
+            Source { alphabet, model, layer, id: format!("{layer}-{set}"), set: set.clone(), hook, variant };
         let folder = out.join(&source.model).join(&source.id);
         source.write_cards(&folder, features.len())?;
         for (batch, rows) in features.chunks(BATCH).enumerate() {
@@ -81,7 +85,10 @@ pub fn neuronpedia(
             write_compressed(&folder.join("features"), batch, &pages)?;
             let places = rows.iter().flat_map(|row| by_feature.get(&row.feature).into_iter().flatten());
             let places = places.map(|context| source.activation(context)).collect::<Result<Vec<_>>>()?;
-            write_compressed(&folder.join("activations"), batch, &places)?;
+            // The importer cannot read a file without lines.
+            if !places.is_empty() {
+                write_compressed(&folder.join("activations"), batch, &places)?;
+            }
         }
         written.push(folder);
     }
@@ -98,13 +105,15 @@ impl Source<'_> {
                 "model",
                 json!({
                     "id": self.model, "displayName": self.model, "displayNameShort": self.model,
-                    "instruct": false, "creatorId": CREATOR,
+                    "instruct": false, "layers": self.layer + 1, "neuronsPerLayer": 0, "owner": "deltascope",
+                    "visibility": "PUBLIC", "creatorId": CREATOR,
                 }),
             ),
             (
                 "release",
                 json!({
                     "name": self.set, "description": about, "descriptionShort": about, "urls": [],
+                    "visibility": "PUBLIC",
                     "creatorName": "deltascope", "creatorNameShort": "deltascope", "creatorId": CREATOR,
                 }),
             ),
@@ -140,7 +149,7 @@ impl Source<'_> {
             .collect();
         let tokens = |side: &str| -> Result<Vec<String>> {
             let tokens: Vec<String> = list(row.text(&format!("{side}_{name}")).unwrap_or("[]"))?;
-            Ok(tokens.iter().map(|token| readable(token)).collect())
+            Ok(tokens.iter().map(|token| self.alphabet.readable(token)).collect())
         };
         let logits = |side: &str| numbers(row.text(&format!("{side}_logits_{name}")).unwrap_or("[]"));
         let largest = rounded(row.max_active.unwrap_or(0.0));
@@ -167,7 +176,7 @@ impl Source<'_> {
 
     fn activation(&self, context: &ContextRow) -> Result<Value> {
         let tokens: Vec<String> = list(&context.tokens)?;
-        let tokens: Vec<String> = tokens.iter().map(|token| readable(token)).collect();
+        let tokens: Vec<String> = tokens.iter().map(|token| self.alphabet.readable(token)).collect();
         let values = numbers(&context.activations)?;
         let top = context.band == "top";
         let place = format!("{} {} {} {}", self.model, self.id, context.feature, context.rank);
@@ -192,9 +201,21 @@ fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-/// A token as its reader sees it: tokenizers write a space before a word, and a line break, as letters.
-fn readable(token: &str) -> String {
-    token.replace(['\u{120}', '\u{2581}'], " ").replace('\u{10a}', "\n")
+/// The ids of models named so.
+fn ids(names: &[String]) -> Result<Vec<String>> {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    let id = |name: &String| name.chars().map(|letter| if allowed(letter) { letter } else { '-' }).collect();
+    let ids: Vec<String> = names.iter().map(id).collect();
+    for (index, id) in ids.iter().enumerate() {
+        if let Some(twin) = ids[..index].iter().position(|other| other == id) {
+            return Err(Error::request(format!(
+                "expected variants with ids of their own, found `{}` and `{}`, which are both `{id}` in Neuronpedia",
+                names[twin], names[index]
+            ))
+            .hint("rename one with --rename OLD=NEW, here and for `diff`"));
+        }
+    }
+    Ok(ids)
 }
 
 /// A list as a table holds it.
@@ -225,7 +246,7 @@ fn write_compressed(folder: &Path, batch: usize, rows: &[Value]) -> Result<()> {
 mod tests {
     use super::*;
     use crate::dictionaries::{Activation, Kind, Site, Spec, Weights};
-    use crate::diff::{Cell, Class};
+    use crate::diff::Cell;
     use flate2::read::GzDecoder;
     use std::io::Read;
 
@@ -255,22 +276,13 @@ mod tests {
         ];
         let texts = texts.map(|(name, text)| (name.to_owned(), Cell::Text(text.to_owned())));
         FeatureRow {
-            feature: 0,
-            present: "base".to_owned(),
-            change: None,
-            class: Class::Shared,
             rate: 0.25,
-            firings: 10,
-            mean_active: Some(1.0),
             max_active: Some(4.0),
             histogram: "[6, 4]".to_owned(),
-            share_template: None,
-            share_response: None,
-            share_first: None,
-            stability: None,
             nearest: "[7]".to_owned(),
             nearest_cosines: "[0.5]".to_owned(),
             per_variant: texts.into(),
+            ..FeatureRow::blank(0)
         }
     }
 
@@ -323,6 +335,26 @@ mod tests {
         for card in ["model", "release", "source", "sourceset"] {
             assert!(written[0].join(format!("{card}.jsonl")).is_file(), "{card}");
         }
+    }
+
+    #[test]
+    fn the_cards_hold_what_the_importer_asks_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let dictionary = dictionary("blocks.3.hook_resid_post");
+        let written = neuronpedia(&dictionary, &[row()], &[], folder.path()).unwrap();
+        let card = |name: &str| -> Value {
+            serde_json::from_str(&std::fs::read_to_string(written[1].join(name)).unwrap()).unwrap()
+        };
+        let model = card("model.jsonl");
+        assert_eq!((&model["layers"], &model["neuronsPerLayer"]), (&json!(4), &json!(0)));
+        assert!(model["owner"].is_string());
+        for name in ["model.jsonl", "release.jsonl", "source.jsonl", "sourceset.jsonl"] {
+            assert_eq!(card(name)["visibility"], "PUBLIC", "{name}");
+        }
+        assert!(!written[1].join("activations").exists(), "no contexts, no file");
+        let names = |names: &[&str]| ids(&names.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(names(&["EleutherAI/pythia-70m", "rl@1_0"]).unwrap(), ["EleutherAI-pythia-70m", "rl-1_0"]);
+        assert!(names(&["rl@1", "rl-1"]).unwrap_err().to_string().contains("both `rl-1`"));
     }
 
     #[test]

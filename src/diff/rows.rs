@@ -54,6 +54,29 @@ pub struct FeatureRow {
 }
 
 impl FeatureRow {
+    /// A feature of which nothing was measured.
+    #[cfg(test)]
+    pub(super) fn blank(feature: u32) -> Self {
+        Self {
+            feature,
+            present: String::new(),
+            change: None,
+            class: Class::Dead,
+            rate: 0.0,
+            firings: 0,
+            mean_active: None,
+            max_active: None,
+            histogram: "[]".to_owned(),
+            share_template: None,
+            share_response: None,
+            share_first: None,
+            stability: None,
+            nearest: "[]".to_owned(),
+            nearest_cosines: "[]".to_owned(),
+            per_variant: BTreeMap::new(),
+        }
+    }
+
     /// The number in a per-variant column, such as `norm_base`.
     pub fn number(&self, column: &str) -> Option<f64> {
         match self.per_variant.get(column) {

@@ -199,7 +199,8 @@ fn a_fit_that_cannot_be_finished_is_refused_before_it_starts() {
     store(folder.path(), "a", 200);
     std::fs::create_dir(folder.path().join("b")).unwrap();
     store(&folder.path().join("b"), "a", 200);
-    let cases: [(&[&str], &str); 15] = [
+    plant(&folder.path().join("few.safetensors"), 15, 4);
+    let cases: [(&[&str], &str); 16] = [
         (&["--targets", "acts.safetensors", "--kind", "topk"], "`--targets`"),
         (&["--kind", "skip_transcoder"], "`--targets`"),
         (&["--seed", "1,2,1"], "`--seed`: 1 is listed twice"),
@@ -215,6 +216,7 @@ fn a_fit_that_cannot_be_finished_is_refused_before_it_starts() {
         (&["--set", "widths=[8,2048]"], "field `widths`"),
         (&["--kind", "gated", "--set", "auxiliary=1"], "field `auxiliary`"),
         (&["--variants", "base,../sft,rl"], "`../sft`"),
+        (&["--kind", "batch_topk"], "--over"),
     ];
     for (flags, expected) in cases {
         let named = flags.contains(&"--variants");
@@ -224,6 +226,9 @@ fn a_fit_that_cannot_be_finished_is_refused_before_it_starts() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(expected), "{flags:?}: {said}");
     }
+    let few = ["fit", "--activations", "few.safetensors", "--variants", "base,sft,rl", "--out", "out"];
+    let said = text(&deltascope(folder.path(), &few).stderr);
+    assert!(said.contains("at least 2 tokens to judge"), "{said}");
     let twice = ["fit", "--activations", "a", "--activations", "b/a", "--out", "out"];
     assert!(text(&deltascope(folder.path(), &twice).stderr).contains("two of them"));
     assert!(!folder.path().join("out").exists());
@@ -254,4 +259,58 @@ fn a_transcoder_is_judged_by_what_it_writes_and_names_can_be_changed() {
     assert!(code == Some(2) && said.contains("--targets"), "{said}");
     let (code, said) = run(&[&diff[..3], &pair, &["--out", "diff"]].concat());
     assert!(code == Some(2) && said.contains("`gpt2`"), "{said}");
+}
+
+#[test]
+fn some_variants_of_a_plain_file_are_read_and_any_dictionary_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    plant(&folder.path().join("acts.safetensors"), 600, 4);
+    let answer = |arguments: &[&str]| -> serde_json::Value {
+        let output = deltascope(folder.path(), &[arguments, &["--json"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let file = ["--activations", "acts.safetensors", "--variants", "base,sft,rl"];
+    let fit = [&["fit", "--kind", "batch_topk", "--over", "rl", "--out", "sae"], &file[..], &SMALL].concat();
+    let fitted = answer(&fit);
+    assert_eq!(fitted[0]["rows"][0]["target"], "rl");
+    let share = fitted[0]["rows"][0]["dead"].as_f64().unwrap() / 8.0;
+    assert_eq!(fitted[0]["rows"][0]["dead_share"], share);
+    answer(&["convert", "sae", "--to", "saelens", "--out", "elsewhere"]);
+    let check = ["check", "dictionary", "elsewhere", "--table", "metrics.parquet", "--against", "sae"];
+    let judged = answer(&[&check[..], &file].concat());
+    let [ours, theirs] = [&fitted[0]["rows"][0], &judged["metrics"][0]];
+    for column in ["fve", "l0", "mse"] {
+        let gap = ours[column].as_f64().unwrap() - theirs[column].as_f64().unwrap();
+        assert!(gap.abs() < 1e-5, "{column}: {ours} {theirs}");
+    }
+    assert!(folder.path().join("metrics.parquet").is_file());
+    // Only what fires is compared with the other fit.
+    let live = 8 - ours["dead"].as_u64().unwrap();
+    assert_eq!(judged["against"][0]["features"], live);
+    let difference = ["fit", "--kind", "difference", "--over", "base,rl", "--out", "difference"];
+    assert_eq!(answer(&[&difference[..], &file, &SMALL].concat())[0]["rows"][0]["target"], "rl-base");
+}
+
+#[test]
+fn planted_worlds_are_tried_with_the_k_and_the_kinds_that_are_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = ["check", "planted", "--seeds", "1", "--fits", "1", "--easy-only"];
+    for setting in ["k=8", "features=64"] {
+        let output = deltascope(folder.path(), &[&check[..], &["--set", setting]].concat());
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains("--k 2,4,8"), "{setting}: {said}");
+    }
+    let few = ["--set", "steps=20", "--set", "batch=256", "--out", "out"];
+    let asked = [&check[..], &["--k", "2,8", "--kinds", "topk,gated", "--json"], &few].concat();
+    let output = deltascope(folder.path(), &asked);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let rows: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = rows.as_array().unwrap();
+    let tried: Vec<(&str, u64)> =
+        rows.iter().map(|row| (row["kind"].as_str().unwrap(), row["k"].as_u64().unwrap())).collect();
+    assert_eq!(tried, [("topk", 2), ("gated", 2), ("topk", 8), ("gated", 8)]);
+    let page = std::fs::read_to_string(folder.path().join("out/README.md")).unwrap();
+    assert!(page.contains("--k 2,8 --kinds topk,gated --set steps=20"), "{page}");
+    assert!(folder.path().join("out/planted_kinds.parquet").is_file());
 }

@@ -10,8 +10,13 @@ use candle_core::{DType, Device, Tensor, Var};
 const TOKENS: usize = 12;
 const FEATURES: usize = 20;
 const D: usize = 5;
+/// What a transcoder writes is of another width.
+const WRITTEN: usize = 7;
 /// The cut of the step before.
 const CUT: f32 = 0.2;
+/// The rectangle around JumpReLU's threshold, and the slope of its tanh.
+const BANDWIDTH: f64 = 0.05;
+const TANH_SCALE: f64 = 4.0;
 
 fn draw(stream: &mut Stream, count: usize, scale: f32) -> Vec<f32> {
     (0..count).map(|_| stream.normal() * scale).collect()
@@ -21,8 +26,11 @@ fn draw(stream: &mut Stream, count: usize, scale: f32) -> Vec<f32> {
 fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
     let mut stream = Stream::new(3, "test.gradients", &[]);
     let names: Vec<Site> = (0..sites).map(|site| Site::of(site.to_string())).collect();
-    let spec = Spec::reconstructing(settings.kind, Activation::Relu, names, D, FEATURES);
-    let width = spec.input_width();
+    let spec = Spec {
+        d_out: if settings.kind.is_transcoder() { WRITTEN } else { D },
+        ..Spec::reconstructing(settings.kind, Activation::Relu, names, D, FEATURES)
+    };
+    let (width_in, width, d) = (spec.input_width(), spec.output_width(), spec.d_out);
     let mut trainer = Trainer::new(settings, spec, State::default());
     let mut parameter = |count: usize, scale: f32| Parameter::new(draw(&mut stream, count, scale));
     let mut decoder = parameter(FEATURES * width, 0.4);
@@ -32,13 +40,15 @@ fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
             row.iter_mut().for_each(|value| *value /= length);
         }
     }
+    let rows = decoder.value.chunks_mut(width).zip(&trainer.roles);
+    rows.for_each(|(row, role)| role.constrain(row, d));
     trainer.state = State {
-        encoder: parameter(FEATURES * width, 0.4),
+        encoder: parameter(FEATURES * width_in, 0.4),
         encoder_bias: parameter(FEATURES, 0.1),
         decoder,
         decoder_bias: parameter(width, 0.1),
         skip: if trainer.settings.kind == Kind::SkipTranscoder {
-            parameter(width * width, 0.3)
+            parameter(width * width_in, 0.3)
         } else {
             Parameter::default()
         },
@@ -48,7 +58,7 @@ fn case(settings: FitSettings, sites: usize) -> (Trainer, Vec<f32>, Vec<f32>) {
         cuts: [CUT, CUT],
         ..State::default()
     };
-    let (x, y) = (draw(&mut stream, TOKENS * width, 1.0), draw(&mut stream, TOKENS * width, 1.0));
+    let (x, y) = (draw(&mut stream, TOKENS * width_in, 1.0), draw(&mut stream, TOKENS * width, 1.0));
     (trainer, x, y)
 }
 
@@ -68,26 +78,32 @@ fn var(values: &[f32], shape: &[usize]) -> Var {
 
 impl Reference {
     fn of(trainer: &Trainer) -> Self {
-        let (state, width) = (&trainer.state, trainer.spec.input_width());
+        let (state, spec) = (&trainer.state, &trainer.spec);
+        let (width_in, width) = (spec.input_width(), spec.output_width());
         Self {
-            encoder: var(&state.encoder.value, &[FEATURES, width]),
+            encoder: var(&state.encoder.value, &[FEATURES, width_in]),
             encoder_bias: var(&state.encoder_bias.value, &[FEATURES]),
             decoder: var(&state.decoder.value, &[FEATURES, width]),
             decoder_bias: var(&state.decoder_bias.value, &[width]),
-            skip: (!state.skip.value.is_empty()).then(|| var(&state.skip.value, &[width, width])),
+            skip: (!state.skip.value.is_empty()).then(|| var(&state.skip.value, &[width, width_in])),
             extras: state.extras.iter().map(|extra| var(&extra.value, &[FEATURES])).collect(),
         }
     }
 
-    fn norms(&self, sites: usize) -> Tensor {
-        let parts = self.decoder.as_tensor().reshape((FEATURES, sites, D)).unwrap();
-        parts.sqr().unwrap().sum(2).unwrap().sqrt().unwrap().sum(1).unwrap()
+    /// The sum of each feature's decoder norms, which designated shared features pay a part of.
+    fn norms(&self, trainer: &Trainer) -> Tensor {
+        let (sites, d) = (trainer.spec.outputs.len(), trainer.spec.d_out);
+        let parts = self.decoder.as_tensor().reshape((FEATURES, sites, d)).unwrap();
+        let norms = parts.sqr().unwrap().sum(2).unwrap().sqrt().unwrap().sum(1).unwrap();
+        let shared = trainer.settings.shared_features;
+        let part = |feature| if feature < shared { trainer.settings.shared_penalty as f32 } else { 1.0 };
+        (norms * Tensor::from_iter((0..FEATURES).map(part), &Device::Cpu).unwrap()).unwrap()
     }
 
     fn loss(&self, trainer: &Trainer, x: &[f32], y: &[f32]) -> Tensor {
         let (spec, settings) = (&trainer.spec, &trainer.settings);
-        let (sites, width) = (spec.outputs.len(), spec.input_width());
-        let x = Tensor::from_slice(x, (TOKENS, width), &Device::Cpu).unwrap();
+        let (sites, width) = (spec.outputs.len(), spec.output_width());
+        let x = Tensor::from_slice(x, (TOKENS, spec.input_width()), &Device::Cpu).unwrap();
         let y = Tensor::from_slice(y, (TOKENS, width), &Device::Cpu).unwrap();
         let product = x.matmul(&self.encoder.as_tensor().t().unwrap()).unwrap();
         let pre = product.broadcast_add(&self.encoder_bias).unwrap();
@@ -96,12 +112,12 @@ impl Reference {
             let cells = (0..TOKENS * FEATURES).map(|cell| f32::from(keep(cell / FEATURES, cell % FEATURES)));
             Tensor::from_iter(cells, &Device::Cpu).unwrap().reshape((TOKENS, FEATURES)).unwrap()
         };
-        let norms = self.norms(sites);
+        let norms = self.norms(trainer);
         let score: Vec<Vec<f32>> = positive.broadcast_mul(&norms).unwrap().detach().to_vec2().unwrap();
         let values: Vec<Vec<f32>> = positive.detach().to_vec2().unwrap();
         let mean = |tensor: Tensor| (tensor.sum_all().unwrap() / TOKENS as f64).unwrap();
         let weights: Vec<f32> = (0..sites)
-            .flat_map(|site| vec![settings.weights.get(site).copied().unwrap_or(1.0) as f32; D])
+            .flat_map(|site| vec![settings.weights.get(site).copied().unwrap_or(1.0) as f32; spec.d_out])
             .collect();
         let weights = Tensor::from_vec(weights, width, &Device::Cpu).unwrap();
         let squared = |guess: &Tensor, target: &Tensor| {
@@ -136,11 +152,30 @@ impl Reference {
                 (squared(&decode(&f), &y) + squared(&frozen, &y) + penalty).unwrap()
             }
             Kind::Jumprelu => {
-                let theta = self.extras[0].as_tensor().exp().unwrap().detach().to_vec1::<f32>().unwrap();
-                let f =
-                    (&positive * mask(&|token, feature| values[token][feature] > theta[feature])).unwrap();
-                // Only the encoder's and decoder's gradients are checked here; the threshold's is straight through.
-                squared(&decode(&f), &y)
+                // Straight through: terms that are zero, and whose slope with the threshold is the rectangle's.
+                let theta = self.extras[0].as_tensor().exp().unwrap();
+                let values_of_theta: Vec<f32> = theta.detach().to_vec1().unwrap();
+                let open = mask(&|token, feature| values[token][feature] > values_of_theta[feature]);
+                let near = mask(&|token, feature| {
+                    let gap = values[token][feature] - values_of_theta[feature];
+                    f64::from(gap.abs()) < BANDWIDTH / 2.0
+                });
+                let moved = (&theta - theta.detach()).unwrap();
+                let through = |height: &Tensor| {
+                    let slopes = (near.broadcast_mul(&height.detach()).unwrap() / -BANDWIDTH).unwrap();
+                    slopes.broadcast_mul(&moved).unwrap()
+                };
+                let kept = (&positive * &open).unwrap();
+                let f = (&kept + through(&theta)).unwrap();
+                let tanh = |cost: Tensor| (cost * TANH_SCALE).unwrap().tanh().unwrap();
+                let price = match settings.sparsity {
+                    Sparsity::L0 => (open + through(&theta.ones_like().unwrap())).unwrap(),
+                    Sparsity::Tanh => {
+                        let height = through(&tanh((&theta * &norms).unwrap()));
+                        (tanh(kept.broadcast_mul(&norms).unwrap()) + height).unwrap()
+                    }
+                };
+                (squared(&decode(&f), &y) + (mean(price) * lambda).unwrap()).unwrap()
             }
             kind => {
                 let k = settings.k;
@@ -195,7 +230,7 @@ fn settings(kind: Kind) -> FitSettings {
         k: 3,
         k_anneal: 0.0,
         warm_up: 0.0,
-        penalty: Some(if kind == Kind::Jumprelu { 0.0 } else { 0.7 }),
+        penalty: Some(0.7),
         sparsity: Sparsity::L0,
         batch: TOKENS,
         dead_after: 1000,
@@ -205,16 +240,22 @@ fn settings(kind: Kind) -> FitSettings {
     }
 }
 
-#[test]
-fn a_device_takes_the_same_steps() {
-    let designated = FitSettings {
+/// Every kind, and what settings change about the loss.
+fn cases() -> Vec<FitSettings> {
+    let designated = |kind| FitSettings {
         shared_features: 4,
         exclusive_features: 2,
         shared_penalty: 0.3,
-        ..settings(Kind::BatchTopkCrosscoder)
+        ..settings(kind)
     };
     let tanh = FitSettings { sparsity: Sparsity::Tanh, penalty: Some(0.5), ..settings(Kind::Jumprelu) };
-    for settings in Kind::ALL.map(settings).into_iter().chain([designated, tanh]) {
+    let more = [designated(Kind::Crosscoder), designated(Kind::BatchTopkCrosscoder), tanh];
+    Kind::ALL.map(settings).into_iter().chain(more).collect()
+}
+
+#[test]
+fn a_device_takes_the_same_steps() {
+    for settings in cases() {
         let kind = settings.kind;
         let (mut here, x, y) = case(settings.clone(), sites(kind));
         let (mut away, ..) = case(settings, sites(kind));
@@ -248,9 +289,9 @@ fn a_device_takes_the_same_steps() {
 
 #[test]
 fn gradients_equal_autograd() {
-    for kind in Kind::ALL {
-        let sites = sites(kind);
-        let (mut trainer, x, y) = case(settings(kind), sites);
+    for settings in cases() {
+        let (kind, sites) = (settings.kind, sites(settings.kind));
+        let (mut trainer, x, y) = case(settings, sites);
         let reference = Reference::of(&trainer);
         let gradients = reference.loss(&trainer, &x, &y).backward().unwrap();
         let unit = trainer.recipe().unit_decoder();
@@ -266,14 +307,22 @@ fn gradients_equal_autograd() {
             pairs.push(("scale", &reference.extras[0], &trainer.state.extras[0]));
             pairs.push(("magnitude bias", &reference.extras[1], &trainer.state.extras[1]));
         }
+        if kind == Kind::Jumprelu {
+            pairs.push(("threshold", &reference.extras[0], &trainer.state.extras[0]));
+        }
         if let Some(skip) = &reference.skip {
             pairs.push(("skip", skip, &trainer.state.skip));
         }
         for (name, variable, parameter) in pairs {
             let gradient = gradients.get(variable).unwrap().to_dtype(DType::F32).unwrap();
             let mut expected: Vec<f32> = gradient.flatten_all().unwrap().to_vec1().unwrap();
+            let (width, d) = (trainer.spec.output_width(), trainer.spec.d_out);
+            if name == "decoder" {
+                // One decoder for all variants, or none for the others: the slope within what the role allows.
+                let rows = expected.chunks_mut(width).zip(&trainer.roles);
+                rows.for_each(|(row, role)| role.constrain(row, d));
+            }
             if unit && name == "decoder" {
-                let width = sites * D;
                 for (row, unit) in expected.chunks_mut(width).zip(decoder.chunks(width)) {
                     let along: f32 = row.iter().zip(unit).map(|(a, b)| a * b).sum();
                     row.iter_mut().zip(unit).for_each(|(value, unit)| *value -= along * unit);

@@ -208,7 +208,7 @@ fn plan(store: &ActivationStore, target: &ActivationStore, settings: &FitSetting
             expected.start(),
             names.len()
         ))
-        .hint("name the variants to read; a crosscoder reads several at once, `batch_topk` one"));
+        .hint("name those it reads, with `fit --over base,rl` or in a study's `over`: a crosscoder reads several at once, a difference two, `batch_topk` one"));
     }
     if !settings.weights.is_empty() && settings.weights.len() != names.len() {
         return Err(Error::request(format!(

@@ -42,8 +42,8 @@ pub struct FitSettings {
     /// Active features per token, for the kinds that keep the largest; the others are made sparse by `penalty`.
     ///
     /// Choose the smallest k beyond which the FVE, of differences above all, no longer rises. Too small a k misses
-    /// features and confuses whose they are; one several times too large splits them. `deltascope fit --help` says
-    /// how much, on planted features.
+    /// features and confuses whose they are; one several times too large splits them. `deltascope check
+    /// planted --k 2,4,8` says how much, on planted features.
     pub k: usize,
     /// The number of optimiser steps.
     pub steps: usize,
@@ -66,7 +66,8 @@ pub struct FitSettings {
     /// reconstructed token.
     pub merges: usize,
     /// The weight of the kind's sparsity penalty; it rises with `warm_up`. Absent, it is the kind's own: .03 for
-    /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), else 1.
+    /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), 3 for gated ones,
+    /// else 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
     /// Which penalty, for JumpReLU.
@@ -82,9 +83,12 @@ pub struct FitSettings {
     /// The weight of each variant's reconstruction, in the order of `variants`; empty means 1 for all.
     pub weights: Vec<f64>,
     /// Prefix sizes of a Matryoshka dictionary, ascending, the last being `features`; empty means a
-    /// sixteenth, a quarter, and all.
+    /// sixteenth, a quarter, and all. A prefix that is smaller than the number of features in the data must blend
+    /// them: where the data has no hierarchy, Matryoshka finds fewer than BatchTopK does.
     pub widths: Vec<usize>,
-    /// Crosscoders: so many features, the first ones, have one decoder for all variants (Anthropic 2025).
+    /// Crosscoders: so many features, the first ones, have one decoder for all variants (Anthropic 2025). One, that is,
+    /// in normalised units: in raw units its norms are as the variants' scales, so that where these differ much `diff`
+    /// classes such a feature as reweighted. `normalise = "centre"` leaves the scales alone.
     pub shared_features: usize,
     /// Their penalty, or cost in competing for a place among the k largest, relative to other features.
     pub shared_penalty: f64,

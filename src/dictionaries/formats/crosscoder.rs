@@ -6,8 +6,9 @@
 //!
 //! Back again, one threshold for all has to be found: scales s_l of the models with t_j sum_l s_l ||d_j^l|| = 1 for
 //! every feature j. They exist for what this package or our own fits made, but for those with `shared_features` or
-//! `normalise = "standard"`, which are refused. `k` matters while training alone, and a fitted dictionary does not
-//! hold it: 1 is written.
+//! `normalise = "standard"`. These are written with `code_normalization` NONE, activations in units of their thresholds:
+//! f_j / t_j is compared with 1, and t_j d_j is the decoder. `k` matters while training alone, and a fitted dictionary
+//! does not hold it: 1 is written.
 
 use super::super::dictionary::Dictionary;
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
@@ -164,21 +165,28 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     }
     let (layers, d, features) = (spec.outputs.len(), spec.d_out, spec.features);
     let mut weights = dictionary.weights().clone();
-    let scales = match spec.activation {
-        Activation::Threshold => common_threshold(spec, &weights)?,
-        _ => vec![1.0; layers],
+    let (scales, by) = match spec.activation {
+        Activation::Threshold => match common_threshold(spec, &weights) {
+            Some(scales) => (scales, BY_CROSSCODER),
+            None => {
+                in_units_of_thresholds(&mut weights)?;
+                (vec![1.0; layers], BY_NOTHING)
+            }
+        },
+        _ => (vec![1.0; layers], BY_CROSSCODER),
     };
     for (index, scale) in (0..layers * d).map(|index| (index, scales[index / d])) {
         weights.encoder.iter_mut().skip(index).step_by(layers * d).for_each(|value| *value /= scale);
         weights.decoder.iter_mut().skip(index).step_by(layers * d).for_each(|value| *value *= scale);
         weights.decoder_bias[index] *= scale;
     }
-    let (mean, deviation): (Vec<f32>, Vec<f32>) = match spec.activation {
-        Activation::Threshold => (
+    // NaN says that activations are not normalised.
+    let (mean, deviation): (Vec<f32>, Vec<f32>) = match scales.iter().any(|scale| *scale != 1.0) {
+        true => (
             vec![0.0; layers * d],
             (0..layers * d).map(|index| 1.0 / (scales[index / d] * (d as f32).sqrt())).collect(),
         ),
-        _ => (vec![f32::NAN; layers * d], vec![f32::NAN; layers * d]),
+        false => (vec![f32::NAN; layers * d], vec![f32::NAN; layers * d]),
     };
     let encoder = super::transpose(&weights.encoder, layers * d);
     let decoder: Vec<f32> = (0..layers)
@@ -192,7 +200,7 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
         Block::floats("encoder.bias", &[features], &weights.encoder_bias),
         Block::floats("decoder.weight", &[layers, features, d], &decoder),
         Block::floats("decoder.bias", &[layers, d], &weights.decoder_bias),
-        Block::int64("code_normalization_id", BY_CROSSCODER),
+        Block::int64("code_normalization_id", by),
         Block::floats("target_rms", &[], &[1.0]),
         Block::floats("activation_mean", &[layers, d], &mean),
         Block::floats("activation_std", &[layers, d], &deviation),
@@ -202,7 +210,7 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
         "activation_dim": d,
         "activation_mean": null,
         "activation_std": null,
-        "code_normalization": "CROSSCODER",
+        "code_normalization": if by == BY_NOTHING { "NONE" } else { "CROSSCODER" },
         "dict_size": features,
         "num_layers": layers,
         "target_rms": 1.0,
@@ -216,8 +224,34 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
     write_files(dir, &[(WEIGHTS, &serialize(&blocks)?), (CONFIG, format!("{config:#}").as_bytes())])
 }
 
-/// The scale of each model under which every feature's threshold, times its code norm, is 1: least squares.
-fn common_threshold(spec: &Spec, weights: &Weights) -> Result<Vec<f32>> {
+/// Measures each activation in units of the feature's threshold, which becomes 1. Features that can never fire, with a
+/// threshold that nothing exceeds, are emptied.
+fn in_units_of_thresholds(weights: &mut Weights) -> Result<()> {
+    if let Some(feature) = weights.threshold.iter().position(|threshold| *threshold <= 0.0) {
+        return Err(Error::request(format!(
+            "feature {feature}: expected a threshold above 0, found {}",
+            weights.threshold[feature]
+        ))
+        .hint("the crosscoder format has one threshold for all; write it with --to deltascope"));
+    }
+    let features = weights.threshold.len();
+    let reach = |threshold: &f32| if threshold.recip().is_normal() { threshold.recip() } else { 0.0 };
+    let factors: Vec<f32> = weights.threshold.iter().map(reach).collect();
+    let (width_in, width_out) = (weights.encoder.len() / features, weights.decoder.len() / features);
+    for feature in
+        factors.iter().enumerate().filter(|(_, factor)| **factor == 0.0).map(|(feature, _)| feature)
+    {
+        weights.encoder[feature * width_in..(feature + 1) * width_in].fill(0.0);
+        weights.decoder[feature * width_out..(feature + 1) * width_out].fill(0.0);
+        weights.encoder_bias[feature] = 0.0;
+    }
+    super::rescale(weights, &factors);
+    Ok(())
+}
+
+/// The scale of each model under which every feature's threshold, times its code norm, is 1: least squares. `None` if
+/// there are no such scales.
+fn common_threshold(spec: &Spec, weights: &Weights) -> Option<Vec<f32>> {
     let (layers, d) = (spec.outputs.len(), spec.d_out);
     let rows: Vec<Vec<f64>> = weights
         .decoder
@@ -239,11 +273,8 @@ fn common_threshold(spec: &Spec, weights: &Weights) -> Result<Vec<f32>> {
     let scales = solve(system, right);
     let off = |row: &Vec<f64>| (row.iter().zip(&scales).map(|(a, scale)| a * scale).sum::<f64>() - 1.0).abs();
     let worst = rows.iter().filter(live).map(off).fold(0.0, f64::max);
-    if worst < 1e-4 && scales.iter().all(|scale| *scale > 0.0) {
-        return Ok(scales.into_iter().map(|scale| scale as f32).collect());
-    }
-    Err(Error::request("this dictionary has a threshold per feature, and the crosscoder format one for all")
-        .hint("fits with `shared_features` or `normalise=standard` have; write it with --to deltascope"))
+    (worst < 1e-4 && scales.iter().all(|scale| *scale > 0.0))
+        .then(|| scales.into_iter().map(|scale| scale as f32).collect())
 }
 
 /// Gaussian elimination of a positive definite system.
@@ -260,4 +291,48 @@ fn solve(mut system: Vec<Vec<f64>>, mut right: Vec<f64>) -> Vec<f64> {
         }
     }
     (0..size).map(|line| right[line] / system[line][line]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Stream;
+
+    /// Thresholds that no common scale explains, and a feature that never fires.
+    #[test]
+    fn thresholds_of_their_own_are_written_as_units() {
+        let (d, features, layers, tokens) = (6, 10, 3, 20);
+        let mut stream = Stream::new(4, "test.crosscoder", &[]);
+        let mut draw = |count: usize| -> Vec<f32> { (0..count).map(|_| stream.normal()).collect() };
+        let sites: Vec<Site> = (0..layers).map(|layer| Site::of(format!("model_{layer}"))).collect();
+        let spec = Spec::reconstructing(Kind::BatchTopkCrosscoder, Activation::Threshold, sites, d, features);
+        let mut weights = Weights {
+            encoder: draw(features * layers * d),
+            encoder_bias: draw(features),
+            decoder: draw(features * layers * d),
+            decoder_bias: draw(layers * d),
+            threshold: draw(features).into_iter().map(|value| 0.1 + value.abs()).collect(),
+            ..Weights::default()
+        };
+        weights.threshold[7] = f32::MAX;
+        let dictionary = Dictionary::new(spec.clone(), weights.clone()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        write(&dictionary, folder.path()).unwrap();
+        let config = read_json(&folder.path().join(CONFIG)).unwrap();
+        assert_eq!(config["code_normalization"], "NONE");
+        let again = read(folder.path()).unwrap();
+        let x = draw(tokens * layers * d);
+        let (codes, others) = (dictionary.encode(&x).unwrap(), again.encode(&x).unwrap());
+        assert_eq!(codes.features, others.features);
+        assert!(codes.features.len() > tokens, "{}", codes.features.len());
+        for ((feature, ours), theirs) in codes.features.iter().zip(&codes.values).zip(&others.values) {
+            let units = ours / weights.threshold[*feature as usize];
+            assert!((units - theirs).abs() < 1e-4 * units.max(1.0), "feature {feature}: {units} {theirs}");
+        }
+        let (ours, theirs) = (dictionary.decode(&codes, &x).unwrap(), again.decode(&others, &x).unwrap());
+        assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(1.0)));
+        weights.threshold[2] = 0.0;
+        let refused = write(&Dictionary::new(spec, weights).unwrap(), folder.path()).unwrap_err();
+        assert!(refused.to_string().contains("feature 2"), "{refused}");
+    }
 }

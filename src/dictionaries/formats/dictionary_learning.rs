@@ -101,11 +101,11 @@ fn matrices(weights: &mut Weights, tensors: &mut Tensors, features: usize, d: us
     Ok(())
 }
 
-/// One threshold for all features where it was learned (BatchTopK), else the k largest.
+/// BatchTopK classes compare with one threshold for all features whatever its sign: -1, before one was learned, lets
+/// all that is positive through, as it does in the package. TopK keeps the k largest.
 fn cut(kind: Kind, weights: &mut Weights, tensors: &mut Tensors, features: usize) -> Result<Activation> {
-    let threshold = tensors.scalar("threshold").filter(|threshold| *threshold >= 0.0 && kind != Kind::Topk);
-    let k = tensors.scalar("k");
-    match (threshold, k) {
+    let (threshold, k) = (tensors.scalar("threshold"), tensors.scalar("k"));
+    match (threshold.filter(|_| kind != Kind::Topk), k) {
         (Some(threshold), _) => {
             weights.threshold = vec![threshold; features];
             Ok(Activation::Threshold)

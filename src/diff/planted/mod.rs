@@ -8,9 +8,11 @@
 //!    h = sum over active features of strength x decoder + noise.
 //! 4. A dictionary is fitted to them and its features are classed as any others are; [`score`] matches
 //!    them one to one with the planted features and counts what was found ([`Score`]).
+//! 5. [`PlantedStore::kind_trial`] asks of any kind of dictionary how many of the features it finds.
 //!
 //! Every draw is keyed by (seed, purpose, index): a token is the same whichever range it is read in.
 
+mod kinds;
 mod matching;
 mod pool;
 mod recipe;
@@ -18,6 +20,7 @@ mod score;
 mod tokens;
 mod trial;
 
+pub use kinds::KindRow;
 pub use pool::{Pooled, pool};
 pub use recipe::{Fate, Recipe};
 pub use score::{Score, score};

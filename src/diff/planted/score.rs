@@ -19,7 +19,7 @@ use crate::diff::scaling::transpose;
 use crate::error::Result;
 
 /// A match of this score is a hit.
-const HIT: f64 = 0.8;
+pub(super) const HIT: f64 = 0.8;
 
 /// The outcome for one planted feature.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,7 +162,7 @@ fn cosine(feature: &PlantedFeature, decoders: &Decoders, other: usize) -> f64 {
 }
 
 /// Pearson correlation of every planted activation with every code, `[planted][features]`; 0 where one is constant.
-fn correlations(truth: &Codes, planted: usize, codes: &Codes, features: usize) -> Vec<Vec<f64>> {
+pub(super) fn correlations(truth: &Codes, planted: usize, codes: &Codes, features: usize) -> Vec<Vec<f64>> {
     let count = codes.tokens().max(1) as f64;
     let moments = |codes: &Codes, width: usize| -> Vec<(f64, f64)> {
         let by_feature = transpose(codes, width);

@@ -70,6 +70,16 @@ impl PlantedStore {
         Ok(Self { planted, store, held_out })
     }
 
+    /// The planted world.
+    pub fn planted(&self) -> &Planted {
+        &self.planted
+    }
+
+    /// The tokens that no fit sees.
+    pub(super) fn held_out(&self) -> &PlantedTokens {
+        &self.held_out
+    }
+
     /// The activations.
     pub fn store(&self) -> &ActivationStore {
         &self.store

@@ -60,7 +60,7 @@ impl Stage for Dictionary {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn config(&self) -> Result<Value> {
@@ -97,6 +97,8 @@ impl Stage for Dictionary {
     fn make(&self, scene: &Scene) -> Result<()> {
         let store = ActivationStore::open(&capture::store(scene.input(capture::NAME)?))?;
         store.verify()?;
+        let held_out = store.held_out();
+        dictionaries::check_judge(&store, held_out.clone())?;
         let job = |index: usize| Job {
             settings: self.settings.clone(),
             seed: self.seed.wrapping_add(index as u64),
@@ -111,9 +113,9 @@ impl Stage for Dictionary {
             dictionary.save(&folder)?;
         }
         let (first, others) = fitted.split_first().ok_or_else(|| Error::work("a fit gave no dictionary"))?;
-        let held_out = store.held_out();
-        let mut rows = dictionaries::metrics(first, &store, held_out.clone())?;
-        dictionaries::add_stability(&mut rows, first, others)?;
+        let mut judgement = dictionaries::judge(first, &store, &store, held_out.clone())?;
+        dictionaries::add_stability(&mut judgement, first, others)?;
+        let mut rows = judgement.rows;
         let spliced = held_out.start..held_out.end.min(held_out.start + SPLICED_TOKENS);
         let models = models::load(&self.models, &scene.made)?;
         dictionaries::add_splice_costs(

@@ -36,7 +36,7 @@ impl Stage for Diff {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn config(&self) -> Result<Value> {

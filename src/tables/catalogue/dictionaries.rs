@@ -27,6 +27,7 @@ pub const DICTIONARIES: TableSpec = TableSpec {
             "mean over tokens of activation times the norm of what it writes here",
         ),
         fixed("dead", ColumnType::Integer, "features that never fire on these tokens"),
+        fixed("dead_share", ColumnType::Float, "their share of all features"),
         fixed("dense", ColumnType::Integer, "features that fire on more than a tenth of these tokens"),
         fixed(
             "density",
@@ -46,7 +47,7 @@ pub const DICTIONARIES: TableSpec = TableSpec {
         fixed(
             "stability",
             ColumnType::Float,
-            "mean over features of the largest decoder cosine with a feature of the same dictionary under another seed (MMCS), averaged over those; null with one seed",
+            "mean over the features that fire on these tokens of the largest decoder cosine with a feature of the same dictionary under another seed (MMCS), averaged over those; null with one seed",
         ),
     ],
 };
@@ -98,7 +99,11 @@ pub const FEATURES: TableSpec = TableSpec {
             ColumnType::Float,
             "share of the summed absolute decoder weights, corrected for width",
         ),
-        per_variant("rate_", ColumnType::Float, "firing rate when every input is read from this variant"),
+        per_variant(
+            "rate_",
+            ColumnType::Float,
+            "firing rate when every input is read from this variant, of all in the store for a dictionary of one input; `rate_rl-base` for a difference",
+        ),
         per_variant(
             "nrn_",
             ColumnType::Float,
@@ -180,6 +185,26 @@ pub const PLANTED: TableSpec = TableSpec {
         ),
         fixed("mixtures", ColumnType::Integer, "of these, all others"),
         fixed("undecided", ColumnType::Integer, "live features left undecided"),
+    ],
+};
+
+/// How much of planted activations each kind of dictionary finds.
+pub const PLANTED_KINDS: TableSpec = TableSpec {
+    name: "planted_kinds",
+    about: "One row per planted world, kind of dictionary and fit (`check planted --kinds`).",
+    columns: &[
+        fixed("recipe", ColumnType::Text, "easy or hard"),
+        fixed("seed", ColumnType::Integer, "the seed of the planted world"),
+        fixed("fit_seed", ColumnType::Integer, "the seed of the fit"),
+        fixed("kind", ColumnType::Text, "the kind of dictionary"),
+        fixed("k", ColumnType::Integer, "active features a token, for the kinds that keep the largest"),
+        fixed("planted", ColumnType::Integer, "planted features in what the kind reads"),
+        fixed("found", ColumnType::Integer, "of these, matched by some feature with a score of at least .8"),
+        fixed("live", ColumnType::Integer, "features that fire on held-out tokens"),
+        fixed("hits", ColumnType::Integer, "of these, features that match a planted one"),
+        fixed("fve", ColumnType::Float, "fraction of variance explained, the smallest over what is written"),
+        fixed("l0", ColumnType::Float, "mean number of active features per token"),
+        fixed("planted_l0", ColumnType::Float, "mean number of planted features that are active per token"),
     ],
 };
 

@@ -234,7 +234,7 @@ fn outcomes() -> Vec<Value> {
 
 fn dictionaries() -> Vec<Value> {
     [("base", 0.93), ("rl@120", 0.92), ("sft@40", 0.92), ("sft_benign@640", 0.88), ("rl@120-base", 0.61), ("sft@40-base", 0.44), ("sft_benign@640-base", 0.71)]
-        .map(|(target, fve)| json!({ "dictionary": "batch_topk_crosscoder", "hook": "blocks.3.hook_resid_post", "target": target, "features": 2048, "tokens": 40_000, "fve": fve, "mse": 0.3, "cosine": 0.9, "l0": 32.0, "l1": 40.0, "dead": 82, "dense": 9, "density": "[]", "ce_recovered": 0.93, "kl": 0.04, "stability": 0.81 }))
+        .map(|(target, fve)| json!({ "dictionary": "batch_topk_crosscoder", "hook": "blocks.3.hook_resid_post", "target": target, "features": 2048, "tokens": 40_000, "fve": fve, "mse": 0.3, "cosine": 0.9, "l0": 32.0, "l1": 40.0, "dead": 82, "dead_share": 0.04, "dense": 9, "density": "[]", "ce_recovered": 0.93, "kl": 0.04, "stability": 0.81 }))
         .to_vec()
 }
 
