@@ -180,6 +180,7 @@ fn grpo_step() -> Result<f64> {
         checkpoints: Vec::new(),
         save_every: usize::MAX,
         origin: serde_json::Value::Null,
+        base: None,
         observer: Observer::new(Arc::new(clock.clone())),
     };
     train_rl(&model, &Suite::parse("general_points")?, &settings, &run)?;

@@ -66,7 +66,8 @@ impl Stage for Variant {
     }
 
     fn revision(&self) -> u32 {
-        3
+        // Since 4, adapters name their base; nothing else is other than before.
+        if self.training.lora().is_some() { 4 } else { 3 }
     }
 
     fn config(&self) -> Result<Value> {
@@ -111,6 +112,8 @@ impl Stage for Variant {
             checkpoints: self.checkpoints.clone(),
             save_every: SAVE_ROWS / (sampled + trained).max(1),
             origin: json!(scene.id.to_string()),
+            // The artifact, `checkpoints`, the step, `adapter`.
+            base: self.base.base_name(&scene.made, 4)?,
             observer: scene.observer.clone(),
         };
         self.training.train(&model, &run)
