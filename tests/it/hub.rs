@@ -485,7 +485,7 @@ fn a_second_answer_that_differs_from_the_first_moves_no_byte() {
     let honest = Hub::tiny().hash(WEIGHTS);
     // The stage's files are four folders below the cache, and its links five.
     for (etag, commit) in
-        [("../../../../escaped", COMMIT), (&honest, "../../../../escaped"), ("c0ffee", COMMIT)]
+        [("../../../../escaped", COMMIT), (honest.as_str(), "../../../../escaped"), ("c0ffee", COMMIT)]
     {
         let server = Server::start(Hub { lies: Some((etag.to_owned(), commit.to_owned())), ..Hub::tiny() });
         let outcome = download(NAME, &server.settings());
