@@ -148,6 +148,7 @@ fn training_run(name: &str, scratch: &Scratch, clock: &Clock) -> TrainingRun {
         checkpoints: Vec::new(),
         save_every: usize::MAX,
         origin: serde_json::Value::Null,
+        base: None,
         observer: Observer::new(Arc::new(clock.clone())),
     }
 }

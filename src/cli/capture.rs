@@ -4,7 +4,7 @@ use super::Context;
 use super::flags::{SetFlag, named_models};
 use crate::activations::{self, ActivationStore, CaptureSettings, Example};
 use crate::error::{Error, Result, nearest};
-use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenFile};
+use crate::model::{BlockPoint, Config, Gradients, HookPoint, Hooks, Model, TokenFile, hub};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -47,19 +47,29 @@ struct Captured {
 
 pub(crate) fn capture(arguments: CaptureArguments, context: &Context) -> Result<()> {
     let named = arguments.model.iter().all(|model| model.contains('='));
-    let model = match &arguments.model[..] {
-        [model] if !named => Model::load(&crate::model::hub::find(model)?, &context.device()?)?,
-        _ if !arguments.scan => return store(&arguments, context),
-        _ => {
-            return Err(Error::request("`--scan` lists the hook points of one model; name one, without `=`"));
+    match &arguments.model[..] {
+        [model] if !named => {
+            if let Some(set) = arguments.set.set.first() {
+                return Err(Error::request(format!("`--set {set}`: these are settings of a store"))
+                    .hint(format!("name the variant to write one, as in --model base={model}")));
+            }
+            match arguments.scan {
+                true => scan(model, arguments.hooks.as_deref(), context),
+                false => raw(model, &arguments, context),
+            }
         }
+        _ if !arguments.scan => store(&arguments, context),
+        _ => Err(Error::request("`--scan` lists the hook points of one model; name one, without `=`")),
+    }
+}
+
+/// Captures one model: a tensor a hook point.
+fn raw(model: &str, arguments: &CaptureArguments, context: &Context) -> Result<()> {
+    let (Some(tokens), Some(names), Some(out)) = (&arguments.tokens, &arguments.hooks, &arguments.out) else {
+        return Err(Error::request("expected --tokens, --hooks and --out"));
     };
-    let (Some(tokens), Some(names), Some(out), false) =
-        (&arguments.tokens, &arguments.hooks, &arguments.out, arguments.scan)
-    else {
-        return scan(&model, arguments.hooks.as_deref(), context);
-    };
-    let points = matching(&model, names)?;
+    let model = Model::load(&hub::find(model)?, &context.device()?)?;
+    let points = matching(model.config(), names)?;
     let tokens = TokenFile::load(tokens)?;
     let mut hooks = points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
     model.forward(&tokens.batch, None, &mut hooks, Gradients::Off)?;
@@ -101,7 +111,7 @@ fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
     let settings = arguments.set.apply(&CaptureSettings::default())?;
     let models = named_models(&arguments.model, "--model", context)?;
     let Some((_, first)) = models.first() else { return Err(Error::request("expected a model, found none")) };
-    let hooks = matching(first, names)?;
+    let hooks = matching(first.config(), names)?;
     // One hook has the folder to itself; several have one each, named after them.
     let place = |hook: &HookPoint| if hooks.len() == 1 { out.clone() } else { out.join(hook.to_string()) };
     let places: Vec<(HookPoint, PathBuf)> = hooks.iter().map(|hook| (*hook, place(hook))).collect();
@@ -125,16 +135,19 @@ fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
     })
 }
 
-fn scan(model: &Model, names: Option<&str>, context: &Context) -> Result<()> {
+/// Lists hook points, for which a configuration is enough.
+fn scan(model: &str, names: Option<&str>, context: &Context) -> Result<()> {
+    let folder = hub::find_config(model)?;
+    let config = Config::load(&Model::base_of_adapter(&folder)?.unwrap_or(folder))?;
     let points = match names {
-        Some(names) => matching(model, names)?,
-        None => model.hook_points(),
+        Some(names) => matching(&config, names)?,
+        None => config.hook_points(),
     };
     let answer: Vec<Point> = points
         .into_iter()
         .map(|point| Point {
             name: point.to_string(),
-            axes: axes(model, point),
+            axes: axes(&config, point),
             editable: !point.is_read_only(),
         })
         .collect();
@@ -146,8 +159,7 @@ fn scan(model: &Model, names: Option<&str>, context: &Context) -> Result<()> {
     })
 }
 
-fn axes(model: &Model, point: HookPoint) -> String {
-    let config = model.config();
+fn axes(config: &Config, point: HookPoint) -> String {
     let (heads, key_heads, head_dim) = (config.heads, config.key_heads, config.head_dim);
     let last = match point {
         HookPoint::FinalScale => "1".to_owned(),
@@ -172,8 +184,8 @@ fn axes(model: &Model, point: HookPoint) -> String {
 }
 
 /// The hook points that the names stand for, in the order of the pass.
-fn matching(model: &Model, names: &str) -> Result<Vec<HookPoint>> {
-    let all = model.hook_points();
+fn matching(config: &Config, names: &str) -> Result<Vec<HookPoint>> {
+    let all = config.hook_points();
     let spelled: Vec<String> = all.iter().map(HookPoint::to_string).collect();
     let mut chosen = Vec::new();
     for name in names.split(',').map(str::trim).filter(|name| !name.is_empty()) {

@@ -7,7 +7,7 @@ use crate::model::{Model, hub};
 use crate::study::{overrides, post_training};
 use crate::tables;
 use crate::tasks::Suite;
-use crate::training::{PostTraining, TrainingRow, TrainingRun, log_spaced};
+use crate::training::{BaseName, PostTraining, TrainingRow, TrainingRun, log_spaced};
 use serde::Serialize;
 use serde_json::json;
 use std::path::PathBuf;
@@ -69,7 +69,8 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         _ => {}
     }
     let training = request(&arguments)?;
-    let model = Model::load(&hub::find(&arguments.model)?, &context.device()?)?.into_merged()?;
+    let folder = hub::find(&arguments.model)?;
+    let model = Model::load(&folder, &context.device()?)?.into_merged()?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
         seed: arguments.seed.seed,
@@ -78,6 +79,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         checkpoints: checkpoints(arguments.checkpoints.as_deref(), training.steps())?,
         save_every: arguments.save_every,
         origin: origin(&training)?,
+        base: BaseName::of(&arguments.model, &folder)?,
         observer: context.observer.clone(),
     };
     training.train(&model, &run)?;

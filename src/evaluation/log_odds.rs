@@ -73,6 +73,10 @@ impl NextToken for PromptPass<'_> {
     }
 
     fn reset(&mut self) {}
+
+    fn longest(&self) -> Option<usize> {
+        self.0.longest()
+    }
 }
 
 #[cfg(test)]

@@ -147,6 +147,17 @@ impl Adapters {
                 return Err(refused(key));
             }
         }
+        // Others change the base when PEFT loads the adapter: they take the first product of its halves from it.
+        match found("init_lora_weights") {
+            Value::Null | Value::Bool(_) => {}
+            Value::String(name) if ["gaussian", "orthogonal"].contains(&name.to_lowercase().as_str()) => {}
+            _ => {
+                return Err(refused("init_lora_weights").hint(
+                    "convert it into a plain adapter: in PEFT, save_pretrained with \
+                     path_initial_model_for_weight_conversion",
+                ));
+            }
+        }
         let number = |key: &str| {
             found(key).as_f64().filter(|number| *number > 0.0).ok_or_else(|| {
                 Error::request(format!("field `{key}`: expected a positive number, found {}", found(key)))

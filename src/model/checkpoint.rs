@@ -77,13 +77,13 @@ impl Checkpoint {
 impl Source for Checkpoint {
     fn parameter(&mut self, name: &str, dims: &[usize], _: Role) -> Result<Parameter> {
         let found =
-            spellings(self.base, name).into_iter().find_map(|name| Some((name, self.tensors.remove(name)?)));
-        let Some((name, tensor)) = found else {
+            spellings(self.base, name).into_iter().find_map(|held| Some((held, self.tensors.remove(held)?)));
+        let Some((held, tensor)) = found else {
             return Err(Error::request(format!("tensor `{name}` {dims:?}: expected it, found none")));
         };
         if tensor.dims() != dims {
             return Err(Error::request(format!(
-                "tensor `{name}`: expected shape {dims:?}, found {:?}",
+                "tensor `{held}`: expected shape {dims:?}, found {:?}",
                 tensor.dims()
             )));
         }
@@ -91,7 +91,8 @@ impl Source for Checkpoint {
     }
 }
 
-/// The names under which a checkpoint may hold a parameter.
+/// The names under which a checkpoint may hold a parameter. The model holds it under the first: so it is the same
+/// one in every variant, and the one that an adapter names, whatever program wrote the checkpoint.
 fn spellings<'a>(base: &str, name: &'a str) -> [&'a str; 3] {
     // Later versions of transformers call GPT-NeoX's head `lm_head`.
     let head = if name == "embed_out.weight" { LM_HEAD } else { name };
@@ -114,21 +115,16 @@ fn same(one: &Tensor, other: &Tensor) -> Result<bool> {
 }
 
 /// Parameters copied from another model.
-pub(super) struct Copied<'a> {
-    pub(super) parameters: &'a Parameters,
-    pub(super) base: &'static str,
-}
+pub(super) struct Copied<'a>(pub(super) &'a Parameters);
 
 impl Source for Copied<'_> {
     fn parameter(&mut self, name: &str, _: &[usize], _: Role) -> Result<Parameter> {
-        let spellings = spellings(self.base, name);
-        match self.parameters.iter().find(|held| spellings.contains(&held.name())) {
-            Some(held) => {
-                let copy = Parameter::new(held.name(), &held.value().copy()?)?;
-                copy.set_trainable(held.trainable());
-                Ok(copy)
-            }
-            None => Err(Error::work(format!("parameter `{name}` is missing in the model to copy"))),
-        }
+        let held = self
+            .0
+            .get(name)
+            .ok_or_else(|| Error::work(format!("parameter `{name}` is missing in the model to copy")))?;
+        let copy = Parameter::new(name, &held.value().copy()?)?;
+        copy.set_trainable(held.trainable());
+        Ok(copy)
     }
 }

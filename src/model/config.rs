@@ -174,6 +174,12 @@ impl Config {
         self
     }
 
+    /// The settings of `config.json` by which transformers drops activations in training, with their probabilities,
+    /// as far as these are not zero. The decoder drops nothing.
+    pub fn dropout(&self) -> Vec<(&'static str, f64)> {
+        config_json::dropout(self.family, &self.document)
+    }
+
     /// The number of blocks.
     pub fn layers(&self) -> usize {
         self.blocks.len()

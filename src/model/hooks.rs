@@ -34,7 +34,8 @@ pub struct Hooks {
     captures: BTreeMap<HookPoint, Option<Tensor>>,
     gradients: BTreeMap<HookPoint, (GradientSlot, bool)>,
     start: Option<(usize, Tensor)>,
-    stop: Option<HookPoint>,
+    /// Where the pass ends, and whether one has ended there.
+    stop: Option<(HookPoint, bool)>,
 }
 
 impl Hooks {
@@ -68,7 +69,7 @@ impl Hooks {
     /// Ends the pass after `point`: it then returns no hidden state, and nothing behind it is computed.
     #[must_use]
     pub fn stop_after(mut self, point: HookPoint) -> Self {
-        self.stop = Some(point);
+        self.stop = Some((point, false));
         self
     }
 
@@ -112,6 +113,9 @@ impl Hooks {
         if let Some((point, _)) = self.captures.iter().find(|(_, value)| value.is_none()) {
             return Err(silent(point, "capture").hint("or its value was already taken: finish first"));
         }
+        if let Some((point, false)) = &self.stop {
+            return Err(silent(point, "stop"));
+        }
         Ok(())
     }
 
@@ -135,7 +139,14 @@ impl Hooks {
 
     /// Whether the pass ends here.
     pub(super) fn stops_after(&self, point: HookPoint) -> bool {
-        self.stop == Some(point)
+        self.stop.is_some_and(|(stop, _)| stop == point)
+    }
+
+    /// Notes that a pass ended at the stop.
+    pub(super) fn stopped(&mut self) {
+        if let Some((_, reached)) = &mut self.stop {
+            *reached = true;
+        }
     }
 
     /// Whether an edit waits at `point`.
@@ -188,7 +199,11 @@ impl Hooks {
         all: impl Fn() -> Vec<HookPoint>,
     ) -> Result<()> {
         let named = self.edits.iter().map(|(point, _, _)| point);
-        for point in named.chain(self.captures.keys()).chain(self.gradients.keys()).chain(&self.stop) {
+        for point in named
+            .chain(self.captures.keys())
+            .chain(self.gradients.keys())
+            .chain(self.stop.as_ref().map(|(point, _)| point))
+        {
             if !has(*point) {
                 let names: Vec<String> = all().iter().map(HookPoint::to_string).collect();
                 let name = point.to_string();
@@ -204,5 +219,19 @@ impl Hooks {
                 .hint("edit the value before or after the norm")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_that_no_pass_reached_is_an_error() {
+        let mut hooks = Hooks::none().stop_after(HookPoint::Embed);
+        let error = hooks.finish().unwrap_err().to_string();
+        assert!(error.contains("stop at `hook_embed` never fired"), "{error}");
+        hooks.stopped();
+        hooks.finish().unwrap();
     }
 }

@@ -23,6 +23,7 @@ pub mod hub;
 mod initialise;
 mod parameters;
 mod pass;
+mod reached;
 mod recompute;
 mod rope_scaling;
 mod sampler;
@@ -183,8 +184,7 @@ impl Model {
     }
 
     fn copy_without_adapter(&self) -> Result<Self> {
-        let base = self.config().family.names().base;
-        let mut source = Copied { parameters: self.parameters(), base };
+        let mut source = Copied(self.parameters());
         let mut copy = Self::from_source(self.config().clone(), &mut source, self.compute().clone())?;
         copy.tokenizer = self.tokenizer.clone();
         Ok(copy)
@@ -233,31 +233,14 @@ impl Model {
         self.inner.decoder.positions.is_some()
     }
 
-    /// Every hook point that a pass through this model reaches, in the order of the pass.
-    pub fn hook_points(&self) -> Vec<HookPoint> {
-        let whole = [HookPoint::Embed, HookPoint::PositionEmbed];
-        let blocks = (0..self.config().layers())
-            .flat_map(|layer| BlockPoint::ALL.map(|point| HookPoint::Block(layer, point)));
-        let all = whole.into_iter().chain(blocks).chain([HookPoint::FinalScale, HookPoint::FinalNormalized]);
-        all.filter(|point| self.has(*point)).collect()
+    /// The tokens that a row can have at most: [`Config::max_positions`] where positions are learned, else any number.
+    pub fn longest(&self) -> Option<usize> {
+        self.has_learned_positions().then_some(self.config().max_positions)
     }
 
-    fn has(&self, point: HookPoint) -> bool {
-        let decoder = &self.inner.decoder;
-        match point {
-            HookPoint::Embed | HookPoint::FinalScale | HookPoint::FinalNormalized => true,
-            HookPoint::PositionEmbed => decoder.positions.is_some(),
-            HookPoint::Block(layer, point) => decoder.blocks.get(layer).is_some_and(|block| match point {
-                BlockPoint::ResidMid => self.config().residual == Residual::Sequential,
-                BlockPoint::MlpPreLinear => block.gate.is_some(),
-                BlockPoint::Norm1PostNormalized => {
-                    block.attention_norm.is_some() && block.attention_post_norm.is_some()
-                }
-                BlockPoint::Norm2PostNormalized => block.mlp_norm.is_some() && block.mlp_post_norm.is_some(),
-                BlockPoint::RotatedQuery | BlockPoint::RotatedKey => decoder.positions.is_none(),
-                _ => true,
-            }),
-        }
+    /// Every hook point that a pass through this model reaches, in the order of the pass.
+    pub fn hook_points(&self) -> Vec<HookPoint> {
+        self.config().hook_points()
     }
 
     /// The hidden states after the final norm [rows, width, d_model] of a pass that no hook ends and in which
@@ -296,7 +279,7 @@ impl Model {
         hooks: &mut Hooks,
         gradients: Gradients,
     ) -> Result<Option<Tensor>> {
-        hooks.check(|point| self.has(point), || self.hook_points())?;
+        hooks.check(|point| self.config().has(point), || self.hook_points())?;
         let (lengths, width) = (tokens.lengths().to_vec(), tokens.width());
         let layout = match &cache {
             Some(cache) if gradients != Gradients::Off => {
@@ -354,7 +337,10 @@ impl Model {
         }
         match outcome {
             Ok(hidden) => Ok(Some(hidden)),
-            Err(Halt::Stopped) => Ok(None),
+            Err(Halt::Stopped) => {
+                pass.hooks.stopped();
+                Ok(None)
+            }
             Err(Halt::Failed(error)) => Err(error),
         }
     }

@@ -134,6 +134,9 @@ pub trait NextToken {
 
     /// Forgets all rows; the next call of `extend` makes new ones.
     fn reset(&mut self);
+
+    /// The tokens that a row can have at most, as [`Model::longest`] says; `None`: any number.
+    fn longest(&self) -> Option<usize>;
 }
 
 /// A plain model with a cache.
@@ -155,6 +158,10 @@ impl NextToken for CachedModel<'_> {
 
     fn reset(&mut self) {
         self.cache = None;
+    }
+
+    fn longest(&self) -> Option<usize> {
+        self.model.longest()
     }
 }
 
@@ -183,7 +190,7 @@ pub fn sample_model(
     settings: &SampleSettings,
     observer: &Observer,
 ) -> Result<Vec<Completion>> {
-    check(prompts, settings)?;
+    check(prompts, settings, model.longest())?;
     let rows = rows(prompts, settings);
     // Samples of one prompt share its pass, so a share holds whole prompts where it can.
     let share = rows.len().div_ceil(rayon::current_num_threads()).next_multiple_of(settings.samples);
@@ -202,14 +209,27 @@ pub fn sample_model(
     Ok(drawn.into_iter().collect::<Result<Vec<_>>>()?.concat())
 }
 
-fn check(prompts: &[Prompt], settings: &SampleSettings) -> Result<()> {
+/// Refuses what would fail, before anything is drawn.
+fn check(prompts: &[Prompt], settings: &SampleSettings, longest: Option<usize>) -> Result<()> {
     settings.check()?;
-    match prompts.iter().position(|prompt| prompt.tokens.is_empty()) {
-        Some(index) => {
-            Err(Error::request(format!("prompt {index}: expected at least one token, found none")))
+    let new = settings.max_new_tokens;
+    for (index, prompt) in prompts.iter().enumerate() {
+        let length = prompt.tokens.len();
+        if length == 0 {
+            return Err(Error::request(format!("prompt {index}: expected at least one token, found none")));
         }
-        None => Ok(()),
+        // The last token drawn is not read again.
+        let Some(longest) = longest.filter(|longest| length + new - 1 > *longest) else { continue };
+        let message = format!(
+            "prompt {index}: expected at most {longest} tokens in a row (learned positions), found a prompt of \
+             {length} and max_new_tokens {new}"
+        );
+        return Err(Error::request(message).hint(match (longest + 1).saturating_sub(length) {
+            0 => "shorten the prompt".to_owned(),
+            left => format!("set max_new_tokens to {left} at most, or shorten the prompt"),
+        }));
     }
+    Ok(())
 }
 
 /// (prompt, sample) of every completion.
@@ -221,14 +241,15 @@ fn rows(prompts: &[Prompt], settings: &SampleSettings) -> Vec<(usize, usize)> {
 /// does not depend on `batch_rows` or the number of threads.
 ///
 /// # Errors
-/// If a setting is out of range, a prompt is empty, a pass fails, or a stop was asked for.
+/// If a setting is out of range, a prompt is empty or leaves no positions for `max_new_tokens`, a pass fails, or a
+/// stop was asked for.
 pub fn sample(
     source: &mut dyn NextToken,
     prompts: &[Prompt],
     settings: &SampleSettings,
     observer: &Observer,
 ) -> Result<Vec<Completion>> {
-    check(prompts, settings)?;
+    check(prompts, settings, source.longest())?;
     let rows = rows(prompts, settings);
     let mut bar = observer.bar("sample", rows.len() as u64, "completions");
     let mut completions = Vec::with_capacity(rows.len());
@@ -416,6 +437,20 @@ fn arg_max(values: impl Iterator<Item = f32>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_learned_positions_cannot_hold_is_refused_before_anything_is_drawn() {
+        let prompts = [Prompt { tokens: vec![1], key: 0 }, Prompt { tokens: vec![1; 6], key: 1 }];
+        let complaint = |max_new_tokens: usize, longest: Option<usize>| {
+            let settings = SampleSettings { max_new_tokens, ..SampleSettings::default() };
+            check(&prompts, &settings, longest).err().map(|error| format!("{error:?}"))
+        };
+        assert_eq!(complaint(5, Some(10)), None, "the last token needs no position");
+        assert_eq!(complaint(500, None), None);
+        let error = complaint(6, Some(10)).unwrap();
+        assert!(error.contains("prompt 1") && error.contains("max_new_tokens to 5"), "{error}");
+        assert!(complaint(1, Some(5)).unwrap().contains("shorten the prompt"));
+    }
 
     #[test]
     fn the_estimate_never_changes_the_draw() {

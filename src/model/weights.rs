@@ -34,17 +34,18 @@ pub(super) fn load_file(file: &Path, device: &Device) -> Result<Tensors> {
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    // As in transformers, a file that holds all comes before an index.
+    let single = folder.join("model.safetensors");
+    if single.exists() {
+        return Ok(vec![single]);
+    }
     let index = folder.join("model.safetensors.index.json");
     if !index.exists() {
-        let single = folder.join("model.safetensors");
-        if !single.exists() {
-            return Err(Error::request(format!(
-                "expected model.safetensors or model.safetensors.index.json in {}",
-                folder.display()
-            ))
-            .hint("pass a Hugging Face model repository"));
-        }
-        return Ok(vec![single]);
+        return Err(Error::request(format!(
+            "expected model.safetensors or model.safetensors.index.json in {}",
+            folder.display()
+        ))
+        .hint("pass a Hugging Face model repository"));
     }
     Ok(shards(&index)?.into_iter().map(|name| folder.join(name)).collect())
 }

@@ -11,7 +11,7 @@
 use super::optimiser::AdamW;
 use super::settings::{at_least_one, field, positive};
 use crate::error::{Error, Result, io};
-use crate::model::{Family, Model};
+use crate::model::{Family, Model, hub};
 use crate::ops::Parameter;
 use crate::rng::{Stream, stable_hash};
 use candle_core::Tensor;
@@ -19,7 +19,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Which weights are adapted, and by how much.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,54 @@ impl LoraSettings {
     fn scale(&self) -> f32 {
         let rank = self.rank as f64;
         (self.alpha / if self.rank_stabilised { rank.sqrt() } else { rank }) as f32
+    }
+}
+
+/// Where the model is that adapters are for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BaseName {
+    /// A folder, as a path that is absolute or begins in the adapter's own.
+    Folder(PathBuf),
+    /// A repository of the hub, `owner/name`, and its commit.
+    Hub {
+        /// `owner/name`.
+        repository: String,
+        /// The commit.
+        commit: String,
+    },
+}
+
+impl BaseName {
+    /// What `--model NAME` is: `folder` is where it was found. `None` if it is itself an adapter, which no name of
+    /// a base includes.
+    ///
+    /// # Errors
+    /// If the folder does not exist, or the base of an adapter is not found.
+    pub fn of(name: &str, folder: &Path) -> Result<Option<Self>> {
+        if Model::base_of_adapter(folder)?.is_some() {
+            return Ok(None);
+        }
+        let identity = hub::identity(name);
+        if let Some((repository, commit)) = identity.as_deref().and_then(|identity| identity.split_once('@'))
+        {
+            return Ok(Some(Self::Hub { repository: repository.to_owned(), commit: commit.to_owned() }));
+        }
+        let whole = folder.canonicalize().map_err(|error| io("read", folder, error))?;
+        Ok(Some(Self::Folder(whole)))
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Folder(folder) => folder.display().to_string(),
+            Self::Hub { repository, .. } => repository.clone(),
+        }
+    }
+
+    fn revision(&self) -> Option<&str> {
+        match self {
+            Self::Folder(_) => None,
+            Self::Hub { commit, .. } => Some(commit),
+        }
     }
 }
 
@@ -166,14 +214,15 @@ impl Weights {
         }
     }
 
-    /// Writes the adapters as PEFT does, if there are any.
-    pub(super) fn save_adapter(&self, folder: &Path) -> Result<()> {
+    /// Writes the adapters as PEFT does, if there are any; they name `base`.
+    pub(super) fn save_adapter(&self, base: Option<&BaseName>, folder: &Path) -> Result<()> {
         let Some((settings, adapters)) = &self.lora else { return Ok(()) };
         std::fs::create_dir_all(folder).map_err(|error| io("create", folder, error))?;
         let config = json!({
             "peft_type": "LORA",
             "task_type": "CAUSAL_LM",
-            "base_model_name_or_path": null,
+            "base_model_name_or_path": base.map(BaseName::name),
+            "revision": base.and_then(BaseName::revision),
             "r": settings.rank,
             "lora_alpha": settings.alpha,
             "use_rslora": settings.rank_stabilised,
@@ -382,6 +431,18 @@ mod tests {
         weight.set_value(&adapter.original).unwrap();
     }
 
+    #[test]
+    fn a_base_is_named_unless_it_is_an_adapter() -> Result<()> {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+        let (base, adapter) = (fixtures.join("models/llama"), fixtures.join("adapters/lora-llama"));
+        let named = |folder: &Path| BaseName::of(&folder.display().to_string(), folder);
+        assert_eq!(named(&base)?, Some(BaseName::Folder(base.canonicalize().unwrap())));
+        assert_eq!(named(&adapter)?, None);
+        let hub = BaseName::Hub { repository: "owner/tiny".to_owned(), commit: "c0ffee".to_owned() };
+        assert_eq!((hub.name().as_str(), hub.revision()), ("owner/tiny", Some("c0ffee")));
+        Ok(())
+    }
+
     /// Every way to store a weight: rows, fused rows, GPT-2's columns, the heads of GPT-NeoX side by side.
     #[test]
     fn a_written_adapter_reads_back_as_what_was_trained() -> Result<()> {
@@ -403,8 +464,9 @@ mod tests {
             }
             weights.merge()?;
             let folder = tempfile::tempdir().unwrap();
-            weights.save_adapter(folder.path())?;
-            let read = base.with_adapter(folder.path())?.merged()?;
+            weights.save_adapter(Some(&BaseName::Folder(fixture.clone())), folder.path())?;
+            // The folder of the adapter is a model by itself.
+            let read = Model::load(folder.path(), &Device::Cpu)?.merged()?;
             let mut moved = 0;
             for (parameter, before) in trained.parameters().iter().zip(base.parameters().iter()) {
                 let most = |other: &Tensor| -> Result<f32> {

@@ -41,7 +41,7 @@ mod tests;
 mod watch;
 
 pub use dpo::{Pairs, Sampled, train_dpo};
-pub use lora::LoraSettings;
+pub use lora::{BaseName, LoraSettings};
 pub use optimiser::AdamW;
 pub use post_training::{PostTraining, Preferences};
 pub use preferences::own_pairs;

@@ -2,6 +2,7 @@
 //! the verb `train` runs.
 
 use super::dpo::{Pairs, train_dpo};
+use super::lora::LoraSettings;
 use super::preferences::own_pairs;
 use super::rft::train_rft;
 use super::rl::settings::METHODS;
@@ -75,6 +76,16 @@ impl PostTraining {
             Self::Rft { .. } => "rft",
             Self::Dpo { .. } => "dpo",
             Self::PolicyGradient { method, .. } => method,
+        }
+    }
+
+    /// The adapters that are trained, if not all weights are.
+    pub fn lora(&self) -> Option<&LoraSettings> {
+        match self {
+            Self::Sft { settings, .. } => settings.lora.as_ref(),
+            Self::Rft { settings, .. } => settings.sft.lora.as_ref(),
+            Self::Dpo { settings, .. } => settings.sft.lora.as_ref(),
+            Self::PolicyGradient { settings, .. } => settings.lora.as_ref(),
         }
     }
 

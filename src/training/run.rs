@@ -7,7 +7,7 @@
 //! 4. At the end, however it comes about: the tables `training` and `timings`.
 
 use super::checkpoint::{self, Progress};
-use super::lora::Weights;
+use super::lora::{BaseName, Weights};
 use super::optimiser::AdamW;
 use super::rows::{TimingRow, TrainingRow};
 use super::watch::{Warning, Watch};
@@ -37,6 +37,8 @@ pub struct TrainingRun {
     /// Names the data and whatever else the settings do not say, so that a checkpoint of another run is
     /// refused; an artifact id, for example.
     pub origin: Value,
+    /// The model that the run begins from, for adapters to name as their base; `None` if nobody could find it by that.
+    pub base: Option<BaseName>,
     /// Receives progress and may ask the run to stop.
     pub observer: Observer,
 }
@@ -99,6 +101,12 @@ pub(super) fn drive(
     }
     std::fs::create_dir_all(&run.folder).map_err(|error| io("create", &run.folder, error))?;
     let identity = json!({ "origin": run.origin, "seed": run.seed, "settings": settings, "start": start });
+    let dropout = method.weights().model.config().dropout();
+    if !dropout.is_empty() {
+        let settings =
+            dropout.iter().map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(", ");
+        tracing::warn!("{}: trained without dropout, though config.json sets {settings}", run.variant);
+    }
     let parameters = [method.weights().parameters(), method.others()].concat();
     let restored = checkpoint::restore(&run.scratch, &identity, &parameters, method.optimiser())?;
     let is_new = restored.is_none();
@@ -152,7 +160,7 @@ fn go_on(
         }
         bar.advance(1);
         if progress.steps == steps || run.checkpoints.contains(&progress.steps) {
-            keep(method.weights(), &run.checkpoint(progress.steps))?;
+            keep(method.weights(), run.base.as_ref(), &run.checkpoint(progress.steps))?;
         }
         let stopping = run.observer.stop_requested().is_some();
         if stopping || progress.steps == steps || progress.steps.is_multiple_of(run.save_every.max(1)) {
@@ -211,7 +219,7 @@ fn note(row: &TrainingRow) -> String {
 }
 
 /// Saves the model (and its adapters, in a folder of their own) beside its place and renames it there.
-fn keep(weights: &Weights, folder: &Path) -> Result<()> {
+fn keep(weights: &Weights, base: Option<&BaseName>, folder: &Path) -> Result<()> {
     let partial = folder.with_extension("partial");
     for stale in [partial.as_path(), folder] {
         match std::fs::remove_dir_all(stale) {
@@ -223,6 +231,6 @@ fn keep(weights: &Weights, folder: &Path) -> Result<()> {
     }
     std::fs::create_dir_all(&partial).map_err(|error| io("create", &partial, error))?;
     weights.model.save(&partial)?;
-    weights.save_adapter(&partial.join("adapter"))?;
+    weights.save_adapter(base, &partial.join("adapter"))?;
     std::fs::rename(&partial, folder).map_err(|error| io("rename", &partial, error))
 }

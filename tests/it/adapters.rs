@@ -7,6 +7,7 @@ use deltascope::diff::models::weights;
 use deltascope::model::chat::render_chat;
 use deltascope::model::conformance::compare_with_golden;
 use deltascope::model::{Gradients, Hooks, Model, TokenBatch, stop_tokens};
+use serde_json::json;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -88,6 +89,31 @@ fn the_folder_of_an_adapter_is_a_model() -> Result<()> {
         .unwrap();
     let error = Model::load(folder.path(), &Device::Cpu).err().unwrap().to_string();
     assert!(error.contains("base_model_name_or_path") && error.contains("../../x"), "{error}");
+    Ok(())
+}
+
+/// PEFT takes the initial product of such an adapter out of the base when it loads it.
+#[test]
+fn adapters_that_change_their_base_are_refused() -> Result<()> {
+    let base = Model::load(&folder("llama"), &Device::Cpu)?;
+    let copy = tempfile::tempdir().unwrap();
+    let path = |file: &str| copy.path().join(file);
+    std::fs::copy(adapter("llama").join("adapter_model.safetensors"), path("adapter_model.safetensors"))
+        .unwrap();
+    let text = std::fs::read_to_string(adapter("llama").join("adapter_config.json")).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut load = |how: serde_json::Value| {
+        config["init_lora_weights"] = how;
+        std::fs::write(path("adapter_config.json"), config.to_string()).unwrap();
+        base.with_adapter(copy.path()).map(|_| ())
+    };
+    for plain in [json!(true), json!(false), json!(null), json!("gaussian"), json!("orthogonal")] {
+        load(plain)?;
+    }
+    for name in ["pissa", "pissa_niter_4", "olora", "corda", "loftq", "eva", "lora_ga", "mica"] {
+        let error = load(json!(name)).unwrap_err().to_string();
+        assert!(error.contains("init_lora_weights") && error.contains(name), "{error}");
+    }
     Ok(())
 }
 

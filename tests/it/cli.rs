@@ -207,3 +207,20 @@ fn answers_go_to_stdout_and_usage_errors_to_stderr() {
         "error: unknown device `gpu`\nhint: use `cpu`, `cpu-composed` or `cuda:0`\n"
     );
 }
+
+#[test]
+fn a_scan_needs_no_weights_and_settings_of_a_store_no_single_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models/gpt2/config.json");
+    std::fs::copy(model, folder.path().join("config.json")).unwrap();
+    let scan = deltascope(folder.path(), &["capture", "--scan", "--model", "."]);
+    assert_eq!(scan.status.code(), Some(0), "{}", text(&scan.stderr));
+    let listed = text(&scan.stdout);
+    assert!(listed.contains("hook_pos_embed") && !listed.contains("hook_rot_q"), "{listed}");
+    let set =
+        ["--tokens", "t.safetensors", "--hooks", "hook_embed", "--out", "o.safetensors", "--set", "zork=3"];
+    let refused = deltascope(folder.path(), &[&["capture", "--model", "."][..], &set].concat());
+    assert_eq!(refused.status.code(), Some(2));
+    let said = text(&refused.stderr);
+    assert!(said.contains("`--set zork=3`") && said.contains("--model base=."), "{said}");
+}

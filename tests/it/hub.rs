@@ -5,7 +5,7 @@ use crate::cli::{command, text};
 use crate::goldens::folder;
 use candle_core::Device;
 use deltascope::Result;
-use deltascope::model::hub::{Settings, download};
+use deltascope::model::hub::{Settings, config, download};
 use deltascope::model::{Config, LlamaShape, Model};
 use ring::digest::{SHA256, digest};
 use std::collections::{BTreeMap, VecDeque};
@@ -14,6 +14,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const LATER: &str = "89abcdef0123456789abcdef0123456789abcdef";
@@ -33,6 +34,10 @@ struct Hub {
     cuts: VecDeque<usize>,
     /// One byte of the weights is flipped on the way.
     flips: bool,
+    /// Etag and commit of the weights from the second time on that the endpoint is asked about them.
+    lies: Option<(String, String)>,
+    /// Requests get no answer.
+    is_silent: bool,
     seen: Vec<Seen>,
 }
 
@@ -65,6 +70,8 @@ impl Hub {
             ranges: Ranges::All,
             cuts: VecDeque::new(),
             flips: false,
+            lies: None,
+            is_silent: false,
             seen: Vec::new(),
         }
     }
@@ -119,6 +126,7 @@ impl Server {
             token: self.with(|hub| hub.token.clone()),
             endpoint: self.endpoint.clone(),
             is_offline: false,
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -178,6 +186,10 @@ fn serve(server: &'static str, mut stream: TcpStream, hub: &Mutex<Hub>, store: &
     let wanted = hub.token.as_ref().map(|token| format!("Bearer {token}"));
     let is_welcome = server == "store" || wanted.is_none() || authorization == wanted;
     hub.seen.push(Seen { server, path: path.clone(), range: range.clone(), authorization });
+    if hub.is_silent {
+        drop(hub);
+        return std::thread::sleep(Duration::from_secs(20));
+    }
     let file = path.rsplit('/').next().and_then(|file| file.split('?').next()).unwrap_or_default().to_owned();
     let is_known = path.starts_with(&format!("/{NAME}/resolve/")) || server == "store";
     let mut answer = |status: &str, headers: String, body: &[u8], length: usize| {
@@ -193,7 +205,11 @@ fn serve(server: &'static str, mut stream: TcpStream, hub: &Mutex<Hub>, store: &
     }
     let is_large = file.ends_with(".safetensors");
     let etag = if is_large { hub.hash(&file) } else { hub.etag_of_config.clone() + &file.len().to_string() };
-    let commit = format!("X-Repo-Commit: {}\r\n", hub.commit);
+    let asked_before =
+        hub.seen.iter().filter(|seen| seen.server == "endpoint" && seen.path == path).count() > 1;
+    let lie = hub.lies.clone().filter(|_| is_large && asked_before);
+    let (etag, commit) = lie.unwrap_or((etag, hub.commit.clone()));
+    let commit = format!("X-Repo-Commit: {commit}\r\n");
     if is_large && server == "endpoint" {
         let linked = format!("X-Linked-Etag: \"{etag}\"\r\nX-Linked-Size: {}\r\n", content.len());
         let location = format!("Location: {store}/blobs/{file}?signature=1\r\n");
@@ -385,10 +401,106 @@ fn nothing_that_a_server_says_leads_out_of_the_cache() {
     server.with(|hub| {
         let index = br#"{"weight_map": {"a": "../../../../escaped.safetensors"}}"#;
         hub.files.insert("model.safetensors.index.json".to_owned(), index.to_vec());
+        hub.files.remove(WEIGHTS);
     });
     assert!(complaint(download(NAME, &server.settings())).contains("expected a file of this folder"));
     let found = complaint(download("owner/../tiny", &server.settings()));
     assert!(found.contains("expected a folder or a model name"), "{found}");
+}
+
+#[test]
+fn a_file_that_holds_all_comes_before_an_index() -> Result<()> {
+    let server = Server::start(Hub::tiny());
+    let index = br#"{"weight_map": {"a": "lost.safetensors"}}"#;
+    server.with(|hub| hub.files.insert("model.safetensors.index.json".to_owned(), index.to_vec()));
+    let found = download(NAME, &server.settings())?;
+    assert_whole(&found);
+    assert_eq!(download(NAME, &server.offline())?, found);
+    // Nor does it count where they lie side by side in a folder.
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", WEIGHTS] {
+        std::fs::copy(found.join(file), folder.path().join(file)).unwrap();
+    }
+    std::fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+    Model::load(folder.path(), &Device::Cpu)?;
+    Ok(())
+}
+
+#[test]
+fn a_name_may_stand_for_an_adapter() -> Result<()> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adapters/lora-llama");
+    let server = Server::start(Hub::of(&folder));
+    let found = download(NAME, &server.settings())?;
+    assert!(found.join("adapter_config.json").is_file() && found.join("adapter_model.safetensors").is_file());
+    server.with(|hub| hub.seen.clear());
+    assert_eq!(download(NAME, &server.offline())?, found);
+    assert_eq!(download(&format!("{NAME}@{COMMIT}"), &server.settings())?, found);
+    assert!(server.with(|hub| hub.seen.is_empty()), "a cached commit was asked for again");
+    Ok(())
+}
+
+#[test]
+fn a_configuration_comes_without_weights() -> Result<()> {
+    let server = Server::start(Hub::tiny());
+    let found = config(NAME, &server.settings())?.unwrap();
+    assert_eq!(Config::load(&found)?.hook_points(), Config::load(&folder("llama"))?.hook_points());
+    assert!(!found.join(WEIGHTS).exists() && server.ranges_of_the_weights().is_empty());
+    assert!(complaint(download(NAME, &server.offline())).contains("HF_HUB_OFFLINE"), "half a model");
+    assert_whole(&download(NAME, &server.settings())?);
+    let scanned = server.deltascope(server.home.path(), &["capture", "--scan", "--model", NAME]);
+    assert!(text(&scanned.stdout).contains("blocks.1.hook_resid_post"), "{}", text(&scanned.stderr));
+    Ok(())
+}
+
+#[test]
+fn where_the_hub_cannot_be_reached_the_cache_is_read() -> Result<()> {
+    let server = Server::start(Hub::tiny());
+    let found = download(NAME, &server.settings())?;
+    let nobody = Settings { endpoint: "http://127.0.0.1:9".to_owned(), ..server.settings() };
+    assert_eq!(download(NAME, &nobody)?, found);
+    // What it is asked for anew is not there.
+    assert!(complaint(download(&format!("{NAME}@other"), &nobody)).contains("cannot reach"));
+    // A server that answers is believed.
+    server.with(|hub| hub.files.clear());
+    assert!(complaint(download(NAME, &server.settings())).contains("config.json"));
+    Ok(())
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up() -> Result<()> {
+    let server = Server::start(Hub::tiny());
+    let impatient = Settings { patience: Duration::from_millis(300), ..server.settings() };
+    server.with(|hub| hub.is_silent = true);
+    let found = complaint(download(NAME, &impatient));
+    assert!(found.contains("said nothing for 300ms"), "{found}");
+    server.with(|hub| hub.is_silent = false);
+    let found = download(NAME, &server.settings())?;
+    server.with(|hub| hub.is_silent = true);
+    assert_eq!(download(NAME, &impatient)?, found, "the cache is read");
+    Ok(())
+}
+
+#[test]
+fn a_second_answer_that_differs_from_the_first_moves_no_byte() {
+    let honest = Hub::tiny().hash(WEIGHTS);
+    // The stage's files are four folders below the cache, and its links five.
+    for (etag, commit) in
+        [("../../../../escaped", COMMIT), (honest.as_str(), "../../../../escaped"), ("c0ffee", COMMIT)]
+    {
+        let server = Server::start(Hub { lies: Some((etag.to_owned(), commit.to_owned())), ..Hub::tiny() });
+        let outcome = download(NAME, &server.settings());
+        if etag == honest {
+            // Nothing is linked by that answer, and the bytes are those that were stated.
+            assert_whole(&outcome.unwrap());
+        } else {
+            assert!(complaint(outcome).contains("did not send what it had stated"));
+            assert!(!server.snapshot().join(WEIGHTS).exists());
+        }
+        for name in ["escaped", "escaped.part"] {
+            let place = server.settings().cache.join(name);
+            assert!(place.symlink_metadata().is_err(), "{} was made", place.display());
+        }
+    }
 }
 
 #[test]

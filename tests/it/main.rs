@@ -1,6 +1,7 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
 mod adapters;
+mod bare;
 mod cli;
 mod composed;
 mod dictionaries;

@@ -184,4 +184,9 @@ impl NextToken for Branches {
         self.trunk.reset();
         self.branch = None;
     }
+
+    fn longest(&self) -> Option<usize> {
+        // All variants have one architecture.
+        self.readout.model(self.receiver).ok()?.longest()
+    }
 }

@@ -184,4 +184,9 @@ impl NextToken for Heads {
         self.donors.values_mut().for_each(|cache| *cache = None);
         self.cache = None;
     }
+
+    fn longest(&self) -> Option<usize> {
+        // All variants have one architecture.
+        self.readout.model(self.receiver).ok()?.longest()
+    }
 }

@@ -75,6 +75,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// As transformers reads some numbers: one that is missing, `null` or zero counts as none.
+    pub(super) fn unless_zero(&self, key: &str) -> Result<Option<f64>> {
+        match self.get(key).and_then(Value::as_f64) {
+            Some(0.0) => Ok(None),
+            _ => self.optional(key, None),
+        }
+    }
+
     pub(super) fn flag(&self, key: &str, default: bool) -> Result<bool> {
         match self.get(key) {
             None => Ok(default),

@@ -4,6 +4,7 @@
 //! Missing keys mean what transformers takes them to mean. A key that transformers reads and that would
 //! change the numbers is either followed or refused by name.
 
+mod dropout;
 mod fields;
 mod rotary;
 #[cfg(test)]
@@ -14,6 +15,7 @@ use super::config::{BlockConfig, Config, QueryKeyNorm, Residual};
 use super::family::Family;
 use crate::error::{Error, Result, nearest};
 use crate::ops::{Activation, NormKind};
+pub(super) use dropout::dropout;
 use fields::{Fields, refused};
 use serde_json::{Map, Value};
 
@@ -24,6 +26,10 @@ pub(super) fn read(document: Map<String, Value>) -> Result<Config> {
     fields.refuse_unless_empty("quantization_config", "quantised weights")?;
     fields.refuse_unless_empty("per_layer_config", "settings per layer")?;
     fields.refuse_unless_empty("pruned_heads", "pruned heads")?;
+    // transformers asks for its truth, so that `null` is false.
+    if let Some(found) = fields.0.get("is_causal").filter(|found| **found != Value::Bool(true)) {
+        return Err(refused("is_causal", found, "attention is causal"));
+    }
     let config = match family {
         Family::Gpt2 => gpt2(fields)?,
         _ => modern(family, fields)?,
@@ -160,9 +166,11 @@ fn gpt2(fields: Fields<'_>) -> Result<Config> {
     }
     let scale = if fields.flag("scale_attn_weights", true)? { 1.0 / (head_dim as f32).sqrt() } else { 1.0 };
     let by_layer = fields.flag("scale_attn_by_inverse_layer_idx", false)?;
-    let blocks = (1..=layers)
-        .map(|layer| BlockConfig {
-            window: None,
+    let blocks = windows::windows(Family::Gpt2, fields, layers)?
+        .into_iter()
+        .zip(1..)
+        .map(|((window, _), layer)| BlockConfig {
+            window,
             rope: None,
             attention_scale: if by_layer { scale / layer as f32 } else { scale },
         })

@@ -120,8 +120,8 @@ impl Reader<'_> {
                 RopeScaling::Yarn {
                     factor: factor as f32,
                     attention_factor: yarn_attention_factor(parameters, factor)? as f32,
-                    beta_fast: parameters.number("beta_fast", Some(32.0))?,
-                    beta_slow: parameters.number("beta_slow", Some(1.0))?,
+                    beta_fast: parameters.unless_zero("beta_fast")?.unwrap_or(32.0),
+                    beta_slow: parameters.unless_zero("beta_slow")?.unwrap_or(1.0),
                     original,
                     truncate: outer.flag("truncate", true)?,
                 }
@@ -146,7 +146,7 @@ fn yarn_attention_factor(parameters: Fields<'_>, factor: f64) -> Result<f64> {
         return Ok(given);
     }
     let scale = |weight: f64| if factor <= 1.0 { 1.0 } else { 0.1 * weight * factor.ln() + 1.0 };
-    let weights = (parameters.optional("mscale", None)?, parameters.optional("mscale_all_dim", None)?);
+    let weights = (parameters.unless_zero("mscale")?, parameters.unless_zero("mscale_all_dim")?);
     Ok(match weights {
         (Some(one), Some(all)) => scale(one) / scale(all),
         _ => scale(1.0),

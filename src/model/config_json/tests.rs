@@ -41,6 +41,19 @@ fn what_would_change_the_numbers_is_refused_by_name() {
         ("gpt2", json!({"num_attention_heads": 2}), "num_attention_heads"),
         ("gpt2", json!({"add_cross_attention": true}), "add_cross_attention"),
         ("bert", json!({}), "model_type"),
+        ("llama", json!({"is_causal": false}), "is_causal"),
+        ("gpt2", json!({"is_causal": null}), "is_causal"),
+        ("llama", json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
+        ("olmo2", json!({"layer_types": ["sliding_attention", "full_attention"]}), "layer_types"),
+        (
+            "phi3",
+            json!({"layer_types": ["sliding_attention", "sliding_attention"], "sliding_window": 5}),
+            "layer_types",
+        ),
+        ("gpt_neox", json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
+        ("gpt2", json!({"layer_types": ["full_attention", "sliding_attention"]}), "layer_types"),
+        ("llama", json!({"layer_types": ["full_attention"]}), "layer_types"),
+        ("qwen2", json!({"layer_types": ["sliding_attention", "full_attention"]}), "layer_types"),
     ] {
         let error = Config::parse(&document(family, &changes)).err().map(|error| error.to_string());
         let named = format!("`{name}`");
@@ -83,6 +96,47 @@ fn missing_null_and_second_names_mean_what_transformers_takes_them_to_mean() {
             .map(|block| block.window)
             .collect();
     assert_eq!(windows, [Some(5), Some(5)]);
+}
+
+#[test]
+fn layers_slide_as_layer_types_says() {
+    let windows = |family: &str, changes: Value| -> Vec<Option<usize>> {
+        let config = Config::parse(&document(family, &changes)).unwrap();
+        config.blocks.iter().map(|block| block.window).collect()
+    };
+    // transformers reads such a Mistral as Ministral.
+    let types = json!({"layer_types": ["full_attention", "sliding_attention"], "sliding_window": 5});
+    assert_eq!(windows("mistral", types), [None, Some(5)]);
+    assert_eq!(windows("mistral", json!({"layer_types": null, "sliding_window": 5})), [Some(5), Some(5)]);
+    assert_eq!(windows("llama", json!({"layer_types": ["full_attention", "full_attention"]})), [None, None]);
+}
+
+#[test]
+fn a_weight_of_zero_is_none_in_yarn() {
+    let factor = |weights: Value| {
+        let mut yarn = json!({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 8});
+        weights.as_object().unwrap().iter().for_each(|(key, value)| yarn[key] = value.clone());
+        let config = Config::parse(&document("llama", &json!({"rope_scaling": yarn}))).unwrap();
+        config.blocks[0].rope.clone().unwrap()
+    };
+    let plain = factor(json!({}));
+    assert_eq!(factor(json!({"mscale": 0, "mscale_all_dim": 0.7})), plain);
+    assert_eq!(factor(json!({"mscale": 0.7, "mscale_all_dim": 0, "beta_fast": 0, "beta_slow": 0})), plain);
+    assert_ne!(factor(json!({"mscale": 0.7, "mscale_all_dim": 1.0})), plain);
+}
+
+#[test]
+fn dropout_is_known_with_its_defaults() {
+    let dropout =
+        |family: &str, changes: Value| Config::parse(&document(family, &changes)).unwrap().dropout();
+    assert_eq!(dropout("llama", json!({})), []);
+    assert_eq!(dropout("llama", json!({"attention_dropout": 0.2})), [("attention_dropout", 0.2)]);
+    assert_eq!(dropout("phi3", json!({"resid_pdrop": 0.1, "embd_pdrop": 0.0})), [("resid_pdrop", 0.1)]);
+    assert_eq!(
+        dropout("gpt2", json!({"attn_pdrop": 0.0})),
+        [("embd_pdrop", 0.1), ("resid_pdrop", 0.1)],
+        "transformers takes a missing one for 0.1"
+    );
 }
 
 #[test]

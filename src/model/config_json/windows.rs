@@ -25,35 +25,46 @@ pub(super) fn windows(
         return Err(refused("sliding_window", window, "a window is a whole number of tokens"));
     }
     let window = window.map(|window| window as usize);
-    let is_sliding = match named(family, fields)? {
+    let is_sliding = match named(family, fields, layers)? {
+        Some(kinds) if window.is_none() && kinds.contains(&true) => {
+            let why =
+                "these layers need a `sliding_window` (and `use_sliding_window`, where the family has it)";
+            return Err(refused("layer_types", "sliding_attention", why));
+        }
         Some(kinds) => kinds,
         None => (0..layers).map(by_pattern(family, fields)?).collect(),
     };
-    if is_sliding.len() != layers {
-        return Err(Error::request(format!(
-            "field `layer_types`: expected {layers} entries (num_hidden_layers), found {}",
-            is_sliding.len()
-        )));
-    }
     Ok(is_sliding.into_iter().map(|is_sliding| (window.filter(|_| is_sliding), is_sliding)).collect())
 }
 
 /// Whether each layer slides, where `layer_types` says so.
-fn named(family: Family, fields: Fields<'_>) -> Result<Option<Vec<bool>>> {
-    if !matches!(family, Family::Qwen2 | Family::Qwen3 | Family::Gemma2 | Family::Gemma3) {
-        return Ok(None);
-    }
+///
+/// transformers reads a Mistral with `layer_types` as Ministral, which differs in nothing else. Families whose layers
+/// are all alike have nothing that a list could choose between.
+fn named(family: Family, fields: Fields<'_>, layers: usize) -> Result<Option<Vec<bool>>> {
     let kinds = match fields.get("layer_types") {
         None => return Ok(None),
         Some(Value::Array(kinds)) => kinds,
         Some(_) => return Err(fields.wrong("layer_types", "a list")),
     };
+    if kinds.len() != layers {
+        return Err(Error::request(format!(
+            "field `layer_types`: expected {layers} entries (num_hidden_layers), found {}",
+            kinds.len()
+        )));
+    }
+    let chooses =
+        matches!(family, Family::Mistral | Family::Qwen2 | Family::Qwen3 | Family::Gemma2 | Family::Gemma3);
     let one = |kind: &Value| match kind.as_str() {
-        Some("sliding_attention") => Ok(true),
+        Some("sliding_attention") if chooses => Ok(true),
+        Some("sliding_attention") => {
+            Err(refused("layer_types", kind, "the layers of this family are all alike"))
+        }
         Some("full_attention") => Ok(false),
         _ => Err(refused("layer_types", kind, "known are full_attention and sliding_attention")),
     };
-    kinds.iter().map(one).collect::<Result<_>>().map(Some)
+    let is_sliding = kinds.iter().map(one).collect::<Result<Vec<_>>>()?;
+    Ok(Some(is_sliding).filter(|_| chooses))
 }
 
 /// Whether a layer slides, where nothing names the layers.

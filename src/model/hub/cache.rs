@@ -9,7 +9,7 @@
 //! ```
 
 use super::client::Remote;
-use super::{CONFIG, INDEX, OPTIONAL, WEIGHTS};
+use super::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, OPTIONAL, WEIGHTS};
 use crate::error::{Error, Result, io};
 use std::fs::{self, File};
 use std::io::ErrorKind;
@@ -40,23 +40,22 @@ impl Repository {
         named.or_else(|| self.snapshot(revision).is_dir().then(|| revision.to_owned()))
     }
 
-    /// Whether a commit has its configuration and all weights.
+    /// Whether a commit has its configuration and all weights, of a model or of an adapter.
     pub(super) fn has_model(&self, commit: &str) -> bool {
         let folder = self.snapshot(commit);
         let has = |file: &str| folder.join(file).is_file();
-        let weights = match has(INDEX) {
-            true => crate::model::weights::shards(&folder.join(INDEX))
-                .is_ok_and(|shards| shards.iter().all(|shard| has(shard))),
-            false => has(WEIGHTS),
-        };
-        has(CONFIG) && weights
+        if !has(CONFIG) {
+            return has(ADAPTER_CONFIG) && has(ADAPTER_WEIGHTS);
+        }
+        let shards = || crate::model::weights::shards(&folder.join(INDEX));
+        has(WEIGHTS) || shards().is_ok_and(|shards| shards.iter().all(|shard| has(shard)))
     }
 
     /// Whether a commit has whatever it has on the hub, so that nothing is left to ask for.
     pub(super) fn has_all(&self, commit: &str) -> bool {
         let is_known =
             |file: &str| self.snapshot(commit).join(file).is_file() || self.absent(commit, file).exists();
-        self.has_model(commit) && OPTIONAL.into_iter().all(is_known)
+        self.has_model(commit) && OPTIONAL.into_iter().chain([CONFIG]).all(is_known)
     }
 
     fn absent(&self, commit: &str, file: &str) -> PathBuf {

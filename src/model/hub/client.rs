@@ -2,13 +2,14 @@
 //!
 //! hf-hub asks what a file is and brings it, but calls whole whatever an answer left, goes on at the wrong
 //! byte after some failures, and cannot go on from a part that is whole. So it works in a cache of its own,
-//! its stage, where nobody reads; it never tries twice by itself; and what it leaves is put in order after
-//! each attempt. Only a file of the stated length, and of the stated hash where the hub names one, leaves
+//! its stage, where nobody reads; it never tries twice by itself; it is watched while it works; and what it leaves is put
+//! in order after each attempt. Only a file of the stated length, and of the stated hash where the hub names one, leaves
 //! the stage.
 
 use super::cache::{remove, write_failed};
 use super::name::is_hash;
 use super::settings::Settings;
+use super::watched::{Gate, Outcome, Ticks, watched};
 use crate::error::{Error, Result, io};
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, Metadata};
 use hf_hub::{Cache, Repo, RepoType};
@@ -40,6 +41,7 @@ pub(super) struct Client {
     stage: Cache,
     settings: Settings,
     sends_token: bool,
+    is_reached: bool,
 }
 
 impl Client {
@@ -52,18 +54,28 @@ impl Client {
             stage,
             settings: settings.clone(),
             sends_token: false,
+            is_reached: false,
         })
+    }
+
+    /// Whether the endpoint has answered, and not only that it is out of order.
+    pub(super) fn is_reached(&self) -> bool {
+        self.is_reached
     }
 
     /// Asks what a file is; `None` if there is none.
     pub(super) fn look(&mut self, revision: &str, file: &str) -> Result<Option<Remote>> {
-        let mut answer = self.ask(revision, file);
+        let mut answer = self.ask(revision, file)?;
         let is_refused = answer.as_ref().is_err_and(|error| matches!(status(error), Some(401 | 403 | 429)));
         if is_refused && !self.sends_token && self.settings.token.is_some() {
             self.api = connect(&self.settings, &self.stage, self.settings.token.clone())?;
             self.sends_token = true;
-            answer = self.ask(revision, file);
+            answer = self.ask(revision, file)?;
         }
+        self.is_reached |= match &answer {
+            Ok(_) => true,
+            Err(error) => status(error).is_some_and(|status| status < 500),
+        };
         let metadata = match answer {
             Ok(metadata) => metadata,
             Err(error) if status(&error) == Some(404) => return Ok(None),
@@ -89,8 +101,13 @@ impl Client {
         }))
     }
 
-    fn ask(&self, revision: &str, file: &str) -> Result<Metadata, ApiError> {
-        self.api.metadata(&self.api.repo(self.repo(revision)).url(file))
+    fn ask(&self, revision: &str, file: &str) -> Result<Result<Metadata, ApiError>> {
+        let (api, url) = (self.api.clone(), self.api.repo(self.repo(revision)).url(file));
+        match watched(self.settings.patience, &Ticks::default(), move || api.metadata(&url)) {
+            Outcome::Done(answer) => Ok(answer),
+            Outcome::Left => Err(self.strange("nothing that hf-hub can read".to_owned())),
+            Outcome::Silent => Err(self.silent()),
+        }
     }
 
     fn repo(&self, revision: &str) -> Repo {
@@ -106,9 +123,13 @@ impl Client {
         let (mut most, mut fruitless) = (held, 0);
         while held < remote.size {
             tracing::info!("downloading {file}: {held} of {} bytes are there", remote.size);
-            // hf-hub does not replace a link that an attempt before this one left.
-            remove(&stage.pointer_path(&remote.commit).join(file))?;
-            let outcome = self.api.repo(self.repo(&remote.commit)).download(file);
+            let gate =
+                Gate { ticks: Ticks::default(), lock: staged.blob.with_extension("lock"), size: remote.size };
+            remove(&gate.lock)?;
+            let (ticks, api, name) = (gate.ticks.clone(), self.api.clone(), file.to_owned());
+            let repo = self.repo(&remote.commit);
+            let work = move || api.repo(repo).download_with_progress(&name, gate);
+            let outcome = watched(self.settings.patience, &ticks, work);
             held = staged.settle()?;
             fruitless = if held > most { 0 } else { fruitless + 1 };
             most = most.max(held);
@@ -116,8 +137,11 @@ impl Client {
                 break;
             }
             let why = match outcome {
-                Ok(_) => "the server did not send what it had stated".to_owned(),
-                Err(error) => match self.lasting(&error, &staged.part) {
+                Outcome::Done(Ok(_)) | Outcome::Left => {
+                    "the server did not send what it had stated".to_owned()
+                }
+                Outcome::Silent => return Err(self.silent()),
+                Outcome::Done(Err(error)) => match self.lasting(&error, &staged.part) {
                     Some(error) => return Err(error),
                     None => error.to_string(),
                 },
@@ -163,6 +187,14 @@ impl Client {
                 .hint("check the name and the network, or set HF_HUB_OFFLINE=1 to use what is in the cache"),
             (None, error) => self.strange(error.to_string()),
         }
+    }
+
+    fn silent(&self) -> Error {
+        let Settings { endpoint, patience, .. } = &self.settings;
+        Error::work(format!("{endpoint} has said nothing for {patience:?}")).hint(
+            "run the same command again: a download goes on where it was; HF_HUB_DOWNLOAD_TIMEOUT, in seconds, waits \
+             for longer",
+        )
     }
 
     fn strange(&self, what: String) -> Error {

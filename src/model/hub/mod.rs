@@ -1,28 +1,33 @@
 //! Models by name from the Hugging Face hub, through the cache that `huggingface_hub` uses, too.
 //!
 //! `HF_HOME` (or `HF_HUB_CACHE`) places the cache, `HF_TOKEN` (or the token that `hf auth login` saved) opens
-//! gated models, `HF_ENDPOINT` names another server, and `HF_HUB_OFFLINE=1` reads the cache only. A name may
-//! carry a revision: `Qwen/Qwen2.5-0.5B@main`.
+//! gated models, `HF_ENDPOINT` names another server, and `HF_HUB_OFFLINE=1` reads the cache only. Where the server
+//! cannot be reached, the cache is read, too, with a warning. A name may carry a revision: `Qwen/Qwen2.5-0.5B@main`,
+//! and stand for a model or for a PEFT adapter.
 //!
 //! * `name`: what may be asked for; no name leads out of the cache.
 //! * `client`: hf-hub, and what it takes to rely on it.
 //! * `cache`: where files lie. A file gets its place once it is whole, and a revision its name once all
 //!   files have theirs, so that nothing half-done is ever read.
 //!
-//! Three things are hf-hub's, and cannot be changed through what it offers:
+//! * `watched`: hf-hub at work where we can leave it: it waits without limit, and believes a second answer that nobody
+//!   has checked.
+//!
+//! Two things are hf-hub's, and cannot be changed through what it offers:
 //!
 //! 1. The token. It is sent only to an endpoint that refuses to answer without. From then on hf-hub sends it
 //!    also to the server that the endpoint redirects to when it asks there for the size of a large file; for
 //!    the bytes themselves it does not.
-//! 2. It asks the endpoint a second time before each download, and names its own, half-done files by that
-//!    answer. What we checked is the first: an endpoint that lies the second time could name a file outside
-//!    of the cache. Set `HF_ENDPOINT` to servers that you trust.
-//! 3. It waits without limit for a server that says nothing. Stop it, and run the same command again.
+//! 2. It asks the endpoint a second time before each download. An endpoint that lies then can make empty folders and an
+//!    empty lock file outside of the cache; no byte that it sends leaves the cache.
+//!
+//! So set `HF_ENDPOINT` to servers that you trust.
 
 mod cache;
 mod client;
 mod name;
 mod settings;
+mod watched;
 
 pub use settings::Settings;
 
@@ -35,6 +40,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 const CONFIG: &str = "config.json";
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const WEIGHTS: &str = "model.safetensors";
 
@@ -69,6 +76,41 @@ pub fn find(name: &str) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// A folder that holds the configuration of a model, as [`find`] finds it; of what the cache does not hold whole,
+/// nothing else is downloaded. For an adapter, all that [`find`] brings.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_config(name: &str) -> Result<PathBuf> {
+    if Path::new(name).is_dir() {
+        return find(name);
+    }
+    match config(name, &Settings::from_environment())? {
+        Some(folder) => Ok(folder),
+        None => find(name),
+    }
+}
+
+/// The folder of the hub's model `name` in the cache, with its configuration at least; nothing if the hub has none, or
+/// cannot be asked.
+///
+/// # Errors
+/// If the name cannot be one of the hub's, or the download fails.
+pub fn config(name: &str, settings: &Settings) -> Result<Option<PathBuf>> {
+    let parsed = Name::parse(name)?;
+    let repository = Repository::new(&settings.cache, &parsed.repository);
+    let is_held = repository.commit(&parsed.revision).is_some_and(|commit| repository.has_model(&commit));
+    if is_held || settings.is_offline {
+        return Ok(None);
+    }
+    let place = format!("{name} (no folder here, so from the hub)");
+    let client = Client::new(settings, &parsed.repository, &repository.stage()).at(&place)?;
+    let mut fetch = Fetch { client, repository, name: parsed, commit: None };
+    let _turn = fetch.repository.lock().at(&place)?;
+    let found = fetch.get(CONFIG).at(place)?;
+    Ok(found.and_then(|file| Some(file.parent()?.to_owned())))
+}
+
 /// The folder of the hub's model `name` in the cache, downloaded as needed.
 ///
 /// # Errors
@@ -88,10 +130,18 @@ pub fn download(name: &str, settings: &Settings) -> Result<PathBuf> {
         Some(commit) if commit == parsed.revision && repository.has_all(&commit) => {
             Ok(repository.snapshot(&commit))
         }
-        _ => {
+        held => {
             let place = format!("{name} (no folder here, so from the hub)");
             let client = Client::new(settings, &parsed.repository, &repository.stage()).at(&place)?;
-            Fetch { client, repository, name: parsed, commit: None }.all().at(place)
+            let mut fetch = Fetch { client, repository, name: parsed, commit: None };
+            match (fetch.all(), held) {
+                // As huggingface_hub does.
+                (Err(error), Some(commit)) if !fetch.client.is_reached() => {
+                    tracing::warn!("{error}; `{name}` is what the cache holds, commit {commit}");
+                    Ok(fetch.repository.snapshot(&commit))
+                }
+                (outcome, _) => outcome.at(place),
+            }
         }
     }
 }
@@ -115,23 +165,25 @@ struct Fetch {
 }
 
 impl Fetch {
-    /// Every file, the weights last; the revision is named when all are there.
-    fn all(mut self) -> Result<PathBuf> {
+    /// Every file, the weights last; the revision is named when all are there. A repository without a configuration
+    /// may be one of a PEFT adapter.
+    fn all(&mut self) -> Result<PathBuf> {
         let _turn = self.repository.lock()?;
-        self.required(CONFIG)?;
-        let index = self.get(INDEX)?;
+        let is_adapter = self.get(CONFIG)?.is_none();
+        if is_adapter {
+            if self.get(ADAPTER_CONFIG)?.is_none() {
+                return Err(lacking("`config.json` nor `adapter_config.json`"));
+            }
+            self.repository.note_absent(self.revision(), CONFIG)?;
+        }
         for file in OPTIONAL {
             if self.get(file)?.is_none() {
                 self.repository.note_absent(self.revision(), file)?;
             }
         }
-        match index {
-            Some(index) => {
-                for shard in crate::model::weights::shards(&index)? {
-                    self.required(&shard)?;
-                }
-            }
-            None => self.required(WEIGHTS)?,
+        match is_adapter {
+            true => self.required(ADAPTER_WEIGHTS)?,
+            false => self.weights()?,
         }
         self.repository.name_commit(&self.name.revision, self.revision())?;
         self.repository.clear_stage()?;
@@ -143,12 +195,17 @@ impl Fetch {
         self.commit.as_deref().unwrap_or(&self.name.revision)
     }
 
-    fn required(&mut self, file: &str) -> Result<()> {
-        match self.get(file)? {
-            Some(_) => Ok(()),
-            None => Err(Error::request(format!("the hub has no `{file}` of it"))
-                .hint("check the name and the revision; only safetensors are read")),
+    /// One file that holds all, which comes first as where they are read, or the shards of an index.
+    fn weights(&mut self) -> Result<()> {
+        if self.get(WEIGHTS)?.is_some() {
+            return Ok(());
         }
+        let Some(index) = self.get(INDEX)? else { return Err(lacking("`model.safetensors`")) };
+        crate::model::weights::shards(&index)?.iter().try_for_each(|shard| self.required(shard))
+    }
+
+    fn required(&mut self, file: &str) -> Result<()> {
+        self.get(file)?.map(|_| ()).ok_or_else(|| lacking(&format!("`{file}`")))
     }
 
     /// The place of a file; nothing if the repository lacks it.
@@ -163,4 +220,9 @@ impl Fetch {
         self.commit = Some(remote.commit);
         Ok(Some(place))
     }
+}
+
+fn lacking(files: &str) -> Error {
+    Error::request(format!("the hub has no {files} of it"))
+        .hint("check the name and the revision; only safetensors are read")
 }

@@ -90,6 +90,7 @@ impl Stage for Base {
             checkpoints: Vec::new(),
             save_every: SAVE_EVERY,
             origin: json!(scene.id.to_string()),
+            base: None,
             observer: scene.observer.clone(),
         };
         let curriculum = |first, count| tasks::curriculum(self.seed, first, count);

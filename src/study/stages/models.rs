@@ -9,6 +9,7 @@ use crate::store::hash_folder;
 use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
 use crate::study::stage::Made;
 use crate::tasks::Suite;
+use crate::training::BaseName;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -22,6 +23,8 @@ pub(super) struct ModelSource {
 /// A finished model that the user names.
 #[derive(Clone, Debug)]
 struct Given {
+    /// As the user wrote it.
+    name: String,
     folder: PathBuf,
     /// `owner/name@commit`, of a name on the hub.
     identity: Option<String>,
@@ -63,10 +66,11 @@ impl ModelSource {
     fn outside(&self) -> Result<BTreeMap<String, String>> {
         let Some(given) = &self.given else { return Ok(BTreeMap::new()) };
         let role = format!("model {}", self.reference);
-        if let Some(identity) = &given.identity {
-            return Ok([(role, format!("hub {identity}"))].into());
-        }
-        let mut all = BTreeMap::from([(role.clone(), hash_folder(&given.folder)?)]);
+        let content = match &given.identity {
+            Some(identity) => format!("hub {identity}"),
+            None => hash_folder(&given.folder)?,
+        };
+        let mut all = BTreeMap::from([(role.clone(), content)]);
         if let Some(base) = Model::base_of_adapter(&given.folder)? {
             all.insert(format!("{role}, base of the adapter"), hash_folder(&base)?);
         }
@@ -101,6 +105,18 @@ impl ModelSource {
             }
             _ => Ok(base::model(made.folder(base::NAME)?)),
         }
+    }
+
+    /// What an adapter names as its base, where it lies `depth` folders below the store. A model that a stage made is
+    /// named from there, so that the store may move and its bytes are the same everywhere.
+    pub(super) fn base_name(&self, made: &Made, depth: usize) -> Result<Option<BaseName>> {
+        if let Some(Given { folder, name, .. }) = &self.given {
+            return BaseName::of(name, folder);
+        }
+        let folder = self.folder(made)?;
+        let Some(store) = made.folder(base::NAME)?.parent() else { return Ok(None) };
+        let within = folder.strip_prefix(store).ok();
+        Ok(within.map(|within| BaseName::Folder(PathBuf::from("../".repeat(depth)).join(within))))
     }
 
     /// The name in tables and the model.
@@ -146,5 +162,5 @@ pub(super) fn outside<'a>(
 /// A folder, or what a name on the hub stands for.
 fn given(model: &str) -> Result<Given> {
     let folder = hub::find(model).at("field `model`")?;
-    Ok(Given { folder, identity: hub::identity(model) })
+    Ok(Given { name: model.to_owned(), folder, identity: hub::identity(model) })
 }

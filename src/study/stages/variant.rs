@@ -111,6 +111,8 @@ impl Stage for Variant {
             checkpoints: self.checkpoints.clone(),
             save_every: SAVE_ROWS / (sampled + trained).max(1),
             origin: json!(scene.id.to_string()),
+            // The artifact, `checkpoints`, the step, `adapter`.
+            base: self.base.base_name(&scene.made, 4)?,
             observer: scene.observer.clone(),
         };
         self.training.train(&model, &run)

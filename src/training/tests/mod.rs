@@ -52,6 +52,7 @@ fn run(folder: &Path, observer: Observer) -> TrainingRun {
         checkpoints: vec![1],
         save_every: 3,
         origin: json!({ "data": { "name": "test" } }),
+        base: None,
         observer,
     }
 }

@@ -119,9 +119,7 @@ fn weights(model: &Model) -> Result<VarBuilder<'static>> {
     let (names, scale) = (config.family.names(), query_scale(config));
     let mut tensors = Vec::new();
     for parameter in model.parameters().iter() {
-        let is_whole = parameter.name().starts_with(names.base) || parameter.name().starts_with("lm_head");
-        let prefix = if is_whole { "" } else { names.base };
-        let name = format!("{prefix}{}", parameter.name());
+        let name = parameter.name().to_owned();
         let value = parameter.value().to_device(&Device::Cpu)?;
         let value = match config.family {
             Family::Gemma2 if name.contains(".q_proj.") => (value * scale)?,
