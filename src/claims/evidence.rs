@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 /// The edit that puts a donor's part of a set in the receiver's place.
 const TRANSPLANT: &str = "transplant";
 
-/// What an edit leaves of base's own score, or does to it beside what it does to the receiver, from which on the contrast
-/// of the two says more about their scores before the edit than about the set.
+/// What an edit leaves of base's way to the end of the scale from which on base has come to its end.
 const BASE_FALLS: f64 = 0.5;
+/// The share of the receiver's effect from which on base moves too. Low, for where the floor is chance and not zero, base
+/// may come to it with more than half of its score left.
+const BASE_MOVES: f64 = 0.25;
 
 /// Paired differences of one condition on one endpoint of one suite, by problem in table order.
 #[derive(Clone, Debug, PartialEq)]
@@ -162,11 +164,11 @@ impl<'a> Case<'a> {
     /// Whether base comes to its end of the scale under the same edit. Then the receiver mostly comes there too, and the
     /// contrast of the two effects repeats how far apart they stood before, whatever the set has to do with it: an
     /// edit that destroys a skill of both would pass for what post-training added. So it is where the edit takes base half of
-    /// the way to the end or more, and where it moves base half as far as the receiver or more.
+    /// the way to the end or more, and where it moves base a quarter as far as the receiver or more.
     pub(super) fn base_falls_too(&self) -> bool {
         let Some(base) = self.in_base else { return false };
         let sign = self.declared.effect.signum();
-        let far = sign * base.effect >= BASE_FALLS * self.declared.effect.abs();
+        let far = sign * base.effect >= BASE_MOVES * self.declared.effect.abs();
         let to_the_end = Scale::of(&base.endpoint) == Scale::Share && {
             let end = if sign > 0.0 { 1.0 } else { 0.0 };
             (end - base.edited).abs() <= BASE_FALLS * (end - base.baseline).abs()

@@ -329,7 +329,8 @@ fn what_the_edit_does_in_base_as_well_is_not_carried() {
     let mut world = World::default().hypothesis("shared", -0.2, 0.0, true);
     for (share, verdict) in [
         (0.0, Verdict::CarriesTransfer),
-        (0.4, Verdict::CarriesTransfer),
+        (0.2, Verdict::CarriesTransfer),
+        (0.4, Verdict::Undecided),
         (1.0, Verdict::NotBeyondBase),
         (1.5, Verdict::NotBeyondBase),
     ] {
