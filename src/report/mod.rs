@@ -125,10 +125,13 @@ impl Report {
             .ok_or_else(|| unknown("figure", name, &names))
     }
 
-    /// The tables as shown on the page.
+    /// The tables as shown on the page, folded ones too.
     pub fn sheets(&self) -> Vec<Sheet> {
         self.blocks()
-            .filter_map(|block| if let Block::Table(sheet) = block { Some(sheet.clone()) } else { None })
+            .filter_map(|block| match block {
+                Block::Table(sheet) | Block::Folded(sheet) => Some(sheet.clone()),
+                _ => None,
+            })
             .collect()
     }
 

@@ -47,13 +47,21 @@ pub(super) fn short(value: f64) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// A p-value: `p = .017`, `p < .001`, without the `p`.
+/// A p-value in a cell: `.017`, `< .001`.
 pub(super) fn p_value(p: f64) -> String {
     match p {
         _ if !p.is_finite() => "n/a".to_owned(),
         p if p < 0.001 => "< .001".to_owned(),
         p if p >= 0.9995 => "1".to_owned(),
         p => format!("{p:.3}").trim_start_matches('0').to_owned(),
+    }
+}
+
+/// A p-value in a sentence: `p = .017`, `p < .001`.
+pub(super) fn p_is(p: f64) -> String {
+    match p_value(p).strip_prefix("< ") {
+        Some(bound) => format!("p\u{a0}<\u{a0}{bound}"),
+        None => format!("p\u{a0}=\u{a0}{}", p_value(p)),
     }
 }
 
@@ -92,6 +100,8 @@ mod tests {
         assert_eq!(points(0.00001), "0.0");
         assert_eq!(p_value(0.0167), ".017");
         assert_eq!(p_value(0.0000167), "< .001");
+        assert_eq!(p_is(0.0000167), "p\u{a0}<\u{a0}.001");
+        assert_eq!(p_is(0.0167), "p\u{a0}=\u{a0}.017");
         assert_eq!(count(1234567), "1\u{202f}234\u{202f}567");
         assert_eq!(short(0.01234), "0.012");
         assert_eq!(duration(200.0), "3 min 20 s");

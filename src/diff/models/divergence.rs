@@ -7,7 +7,7 @@ use super::rows::{DivergenceRow, DivergentTokenRow};
 use crate::diff::lens::token_name;
 use crate::error::{Error, Result};
 use crate::model::{Gradients, Hooks, Model};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Tokens of each pair that are kept for reading.
 const SHOWN: usize = 20;
@@ -19,7 +19,7 @@ const CONTEXT: usize = 16;
 pub struct Divergences {
     /// A row for each pair of models and label.
     pub groups: Vec<DivergenceRow>,
-    /// The tokens of each pair at which it is largest, one of each text.
+    /// The tokens of each pair at which it is largest, one of each text and of each beginning.
     pub tokens: Vec<DivergentTokenRow>,
 }
 
@@ -166,7 +166,7 @@ impl<'a> Pair<'a> {
         groups.iter().filter_map(row).collect()
     }
 
-    /// The strongest places, one of each text, largest first.
+    /// The strongest places, largest first: one of each text, and one of those that read the same before.
     fn shown(
         &mut self,
         (variant, against): (&str, &str),
@@ -179,24 +179,33 @@ impl<'a> Pair<'a> {
             let id = u32::try_from(id).unwrap_or(u32::MAX);
             model.tokenizer().map_or_else(|_| id.to_string(), |tokenizer| token_name(tokenizer, id))
         };
-        let row = |(rank, peak): (usize, &Peak)| {
-            let text = texts.get(peak.text)?;
-            let first = (peak.position + 1).saturating_sub(CONTEXT);
-            let context: Vec<String> =
-                text.tokens.get(first..=peak.position)?.iter().map(|id| name(*id as usize)).collect();
-            Some(DivergentTokenRow {
+        let mut seen: BTreeSet<&[u32]> = BTreeSet::new();
+        let mut rows: Vec<DivergentTokenRow> = Vec::new();
+        for peak in &self.peaks {
+            let Some(text) = texts.get(peak.text) else { continue };
+            let read = text.tokens.get(..=peak.position).unwrap_or_default();
+            if rows.len() >= SHOWN || !seen.insert(read) {
+                continue;
+            }
+            let context: Vec<String> = read
+                .get(read.len().saturating_sub(CONTEXT)..)
+                .unwrap_or_default()
+                .iter()
+                .map(|id| name(*id as usize))
+                .collect();
+            rows.push(DivergentTokenRow {
                 variant: variant.to_owned(),
                 against: against.to_owned(),
-                rank: rank as u64 + 1,
+                rank: rows.len() as u64 + 1,
                 group: text.label.clone(),
                 at: format!("{}:{}", peak.text, peak.position),
                 kl: peak.kl,
                 context: serde_json::json!(context).to_string(),
                 expected: name(peak.expected),
                 expected_against: name(peak.expected_against),
-            })
-        };
-        self.peaks.iter().take(SHOWN).enumerate().filter_map(row).collect()
+            });
+        }
+        rows
     }
 }
 

@@ -25,7 +25,7 @@ pub struct DivergenceRow {
     pub tokens: u64,
 }
 
-/// One row of the table `divergent_tokens`: a place where two models expect something else.
+/// One row of the table `divergent_tokens`: a place where two models' expectations differ.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DivergentTokenRow {
     /// The variant.

@@ -67,7 +67,8 @@ fn a_copy_diverges_nowhere_and_a_changed_model_does() {
     let shown: Vec<&DivergentTokenRow> =
         found.tokens.iter().filter(|row| row.variant == "changed" && row.against == "base").collect();
     assert_eq!((shown[0].kl, &shown[0].at), (all.kl_max, &all.at), "the largest comes first");
-    assert!(shown.windows(2).all(|pair| pair[0].kl >= pair[1].kl) && shown.len() == 20, "{shown:?}");
+    assert!(shown.windows(2).all(|pair| pair[0].kl >= pair[1].kl) && shown.len() > 10, "{shown:?}");
+    assert!(shown.len() <= 20 && shown[0].rank == 1, "{shown:?}");
     assert!(found.tokens.iter().all(|row| row.variant != "same"), "a copy has no such place");
 }
 

@@ -2,7 +2,7 @@
 
 use crate::experiments::PublishedRow;
 use crate::report::data::Data;
-use crate::report::numbers::{count, p_value};
+use crate::report::numbers::{count, p_is};
 use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Section, Sheet};
 
@@ -42,10 +42,9 @@ fn cells(data: &Data, row: &PublishedRow) -> Vec<Cell> {
         )
     };
     let unfiltered = match (row.effect_unfiltered, row.p_unfiltered) {
-        (Some(effect), Some(p)) => Cell::number(
-            format!("{} (p\u{a0}=\u{a0}{})", Scale::Share.difference(effect), p_value(p)),
-            effect,
-        ),
+        (Some(effect), Some(p)) => {
+            Cell::number(format!("{} ({})", Scale::Share.difference(effect), p_is(p)), effect)
+        }
         (effect, _) => points(effect),
     };
     vec![

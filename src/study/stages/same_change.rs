@@ -68,7 +68,7 @@ impl Matching {
                 "which moved most, though no checkpoint as far as"
             };
             Some(format!(
-                "{variant}@{step} is matched by its activations: {chosen} {} (mean squared difference from {BASE} {change:.3} and {:.3})",
+                "{variant}@{step} is matched by its activations: {chosen} {} (mean squared difference from {BASE} {change:.3e} and {:.3e})",
                 self.reference, self.reference_change
             ))
         };

@@ -22,7 +22,7 @@ pub const DIVERGENCES: TableSpec = TableSpec {
 /// Where predictions differ most.
 pub const DIVERGENT_TOKENS: TableSpec = TableSpec {
     name: "divergent_tokens",
-    about: "One row per pair of models and place: where they expect something else, one place of each text.",
+    about: "One row per pair of models and place: where their expectations differ most, one place of each text.",
     columns: &[
         fixed("variant", ColumnType::Text, "the variant"),
         fixed("against", ColumnType::Text, "what it is compared with: base, or a variant before it"),

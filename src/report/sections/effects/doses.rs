@@ -6,7 +6,7 @@ use crate::report::axis::{Axis, Format};
 use crate::report::data::Data;
 use crate::report::figure::Figure;
 use crate::report::marks::Mark;
-use crate::report::numbers::p_value;
+use crate::report::numbers::p_is;
 use crate::report::palette::AXIS;
 use crate::report::panel::Panel;
 use crate::report::scale::Scale;
@@ -49,11 +49,11 @@ fn panel(data: &Data, row: &TrendRow) -> Option<Panel> {
     let line = Mark::Line { points: points.clone(), colour, width: 2.0, dashed: false };
     let dots = Mark::Points { points, colour, shape, radius: 4.0, opacity: 1.0, hollow: false };
     let title = format!(
-        "{}: {} per dose ({}), p = {}",
+        "{}: {} per dose ({}), {}",
         row.hypothesis,
         scale.difference(row.slope),
         scale.interval(row.ci_low, row.ci_high),
-        p_value(row.p)
+        p_is(row.p)
     );
     Some(Panel::new(title, x, y, level.into_iter().chain([line, dots]).collect()))
 }

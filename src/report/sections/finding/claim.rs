@@ -4,7 +4,7 @@ use super::{classes, extent, other_axis};
 use crate::claims::{ClaimRow, Verdict};
 use crate::experiments::{ControlRow, EffectRow};
 use crate::report::data::Data;
-use crate::report::numbers::p_value;
+use crate::report::numbers::p_is;
 use crate::report::scale::Scale;
 use crate::report::sections::effects::controls;
 
@@ -20,13 +20,13 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             _ => String::new(),
         },
         format!(
-            "{act} changed {} on {} by {} {} ({}, p\u{a0}=\u{a0}{} after correction, n\u{a0}=\u{a0}{} problems).",
+            "{act} changed {} on {} by {} {} ({}, {} after correction, n\u{a0}=\u{a0}{} problems).",
             claim.endpoint.replace('_', " "),
             claim.suite,
             scale.difference(claim.effect),
             scale.unit(),
             interval(scale, claim.ci_low, claim.ci_high),
-            p_value(claim.p_corrected),
+            p_is(claim.p_corrected),
             claim.problems,
         ),
         row.and_then(|row| nulls(data, row, scale)).unwrap_or_default(),

@@ -4,7 +4,7 @@ use super::claim::interval;
 use crate::claims::ClaimRow;
 use crate::experiments::EffectRow;
 use crate::report::data::Data;
-use crate::report::numbers::p_value;
+use crate::report::numbers::p_is;
 use crate::report::scale::Scale;
 
 /// A sentence, where the other axis was measured. `declared` is the claim's own row of the effects.
@@ -26,7 +26,7 @@ pub(super) fn sentence(data: &Data, claim: &ClaimRow, declared: Option<&EffectRo
                 && row.endpoint == *endpoint
         })
     });
-    let equivalence = claim.equivalence_p.map(|p| format!(", equivalence p\u{a0}=\u{a0}{}", p_value(p)));
+    let equivalence = claim.equivalence_p.map(|p| format!(", equivalence {}", p_is(p)));
     let equivalence = equivalence.unwrap_or_default();
     let nats = judged.filter(|row| Scale::of(&row.endpoint) == Scale::Nats);
     Some(match nats {

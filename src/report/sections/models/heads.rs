@@ -3,7 +3,7 @@
 use super::number;
 use crate::diff::models::HeadRow;
 use crate::report::data::Data;
-use crate::report::numbers::percent;
+use crate::report::numbers::{percent, points};
 use crate::report::view::{Cell, Sheet};
 
 /// Heads shown of each variant and group of prompts.
@@ -13,7 +13,7 @@ const COLUMNS: [(&str, &str); 7] = [
     ("Variant", "At the checkpoint that the dictionary reads"),
     ("Prompts", "The suite whose prompts are read"),
     ("Head", "Block and head, both from 0"),
-    ("Share lost#", "Its share of all heads\u{2019} effects in the base, less its share here"),
+    ("Share lost, points#", "Its share of all heads\u{2019} effects in the base, less its share here"),
     ("Share#", "Its share here"),
     ("KL#", "KL(whole | head zeroed) of the first response token, nats (SHIPS)"),
     ("Log-odds#", "Change of the log-odds of a refusal when the head is zeroed, nats"),
@@ -53,7 +53,7 @@ fn cells(data: &Data, row: &HeadRow, lost: f64) -> Vec<Cell> {
         Cell::text(&row.variant).coloured(data.colour(&row.variant)),
         Cell::text(&row.group),
         Cell::text(format!("{}.{}", row.layer, row.head)),
-        Cell::number(percent(lost).replace('-', "\u{2212}"), lost),
+        Cell::number(points(lost), lost),
         Cell::number(percent(row.share), row.share),
         number(Some(row.ships)),
         number(row.log_odds_change),
