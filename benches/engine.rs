@@ -7,8 +7,8 @@ use candle_core::{Device, Tensor};
 use deltascope::activations::import;
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
-    BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch,
-    Tokenizer, sample_model,
+    Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch, Tokenizer,
+    sample_model,
 };
 use deltascope::ops::Parameter;
 use deltascope::progress::{Gauge, Observer, Sink};
@@ -247,8 +247,8 @@ fn main() -> Result<()> {
             || (0..4).fold(Hooks::none(), |hooks, layer| hooks.capture(HookPoint::resid_post(layer)));
         report("capture resid_post of every layer 16x128", median_seconds(7, 2, || forward(layers()))?, 2048);
         // TransformerLens leaves `hook_result` out unless it is asked for.
-        let result = |point: &HookPoint| matches!(point, HookPoint::Block(_, BlockPoint::Result));
-        let points: Vec<_> = reference.hook_points().into_iter().filter(|point| !result(point)).collect();
+        let points = reference.hook_points().into_iter().filter(|point| !point.is_on_request());
+        let points: Vec<_> = points.collect();
         let all = || points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
         report("capture every hook point 16x128", median_seconds(7, 2, || forward(all()))?, 2048);
         let direction = Tensor::ones(256, candle_core::DType::F32, &Device::Cpu)?;

@@ -11,6 +11,7 @@
 mod adapters;
 mod build;
 mod cache;
+mod change;
 pub mod chat;
 mod checkpoint;
 mod config;
@@ -26,12 +27,15 @@ mod pass;
 mod recompute;
 mod rope_scaling;
 mod sampler;
+#[cfg(test)]
+mod tests;
 mod token_file;
 mod tokenizer;
 mod tokens;
 mod weights;
 
 pub use cache::KvCache;
+pub use change::Change;
 pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
 pub use family::Family;
 pub use hook_point::{BlockPoint, HookPoint};
@@ -250,10 +254,15 @@ impl Model {
             HookPoint::Block(layer, point) => decoder.blocks.get(layer).is_some_and(|block| match point {
                 BlockPoint::ResidMid => self.config().residual == Residual::Sequential,
                 BlockPoint::MlpPreLinear => block.gate.is_some(),
-                BlockPoint::Norm1PostNormalized => {
+                BlockPoint::AttentionIn => block.shape.heads == block.shape.key_heads,
+                BlockPoint::QueryNormScale | BlockPoint::QueryNormNormalized => block.query_norm.is_some(),
+                BlockPoint::KeyNormScale | BlockPoint::KeyNormNormalized => block.key_norm.is_some(),
+                BlockPoint::Norm1PostScale | BlockPoint::Norm1PostNormalized => {
                     block.attention_norm.is_some() && block.attention_post_norm.is_some()
                 }
-                BlockPoint::Norm2PostNormalized => block.mlp_norm.is_some() && block.mlp_post_norm.is_some(),
+                BlockPoint::Norm2PostScale | BlockPoint::Norm2PostNormalized => {
+                    block.mlp_norm.is_some() && block.mlp_post_norm.is_some()
+                }
                 BlockPoint::RotatedQuery | BlockPoint::RotatedKey => decoder.positions.is_none(),
                 _ => true,
             }),
