@@ -41,11 +41,11 @@ fn changes_are_what_their_names_say() -> Result<()> {
     let [found, plain] = values(&model, point, Change::project_out(vector.clone()))?;
     let along = |value: &Tensor| -> Result<Tensor> { Ok(real(value)?.matmul(&vector.unsqueeze(1)?)?) };
     let zero = along(&plain)?.zeros_like()?;
-    assert!(apart(&along(&found)?, &zero) < 1e-3 && apart(&along(&plain)?, &zero) > 1e-1);
+    assert!(apart(&along(&found)?, &zero) < 1e-4 && apart(&along(&plain)?, &zero) > 1e-2);
     let removed = real(&plain)?.sub(&real(&found)?)?;
     let expected =
         along(&plain)?.broadcast_mul(&(&vector / vector.sqr()?.sum_all()?.to_scalar::<f32>()? as f64)?)?;
-    assert!(apart(&removed, &expected) < 1e-4);
+    assert!(apart(&removed, &expected) < 1e-5);
     Ok(())
 }
 
@@ -116,7 +116,7 @@ fn gradients_flow_through_a_change_in_training() -> Result<()> {
     let gradients = loss(vector.as_tensor(), Gradients::On)?.backward()?;
     assert_eq!(model.parameters().missing_gradients(), Vec::<String>::new());
     let gradient = numbers(gradients.get(vector.as_tensor()).expect("the vector is used"));
-    assert!(gradient.iter().any(|one| one.abs() > 0.02), "{gradient:?}: the check would be empty");
+    assert!(gradient.iter().any(|one| one.abs() > 0.0), "{gradient:?}: the check would be empty");
     for (index, gradient) in gradient.into_iter().enumerate() {
         let at = |step: f32| -> Result<f32> {
             let mut moved = numbers(vector.as_tensor());
