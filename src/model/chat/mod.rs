@@ -42,7 +42,9 @@ pub fn render_chat(
     let failed = |error: minijinja::Error| {
         let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
         let refused = Error::request(format!("chat template: {detail}"));
-        match detail.contains("strftime_now") {
+        // Called within a macro, it is undefined without a name.
+        let nameless = template.contains("strftime_now") && detail.contains("undefined is not callable");
+        match nameless || detail.contains("strftime_now") {
             true => refused.hint("no result depends on the day: write the date into the template"),
             false => refused,
         }
