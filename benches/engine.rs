@@ -11,8 +11,8 @@ use deltascope::activations::{
 };
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
-    BlockPoint, Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch,
-    Tokenizer, sample_model,
+    Config, Gradients, HookPoint, Hooks, LlamaShape, Model, Prompt, SampleSettings, TokenBatch, Tokenizer,
+    sample_model,
 };
 use deltascope::ops::Parameter;
 use deltascope::progress::{Gauge, Observer, Sink};
@@ -360,9 +360,8 @@ fn main() -> Result<()> {
     let layers = || (0..4).fold(Hooks::none(), |hooks, layer| hooks.capture(HookPoint::resid_post(layer)));
     let name = "capture resid_post of every layer 16x128";
     line(&mut criterion, "cache", name, |rounds| timed(rounds, || forward(layers())));
-    // TransformerLens leaves `hook_result` out unless it is asked for.
-    let result = |point: &HookPoint| matches!(point, HookPoint::Block(_, BlockPoint::Result));
-    let points: Vec<_> = reference.hook_points().into_iter().filter(|point| !result(point)).collect();
+    // TransformerLens leaves out what it computes on request.
+    let points: Vec<_> = reference.hook_points().into_iter().filter(|point| !point.is_on_request()).collect();
     let all = || points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
     let name = "capture every hook point 16x128";
     line(&mut criterion, "cache", name, |rounds| timed(rounds, || forward(all())));

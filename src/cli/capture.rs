@@ -4,7 +4,7 @@ use super::Context;
 use super::flags::{SetFlag, named_models};
 use crate::activations::{self, ActivationStore, CaptureSettings, Example};
 use crate::error::{Error, Result, nearest};
-use crate::model::{BlockPoint, Config, Gradients, HookPoint, Hooks, Model, TokenFile, hub};
+use crate::model::{BlockPoint, Config, Gradients, HookPoint, Hooks, Model, QueryKeyNorm, TokenFile, hub};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -36,7 +36,6 @@ pub(crate) struct CaptureArguments {
 struct Point {
     name: String,
     axes: String,
-    editable: bool,
 }
 
 #[derive(Serialize)]
@@ -145,16 +144,10 @@ fn scan(model: &str, names: Option<&str>, context: &Context) -> Result<()> {
     };
     let answer: Vec<Point> = points
         .into_iter()
-        .map(|point| Point {
-            name: point.to_string(),
-            axes: axes(&config, point),
-            editable: !point.is_read_only(),
-        })
+        .map(|point| Point { name: point.to_string(), axes: axes(&config, point) })
         .collect();
     context.printer.answer(&answer, || {
-        let line = |one: &Point| {
-            format!("{:<36} {}{}\n", one.name, one.axes, if one.editable { "" } else { "  read only" })
-        };
+        let line = |one: &Point| format!("{:<36} {}\n", one.name, one.axes);
         answer.iter().map(line).collect()
     })
 }
@@ -164,12 +157,27 @@ fn axes(config: &Config, point: HookPoint) -> String {
     let last = match point {
         HookPoint::FinalScale => "1".to_owned(),
         HookPoint::Block(_, point) => match point {
-            BlockPoint::Norm1Scale | BlockPoint::Norm2Scale => "1".to_owned(),
-            BlockPoint::Query | BlockPoint::RotatedQuery | BlockPoint::Mixed => {
+            BlockPoint::Norm1Scale
+            | BlockPoint::Norm1PostScale
+            | BlockPoint::Norm2Scale
+            | BlockPoint::Norm2PostScale => "1".to_owned(),
+            BlockPoint::QueryNormScale | BlockPoint::KeyNormScale
+                if config.query_key_norm == QueryKeyNorm::Whole =>
+            {
+                "1, 1".to_owned()
+            }
+            BlockPoint::QueryNormScale => format!("{heads}, 1"),
+            BlockPoint::KeyNormScale => format!("{key_heads}, 1"),
+            BlockPoint::AttentionIn | BlockPoint::QueryInput => format!("{heads}, {}", config.d_model),
+            BlockPoint::KeyInput | BlockPoint::ValueInput => format!("{key_heads}, {}", config.d_model),
+            BlockPoint::Query
+            | BlockPoint::QueryNormNormalized
+            | BlockPoint::RotatedQuery
+            | BlockPoint::Mixed => {
                 format!("{heads}, {head_dim}")
             }
             BlockPoint::Result => format!("{heads}, {}", config.d_model),
-            BlockPoint::Key | BlockPoint::RotatedKey | BlockPoint::Value => {
+            BlockPoint::Key | BlockPoint::KeyNormNormalized | BlockPoint::RotatedKey | BlockPoint::Value => {
                 format!("{key_heads}, {head_dim}")
             }
             BlockPoint::Scores | BlockPoint::Pattern => {

@@ -1,7 +1,7 @@
 //! Logs to stderr: warnings, with `--verbose` more, with `RUST_LOG` whatever it asks for.
 
 use super::progress::Bars;
-use std::io::{Result, Write, stderr};
+use std::io::{IsTerminal, Result, Write, stderr};
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -13,9 +13,12 @@ pub(super) fn start(bars: &Arc<Bars>, quiet: bool, verbose: bool) {
         _ => "warn",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    // Colours are for eyes: a file or a pipe would hold their codes.
+    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second call in one process (a library user's, a test's) keeps the first subscriber.
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(colours)
         .with_target(verbose)
         .with_writer(AboveBars(bars.clone()))
         .try_init();

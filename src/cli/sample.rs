@@ -40,7 +40,8 @@ pub(crate) struct SampleArguments {
     /// Rows computed at once: changes speed and memory, never a result.
     #[arg(long, default_value_t = 64)]
     batch: usize,
-    /// Whether prompts begin with the BOS token: as the tokenizer's own rules say, always, or never.
+    /// Whether prompts begin with the BOS token: always, never, or as it comes: by the tokenizer's own rules for `prompt`,
+    /// as the template writes it for `messages`, as given for `input_ids`.
     #[arg(long, value_enum, default_value_t = Bos::Tokenizer)]
     bos: Bos,
     /// At which end rows count as padded in what is written. Padding is never computed: results are equal.
@@ -295,35 +296,53 @@ impl UnderEdits {
 }
 
 fn tokens(model: &Model, row: Row, bos: Bos) -> Result<Vec<u32>> {
-    let with_bos = |tokenizer: &Tokenizer, mut tokens: Vec<u32>| -> Result<Vec<u32>> {
-        if bos == Bos::Always {
-            let id = tokenizer.bos().ok_or_else(|| {
-                Error::request("--bos always: the tokenizer has no BOS token").hint("use --bos tokenizer")
-            })?;
-            if tokens.first() != Some(&id) {
-                tokens.insert(0, id);
-            }
-        }
-        Ok(tokens)
-    };
     let tokens = match (row.prompt, row.messages, row.input_ids) {
-        (Some(prompt), None, None) => {
-            let tokenizer = model.tokenizer()?;
-            let tokens = match bos {
-                Bos::Tokenizer => tokenizer.encode_with_specials(&prompt)?,
-                Bos::Always | Bos::Never => tokenizer.encode(&prompt)?,
-            };
-            with_bos(tokenizer, tokens)?
-        }
+        (Some(prompt), None, None) => match bos {
+            Bos::Tokenizer => model.tokenizer()?.encode_with_specials(&prompt)?,
+            Bos::Always | Bos::Never => model.tokenizer()?.encode(&prompt)?,
+        },
         (None, Some(messages), None) => {
             let tokenizer = model.tokenizer()?;
-            let text = tokenizer.render_chat(&messages, true)?;
-            with_bos(tokenizer, tokenizer.encode(&text)?)?
+            tokenizer.encode(&tokenizer.render_chat(&messages, true)?)?
         }
         (None, None, Some(tokens)) => tokens,
         _ => {
             return Err(Error::request("expected one of `prompt`, `messages` or `input_ids`"));
         }
     };
+    let tokens = match bos {
+        Bos::Tokenizer => tokens,
+        Bos::Always | Bos::Never => begin(model.tokenizer()?, tokens, bos == Bos::Always)?,
+    };
     if tokens.is_empty() { Err(Error::request("the prompt has no tokens")) } else { Ok(tokens) }
+}
+
+/// The tokens with one BOS token in front, or none: whether a text, a template or the caller put it there.
+fn begin(tokenizer: &Tokenizer, tokens: Vec<u32>, with_bos: bool) -> Result<Vec<u32>> {
+    let Some(id) = tokenizer.bos() else {
+        return match with_bos {
+            true => {
+                Err(Error::request("--bos always: the tokenizer has no BOS token")
+                    .hint("use --bos tokenizer"))
+            }
+            false => Ok(tokens),
+        };
+    };
+    let rest = tokens.into_iter().skip_while(|token| *token == id);
+    Ok(with_bos.then_some(id).into_iter().chain(rest).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn always_and_never_hold_whoever_wrote_the_bos_token() -> Result<()> {
+        let tokenizer = Tokenizer::word_level(&["<pad>", "<bos>", "<eos>", "a"], "<bos>", "<eos>", "<pad>")?;
+        for given in [vec![3, 2], vec![1, 3, 2], vec![1, 1, 3, 2]] {
+            assert_eq!(begin(&tokenizer, given.clone(), true)?, [1, 3, 2]);
+            assert_eq!(begin(&tokenizer, given, false)?, [3, 2]);
+        }
+        Ok(())
+    }
 }

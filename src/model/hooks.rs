@@ -149,6 +149,16 @@ impl Hooks {
         }
     }
 
+    /// Whether the pass must compute the value at `point`, to show it or to end there.
+    pub(super) fn asks(&self, point: HookPoint) -> bool {
+        self.wants(point) || self.stops_after(point)
+    }
+
+    /// Whether what follows must be computed from the value at `point`: it may change, or its gradient is wanted.
+    pub(super) fn acts(&self, point: HookPoint) -> bool {
+        self.edits(point) || self.gradients.contains_key(&point)
+    }
+
     /// Whether an edit waits at `point`.
     pub(super) fn edits(&self, point: HookPoint) -> bool {
         self.edits.iter().any(|(at, _, _)| *at == point)
@@ -192,7 +202,7 @@ impl Hooks {
         Some(slot.clone())
     }
 
-    /// Refuses points that the model does not have, and edits of read-only ones.
+    /// Refuses points that the model does not have.
     pub(super) fn check(
         &self,
         has: impl Fn(HookPoint) -> bool,
@@ -214,11 +224,7 @@ impl Hooks {
                 });
             }
         }
-        match self.edits.iter().find(|(point, _, _)| point.is_read_only()) {
-            Some((point, _, _)) => Err(Error::request(format!("`{point}` can be read but not edited"))
-                .hint("edit the value before or after the norm")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 

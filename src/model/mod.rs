@@ -11,6 +11,7 @@
 mod adapters;
 mod build;
 mod cache;
+mod change;
 pub mod chat;
 mod checkpoint;
 mod config;
@@ -27,12 +28,15 @@ mod reached;
 mod recompute;
 mod rope_scaling;
 mod sampler;
+#[cfg(test)]
+mod tests;
 mod token_file;
 mod tokenizer;
 mod tokens;
 mod weights;
 
 pub use cache::KvCache;
+pub use change::Change;
 pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
 pub use family::Family;
 pub use hook_point::{BlockPoint, HookPoint};

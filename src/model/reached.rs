@@ -1,6 +1,6 @@
 //! The hook points that a pass reaches, which the configuration alone decides.
 
-use super::config::{Config, Residual};
+use super::config::{Config, QueryKeyNorm, Residual};
 use super::family::MlpNames;
 use super::hook_point::{BlockPoint, HookPoint};
 
@@ -24,10 +24,17 @@ impl Config {
             HookPoint::Block(_, point) => match point {
                 BlockPoint::ResidMid => self.residual == Residual::Sequential,
                 BlockPoint::MlpPreLinear => matches!(names.mlp, MlpNames::Gated(_) | MlpNames::GatedRows(_)),
-                BlockPoint::Norm1PostNormalized => {
+                BlockPoint::AttentionIn => self.heads == self.key_heads,
+                BlockPoint::QueryNormScale
+                | BlockPoint::QueryNormNormalized
+                | BlockPoint::KeyNormScale
+                | BlockPoint::KeyNormNormalized => self.query_key_norm != QueryKeyNorm::None,
+                BlockPoint::Norm1PostScale | BlockPoint::Norm1PostNormalized => {
                     names.attention_norm.is_some() && names.attention_post_norm.is_some()
                 }
-                BlockPoint::Norm2PostNormalized => names.mlp_norm.is_some() && names.mlp_post_norm.is_some(),
+                BlockPoint::Norm2PostScale | BlockPoint::Norm2PostNormalized => {
+                    names.mlp_norm.is_some() && names.mlp_post_norm.is_some()
+                }
                 BlockPoint::RotatedQuery | BlockPoint::RotatedKey => names.positions.is_none(),
                 _ => true,
             },

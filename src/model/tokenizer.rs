@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result, io};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,8 +16,10 @@ struct Inner {
     eos: Option<u32>,
     stop: Vec<u32>,
     pad: Option<u32>,
-    /// `tokenizer_config.json`, written back unchanged.
+    /// `tokenizer_config.json`, with the special tokens that an older repository names beside it.
     config: Map<String, Value>,
+    /// The special tokens as chat templates know them, by name (`bos_token`).
+    named: BTreeMap<String, String>,
     /// `chat_template.jinja`, written back unchanged.
     chat_file: Option<String>,
 }
@@ -33,11 +36,15 @@ impl Tokenizer {
         let tokenizer: tokenizers::Tokenizer = text.parse().map_err(|error| {
             Error::request(format!("not a readable tokenizer: {error}")).at(path.display())
         })?;
-        let config = optional_object(&folder.join("tokenizer_config.json"))?;
+        let mut config = optional_object(&folder.join("tokenizer_config.json"))?;
+        // Older repositories name their special tokens beside it, and transformers believes those.
+        if !config.contains_key("added_tokens_decoder") {
+            config.extend(optional_object(&folder.join("special_tokens_map.json"))?);
+        }
+        let named = named_tokens(&config);
         let model = optional_object(&folder.join("config.json"))?;
         let special = |name: &str| {
-            let token = config.get(&format!("{name}_token"));
-            let text = token.and_then(|token| token.as_str().or_else(|| token.get("content")?.as_str()));
+            let text = named.get(&format!("{name}_token"));
             text.and_then(|text| tokenizer.token_to_id(text)).or_else(|| {
                 let id = model.get(&format!("{name}_token_id"))?;
                 id.as_u64().or_else(|| id.as_array()?.first()?.as_u64()).map(|id| id as u32)
@@ -53,7 +60,7 @@ impl Tokenizer {
         stop.extend(eos);
         stop.sort_unstable();
         stop.dedup();
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, chat_file })))
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, named, chat_file })))
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`, and `generation_config.json` where several tokens end a
@@ -130,9 +137,7 @@ impl Tokenizer {
         let template = template.ok_or_else(|| {
             Error::request("the model has no chat template").hint("give `prompt` instead of `messages`")
         })?;
-        let text = |id: Option<u32>| id.and_then(|id| self.token(id));
-        let (bos, eos) = (text(self.bos()), text(self.eos()));
-        super::chat::render_chat(&template, messages, add_generation_prompt, bos.as_deref(), eos.as_deref())
+        super::chat::render_chat(&template, messages, add_generation_prompt, &self.0.named)
     }
 
     /// The text of token ids, special tokens included. Unknown ids are left out.
@@ -235,9 +240,21 @@ impl Tokenizer {
             Value::Object(config) => config,
             _ => Map::new(),
         };
+        let named = named_tokens(&config);
         let (bos, eos, pad, stop) = (Some(bos_id), Some(eos_id), Some(pad_id), vec![eos_id]);
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, chat_file: None })))
+        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, named, chat_file: None })))
     }
+}
+
+/// The special tokens that `tokenizer_config.json` names, each as a text or as an object with its content. One that is
+/// `null` there does not exist for a template, whatever `config.json` says of its id.
+fn named_tokens(config: &Map<String, Value>) -> BTreeMap<String, String> {
+    let names = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map(|name| format!("{name}_token"));
+    let text = |name: &String| {
+        let token = config.get(name)?;
+        token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+    };
+    names.into_iter().filter_map(|name| Some((text(&name)?, name))).map(|(text, name)| (name, text)).collect()
 }
 
 pub(super) fn optional_object(path: &Path) -> Result<Map<String, Value>> {
@@ -270,6 +287,33 @@ mod tests {
             assert_eq!(tokenizer.vocabulary(), 7);
             assert!(tokenizer.encode("unknown").is_err());
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_template_sees_the_special_tokens_that_the_repository_names() -> Result<()> {
+        let words = ["0", "<pad>", "<bos>", "<eos>"];
+        let folder = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
+        Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?.save(folder.path())?;
+        let write = |name: &str, document: Value| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, document.to_string()).map_err(|error| io("write", &path, error))
+        };
+        write("config.json", json!({"bos_token_id": 2, "eos_token_id": 3}))?;
+        let template = "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token is defined }}";
+        let mut config =
+            json!({"bos_token": null, "eos_token": {"content": "<eos>"}, "chat_template": template});
+        write("tokenizer_config.json", config.clone())?;
+        let read = Tokenizer::load(folder.path())?;
+        assert_eq!(read.render_chat(&json!([]), false)?, "|<eos>||False");
+        assert_eq!((read.bos(), read.eos()), (Some(2), Some(3)));
+        // As in repositories of before `added_tokens_decoder`; and the file beside it is not read in later ones.
+        write("special_tokens_map.json", json!({"bos_token": "<bos>", "pad_token": "<pad>"}))?;
+        let read = Tokenizer::load(folder.path())?;
+        assert_eq!(read.render_chat(&json!([]), false)?, "<bos>|<eos>|<pad>|False");
+        config["added_tokens_decoder"] = json!({});
+        write("tokenizer_config.json", config)?;
+        assert_eq!(Tokenizer::load(folder.path())?.render_chat(&json!([]), false)?, "|<eos>||False");
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use super::kernels::{Attended, Kernels};
 use super::layout::{Frame, Layout};
 use super::linear::Linear;
 use super::norm::Norm;
+use super::norm_scale;
 use super::parameter::Parameter;
 use super::rope::Rotation;
 use super::tape::{Gradients, Tape, Value};
@@ -57,6 +58,15 @@ impl Kernels for Fused {
         Ok(heads::sum(&self.tape, results, heads))
     }
 
+    fn repeat_heads(&self, x: &Value, heads: usize) -> Result<Value> {
+        Ok(heads::repeated(&self.tape, x, heads))
+    }
+
+    fn project_heads(&self, linear: &Linear, x: &Value, heads: usize) -> Result<Value> {
+        let each = linear.without_bias().forward(&self.tape, &x.clone().regrouped(linear.inputs))?;
+        Ok(heads::own(&self.tape, &each, heads))
+    }
+
     fn norm(&self, norm: &Norm, x: &Value) -> Result<Value> {
         norm.forward(&self.tape, x)
     }
@@ -70,7 +80,11 @@ impl Kernels for Fused {
     }
 
     fn norm_scales(&self, norm: &Norm, x: &Value) -> Result<Value> {
-        Ok(self.tape.value(norm.scales(x), 1))
+        Ok(norm.scales(&self.tape, x))
+    }
+
+    fn divide_instead(&self, normalised: &Value, scales: &Value, others: &Value) -> Result<Value> {
+        Ok(norm_scale::divide_instead(&self.tape, normalised, scales, others))
     }
 
     fn rotate(&self, rotation: &Rotation, value: Value, head_dim: usize) -> Result<Value> {

@@ -40,6 +40,13 @@ pub(crate) trait Kernels {
     /// The sum over heads: from [tokens, heads · width] to [tokens, width].
     fn sum_heads(&self, results: &Self::Value, heads: usize) -> Result<Self::Value>;
 
+    /// A value once for every head: from [tokens, width] to [tokens, heads · width].
+    fn repeat_heads(&self, x: &Self::Value, heads: usize) -> Result<Self::Value>;
+
+    /// A projection, without its bias, in which every head of what comes out reads an input of its own: from `x`
+    /// [tokens, heads · inputs] to [tokens, outputs].
+    fn project_heads(&self, linear: &Linear, x: &Self::Value, heads: usize) -> Result<Self::Value>;
+
     /// A norm of every group of numbers as long as its weight.
     fn norm(&self, norm: &Norm, x: &Self::Value) -> Result<Self::Value>;
 
@@ -49,8 +56,17 @@ pub(crate) trait Kernels {
     /// The weight and bias of the norm, applied to what [`Self::normalise`] returned.
     fn rescale(&self, norm: &Norm, normalised: &Self::Value) -> Result<Self::Value>;
 
-    /// What a norm divides by, one number a token. Not recorded.
+    /// What a norm divides by, [tokens, groups].
     fn norm_scales(&self, norm: &Norm, x: &Self::Value) -> Result<Self::Value>;
+
+    /// Numbers that were divided by `scales` [tokens, groups], divided by `others` instead: times `scales / others`,
+    /// which is 1 where they are the same.
+    fn divide_instead(
+        &self,
+        normalised: &Self::Value,
+        scales: &Self::Value,
+        others: &Self::Value,
+    ) -> Result<Self::Value>;
 
     /// The rotation of every head by its token's position.
     fn rotate(&self, rotation: &Rotation, value: Self::Value, head_dim: usize) -> Result<Self::Value>;

@@ -25,6 +25,7 @@ pub(crate) mod likelihood;
 pub(crate) mod linear;
 pub(crate) mod matmul;
 pub(crate) mod norm;
+mod norm_scale;
 pub(crate) mod parallel;
 pub(crate) mod parameter;
 pub(crate) mod rope;

@@ -41,11 +41,11 @@ pub(crate) struct Norm {
 }
 
 /// The two steps of a norm: TransformerLens has hooks between them.
-struct Statistics {
+pub(super) struct Statistics {
     /// Per group: the mean that is subtracted (0 for RMSNorm).
-    mean: Vec<f32>,
+    pub(super) mean: Vec<f32>,
     /// Per group: one over the divisor.
-    inverse: Vec<f32>,
+    pub(super) inverse: Vec<f32>,
 }
 
 impl Norm {
@@ -83,12 +83,6 @@ impl Norm {
             });
         }
         Ok(y)
-    }
-
-    /// What is divided by, per group: TransformerLens's `hook_scale`.
-    pub(crate) fn scales(&self, x: &Value) -> Vec<f32> {
-        let group = self.weight.elements();
-        self.statistics(x.data(), group).inverse.iter().map(|inverse| 1.0 / inverse).collect()
     }
 
     /// The norm before its weight and bias: TransformerLens's RMSNorm `hook_normalized`.
@@ -151,7 +145,7 @@ impl Norm {
         Ok((factors, bias))
     }
 
-    fn statistics(&self, x: &[f32], group: usize) -> Statistics {
+    pub(super) fn statistics(&self, x: &[f32], group: usize) -> Statistics {
         let groups = x.len() / group.max(1);
         let length = group as f32;
         let mut both = vec![0f32; groups * 2];

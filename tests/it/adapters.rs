@@ -126,13 +126,10 @@ fn chat_templates_render_as_transformers_renders_them() -> Result<()> {
     for case in &cases {
         let text = |key: &str| case[key].as_str();
         let prompted = case["add_generation_prompt"].as_bool().unwrap();
-        let rendered = render_chat(
-            text("template").unwrap(),
-            &case["messages"],
-            prompted,
-            text("bos_token"),
-            text("eos_token"),
-        );
+        let tokens = ["bos_token", "eos_token"].into_iter();
+        let tokens: BTreeMap<String, String> =
+            tokens.filter_map(|name| Some((name.to_owned(), text(name)?.to_owned()))).collect();
+        let rendered = render_chat(text("template").unwrap(), &case["messages"], prompted, &tokens);
         match text("expected") {
             Some(expected) => assert_eq!(rendered?, expected, "{}", case["name"]),
             None => {

@@ -99,10 +99,7 @@ fn identity_hooks_at_every_point_change_no_bit() -> Result<()> {
         for gradients in [Gradients::Off, Gradients::On] {
             let mut hooks = Hooks::none();
             for point in model.hook_points() {
-                hooks = hooks.capture(point);
-                if !point.is_read_only() {
-                    hooks = hooks.edit(point, Box::new(|_, value| Ok(value.clone())));
-                }
+                hooks = hooks.capture(point).edit(point, Box::new(|_, value| Ok(value.clone())));
             }
             let hidden = model.forward(&TokenBatch::new(&rows)?, None, &mut hooks, gradients)?.unwrap();
             hooks.finish()?;
@@ -146,10 +143,7 @@ fn captures_and_gradients_at_every_point_agree() -> Result<()> {
         for model in [&fused, &composed] {
             let mut hooks = Hooks::none();
             for point in &points {
-                hooks = hooks.capture(*point);
-                if !point.is_read_only() {
-                    hooks = hooks.gradient(*point);
-                }
+                hooks = hooks.capture(*point).gradient(*point);
             }
             likelihood(model, &batch, &mut hooks)?.backward()?;
             hooks.finish()?;
@@ -159,13 +153,11 @@ fn captures_and_gradients_at_every_point_agree() -> Result<()> {
         for point in points {
             let most = apart(&ours.take(point).unwrap(), &theirs.take(point).unwrap())?;
             assert!(most < 2e-4, "{family} {point}: {most}");
-            if !point.is_read_only() {
-                let (ours, theirs) = (ours.take_gradient(point), theirs.take_gradient(point));
-                let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
-                let size = numbers(&ours)?.iter().map(|number| number.abs()).fold(0f32, f32::max);
-                let most = apart(&ours, &theirs)?;
-                assert!(size > 0.0 && most < 1e-3 * size, "{family} gradient at {point}: {most} of {size}");
-            }
+            let (ours, theirs) = (ours.take_gradient(point), theirs.take_gradient(point));
+            let (ours, theirs) = (ours.unwrap(), theirs.unwrap());
+            let size = numbers(&ours)?.iter().map(|number| number.abs()).fold(0f32, f32::max);
+            let most = apart(&ours, &theirs)?;
+            assert!(size > 0.0 && most < 1e-3 * size, "{family} gradient at {point}: {most} of {size}");
         }
     }
     Ok(())

@@ -147,10 +147,7 @@ fn identity_hooks(model: &Model, batch: &TokenBatch, plain: &Tensor) -> Result<V
     let points = model.hook_points();
     let mut hooks = Hooks::none();
     for point in &points {
-        hooks = hooks.capture(*point);
-        if !point.is_read_only() {
-            hooks = hooks.edit(*point, Box::new(|_, value| Ok(value.clone())));
-        }
+        hooks = hooks.capture(*point).edit(*point, Box::new(|_, value| Ok(value.clone())));
     }
     let hooked = hooked_logits(model, batch, &mut hooks)?;
     let fired = hooks.finish().is_ok();

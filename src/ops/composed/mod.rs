@@ -100,6 +100,20 @@ impl Kernels for Composed {
         Ok(results.reshape((tokens, heads, width / heads))?.sum(1)?)
     }
 
+    fn repeat_heads(&self, x: &Tensor, heads: usize) -> Result<Tensor> {
+        Ok(Tensor::cat(&vec![x; heads], 1)?)
+    }
+
+    fn project_heads(&self, linear: &Linear, x: &Tensor, heads: usize) -> Result<Tensor> {
+        let (tokens, _) = x.dims2()?;
+        let each = x.reshape((tokens * heads, linear.inputs))?;
+        let each = linear::forward(&self.weights, &linear.without_bias(), &each)?;
+        // Of each row its own head: the others times zero.
+        let own = Tensor::eye(heads, x.dtype(), &self.device)?.reshape((1, heads, heads, 1))?;
+        let each = each.reshape((tokens, heads, heads, linear.outputs / heads))?.broadcast_mul(&own)?;
+        Ok(each.sum(1)?.reshape((tokens, linear.outputs))?)
+    }
+
     fn norm(&self, norm: &Norm, x: &Tensor) -> Result<Tensor> {
         norm::rescale(&self.weights, norm, &norm::normalise(norm, x)?)
     }
@@ -113,7 +127,11 @@ impl Kernels for Composed {
     }
 
     fn norm_scales(&self, norm: &Norm, x: &Tensor) -> Result<Tensor> {
-        norm::scales(norm, &x.detach())
+        norm::scales(norm, x)
+    }
+
+    fn divide_instead(&self, normalised: &Tensor, scales: &Tensor, others: &Tensor) -> Result<Tensor> {
+        norm::divide_instead(normalised, scales, others)
     }
 
     fn rotate(&self, rotation: &Rotation, value: Tensor, head_dim: usize) -> Result<Tensor> {

@@ -42,7 +42,15 @@ pub(super) fn rescale(weights: &Lender, norm: &Norm, normalised: &Tensor) -> Res
     Ok(y.reshape(normalised.dims())?.to_dtype(normalised.dtype())?)
 }
 
-/// What is divided by, [tokens, groups].
+/// What is divided by, [tokens, groups], in the format of `x`: as it comes back from a hook.
 pub(super) fn scales(norm: &Norm, x: &Tensor) -> Result<Tensor> {
-    Ok(divisor(norm, &centred(norm, x)?)?.squeeze(D::Minus1)?)
+    Ok(divisor(norm, &centred(norm, x)?)?.squeeze(D::Minus1)?.to_dtype(x.dtype())?)
+}
+
+/// `normalised · scales / others`, each scale for a group of equally many numbers.
+pub(super) fn divide_instead(normalised: &Tensor, scales: &Tensor, others: &Tensor) -> Result<Tensor> {
+    let (tokens, groups) = scales.dims2()?;
+    let factors = (scales.to_dtype(DType::F32)? / others.to_dtype(DType::F32)?)?.unsqueeze(D::Minus1)?;
+    let y = normalised.to_dtype(DType::F32)?.reshape((tokens, groups, ()))?.broadcast_mul(&factors)?;
+    Ok(y.reshape(normalised.dims())?.to_dtype(normalised.dtype())?)
 }

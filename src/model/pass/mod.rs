@@ -7,23 +7,27 @@
 //!
 //! Every hook point is passed through [`Pass::hook`], which does nothing where no hook waits.
 
-use super::build::{Block, Decoder};
-use super::cache::KvCache;
-use super::config::{Config, Residual};
-use super::hook_point::{BlockPoint, HookPoint};
-use super::hooks::{Hooks, Site};
+mod head_inputs;
+mod norms;
+
 use crate::error::{Error, Result};
+use crate::model::build::{Block, Decoder};
+use crate::model::cache::KvCache;
+use crate::model::config::{Config, Residual};
+use crate::model::hook_point::{BlockPoint, HookPoint};
+use crate::model::hooks::{Hooks, Site};
+use crate::ops::Parameter;
 use crate::ops::attention::{self, Shape};
 use crate::ops::kernels::{Attended, Kernels};
 use crate::ops::layout::{Frame, Layout};
 use crate::ops::norm::Norm;
 use crate::ops::rope::Rotation;
-use crate::ops::{NormKind, Parameter};
 use candle_core::Tensor;
+use norms::{AROUND_ATTENTION, AROUND_MLP};
 use std::sync::PoisonError;
 
 /// Why a pass ended before its end.
-pub(super) enum Halt {
+pub(in crate::model) enum Halt {
     /// A hook asked for it.
     Stopped,
     /// It failed.
@@ -36,39 +40,20 @@ impl From<Error> for Halt {
     }
 }
 
-/// Where the norms around a sublayer are shown.
-struct NormPoints {
-    scale: BlockPoint,
-    normalized: BlockPoint,
-    post_normalized: BlockPoint,
-}
-
-const AROUND_ATTENTION: NormPoints = NormPoints {
-    scale: BlockPoint::Norm1Scale,
-    normalized: BlockPoint::Norm1Normalized,
-    post_normalized: BlockPoint::Norm1PostNormalized,
-};
-
-const AROUND_MLP: NormPoints = NormPoints {
-    scale: BlockPoint::Norm2Scale,
-    normalized: BlockPoint::Norm2Normalized,
-    post_normalized: BlockPoint::Norm2PostNormalized,
-};
-
 /// One forward pass in progress, on one set of kernels.
-pub(super) struct Pass<'a, K> {
-    pub(super) config: &'a Config,
-    pub(super) decoder: &'a Decoder,
-    pub(super) rotations: &'a [Option<Rotation>],
-    pub(super) kernels: K,
-    pub(super) layout: Layout,
-    pub(super) hooks: &'a mut Hooks,
-    pub(super) cache: Option<&'a mut KvCache>,
+pub(in crate::model) struct Pass<'a, K> {
+    pub(in crate::model) config: &'a Config,
+    pub(in crate::model) decoder: &'a Decoder,
+    pub(in crate::model) rotations: &'a [Option<Rotation>],
+    pub(in crate::model) kernels: K,
+    pub(in crate::model) layout: Layout,
+    pub(in crate::model) hooks: &'a mut Hooks,
+    pub(in crate::model) cache: Option<&'a mut KvCache>,
 }
 
 impl<K: Kernels> Pass<'_, K> {
     /// Runs the pass over packed token ids; the hidden states after the final norm.
-    pub(super) fn run(&mut self, ids: Vec<usize>) -> Result<Tensor, Halt> {
+    pub(in crate::model) fn run(&mut self, ids: Vec<usize>) -> Result<Tensor, Halt> {
         let decoder = self.decoder;
         let (first, mut x) = match self.hooks.start() {
             Some((layer, residual)) => (layer, self.begin(layer, &residual)?),
@@ -77,8 +62,8 @@ impl<K: Kernels> Pass<'_, K> {
         for (layer, block) in decoder.blocks.iter().enumerate().skip(first) {
             x = self.block(layer, block, x)?;
         }
-        self.scale_hook(HookPoint::FinalScale, &decoder.final_norm, &x)?;
-        let hidden = self.norm(&decoder.final_norm, &x, HookPoint::FinalNormalized)?;
+        let points = [HookPoint::FinalScale, HookPoint::FinalNormalized];
+        let hidden = self.stream_norm(&decoder.final_norm, &x, points)?;
         Ok(self.kernels.export(&hidden, &self.frame(&[self.config.d_model]))?)
     }
 
@@ -140,21 +125,25 @@ impl<K: Kernels> Pass<'_, K> {
     fn attention(&mut self, layer: usize, block: &Block, x: &K::Value) -> Result<K::Value, Halt> {
         let shape = block.shape;
         let at = |point| HookPoint::Block(layer, point);
-        let input = match &block.attention_norm {
-            Some(norm) => self.shown_norm(layer, norm, x, &AROUND_ATTENTION)?,
-            None => x.clone(),
-        };
+        let norm = block.attention_norm.as_ref();
+        let [for_query, for_key, for_value] = self.head_inputs(layer, shape, x)?;
+        let input = self.before(layer, norm, x, &AROUND_ATTENTION)?;
         let (heads, key_heads) = ([shape.heads, shape.head_dim], [shape.key_heads, shape.head_dim]);
         let query = self.kernels.linear(&block.query, &input)?;
+        let query = self.read_by_heads(norm, &block.query, query, for_query)?;
         let query = self.hook(at(BlockPoint::Query), query, &heads)?;
         let key = self.kernels.linear(&block.key, &input)?;
+        let key = self.read_by_heads(norm, &block.key, key, for_key)?;
         let key = self.hook(at(BlockPoint::Key), key, &key_heads)?;
         let value = self.kernels.linear(&block.value, &input)?;
         drop(input);
+        let value = self.read_by_heads(norm, &block.value, value, for_value)?;
         let value = self.hook(at(BlockPoint::Value), value, &key_heads)?;
-        let query = self.position(layer, block.query_norm.as_ref(), query, shape.head_dim)?;
+        let points = [BlockPoint::QueryNormScale, BlockPoint::QueryNormNormalized].map(at);
+        let query = self.position(layer, (block.query_norm.as_ref(), points), query, heads)?;
         let query = self.hook(at(BlockPoint::RotatedQuery), query, &heads)?;
-        let key = self.position(layer, block.key_norm.as_ref(), key, shape.head_dim)?;
+        let points = [BlockPoint::KeyNormScale, BlockPoint::KeyNormNormalized].map(at);
+        let key = self.position(layer, (block.key_norm.as_ref(), points), key, key_heads)?;
         let key = self.hook(at(BlockPoint::RotatedKey), key, &key_heads)?;
         let mixed = self.mix(layer, shape, &query, &key, &value)?;
         let mixed = self.hook(at(BlockPoint::Mixed), mixed, &heads)?;
@@ -175,7 +164,7 @@ impl<K: Kernels> Pass<'_, K> {
         out: K::Value,
     ) -> Result<K::Value, Halt> {
         let point = HookPoint::Block(layer, BlockPoint::Result);
-        if !self.hooks.wants(point) && !self.hooks.stops_after(point) {
+        if !self.hooks.asks(point) {
             return Ok(out);
         }
         let heads = block.shape.heads;
@@ -188,20 +177,24 @@ impl<K: Kernels> Pass<'_, K> {
         Ok(self.kernels.add(out, &change)?)
     }
 
-    /// Query or key norm, then rotation.
+    /// Query or key norm with its points, then rotation, of heads [heads, head_dim].
     fn position(
         &mut self,
         layer: usize,
-        norm: Option<&Norm>,
+        (norm, points): (Option<&Norm>, [HookPoint; 2]),
         value: K::Value,
-        head_dim: usize,
+        heads: [usize; 2],
     ) -> Result<K::Value, Halt> {
         let value = match norm {
-            Some(norm) => self.kernels.norm(norm, &value)?,
+            Some(norm) => {
+                // One scale a head, or one for all of them.
+                let scales = heads.iter().product::<usize>() / norm.weight.elements().max(1);
+                self.norm(norm, &value, points, [&[scales, 1], &heads])?
+            }
             None => value,
         };
         Ok(match self.rotations.get(layer).and_then(Option::as_ref) {
-            Some(rotation) => self.kernels.rotate(rotation, value, head_dim)?,
+            Some(rotation) => self.kernels.rotate(rotation, value, heads[1])?,
             None => value,
         })
     }
@@ -231,8 +224,7 @@ impl<K: Kernels> Pass<'_, K> {
     fn attend(&mut self, layer: usize, shape: Shape, now: Attended<'_, K::Value>) -> Result<K::Value, Halt> {
         let [scores_at, pattern_at] =
             [BlockPoint::Scores, BlockPoint::Pattern].map(|point| HookPoint::Block(layer, point));
-        let stops = self.hooks.stops_after(scores_at) || self.hooks.stops_after(pattern_at);
-        if !stops && !self.hooks.wants(scores_at) && !self.hooks.wants(pattern_at) {
+        if !self.hooks.asks(scores_at) && !self.hooks.asks(pattern_at) {
             return Ok(self.kernels.attend(shape, now)?);
         }
         let keys = attention::keys(&self.layout);
@@ -246,10 +238,13 @@ impl<K: Kernels> Pass<'_, K> {
 
     fn mlp(&mut self, layer: usize, block: &Block, x: &K::Value) -> Result<K::Value, Halt> {
         let at = |point| HookPoint::Block(layer, point);
-        let input = match &block.mlp_norm {
-            Some(norm) => self.shown_norm(layer, norm, x, &AROUND_MLP)?,
-            None => x.clone(),
+        // A value of its own: its gradient is what flows through the MLP alone.
+        let x = match self.hooks.asks(at(BlockPoint::MlpIn)) {
+            true => &self.kernels.scale(x.clone(), 1.0)?,
+            false => x,
         };
+        let x = &self.hook(at(BlockPoint::MlpIn), x.clone(), &[self.config.d_model])?;
+        let input = self.before(layer, block.mlp_norm.as_ref(), x, &AROUND_MLP)?;
         let width = [self.config.d_mlp];
         let (pre, linear) = match &block.gate {
             Some(gate) => {
@@ -270,60 +265,6 @@ impl<K: Kernels> Pass<'_, K> {
         let norms = (block.mlp_norm.as_ref(), block.mlp_post_norm.as_ref());
         let out = self.after(layer, norms, out, &AROUND_MLP)?;
         self.hook(at(BlockPoint::MlpOut), out, &[self.config.d_model])
-    }
-
-    /// The norm of a sublayer's output, where there is one. In a block that has no norm before the sublayer it is
-    /// shown as that one (OLMo 2).
-    fn after(
-        &mut self,
-        layer: usize,
-        (before, after): (Option<&Norm>, Option<&Norm>),
-        out: K::Value,
-        points: &NormPoints,
-    ) -> Result<K::Value, Halt> {
-        match (before, after) {
-            (_, None) => Ok(out),
-            (None, Some(norm)) => self.shown_norm(layer, norm, &out, points),
-            (Some(_), Some(norm)) => self.norm(norm, &out, HookPoint::Block(layer, points.post_normalized)),
-        }
-    }
-
-    /// A norm of the residual stream with both of its hooks.
-    fn shown_norm(
-        &mut self,
-        layer: usize,
-        norm: &Norm,
-        x: &K::Value,
-        points: &NormPoints,
-    ) -> Result<K::Value, Halt> {
-        self.scale_hook(HookPoint::Block(layer, points.scale), norm, x)?;
-        self.norm(norm, x, HookPoint::Block(layer, points.normalized))
-    }
-
-    /// A norm with its hook: before the weight for RMSNorm, at the end for LayerNorm.
-    fn norm(&mut self, norm: &Norm, x: &K::Value, point: HookPoint) -> Result<K::Value, Halt> {
-        let width = [self.config.d_model];
-        if norm.kind == NormKind::Layer {
-            let y = self.kernels.norm(norm, x)?;
-            return self.hook(point, y, &width);
-        }
-        if !self.hooks.wants(point) && !self.hooks.stops_after(point) {
-            return Ok(self.kernels.norm(norm, x)?);
-        }
-        let normalised = self.kernels.normalise(norm, x)?;
-        let normalised = self.hook(point, normalised, &width)?;
-        Ok(self.kernels.rescale(norm, &normalised)?)
-    }
-
-    /// Shows what a norm divides by.
-    fn scale_hook(&mut self, point: HookPoint, norm: &Norm, x: &K::Value) -> Result<(), Halt> {
-        if self.hooks.wants(point) {
-            let scales = self.kernels.norm_scales(norm, x)?;
-            self.hook(point, scales, &[1])?;
-        } else if self.hooks.stops_after(point) {
-            return Err(Halt::Stopped);
-        }
-        Ok(())
     }
 
     fn hook(&mut self, point: HookPoint, value: K::Value, shape: &[usize]) -> Result<K::Value, Halt> {

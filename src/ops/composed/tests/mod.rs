@@ -1,5 +1,7 @@
 //! Every fused kernel against its composed form: values, gradients of inputs, gradients of weights.
 
+mod differences;
+
 use super::Composed;
 use crate::error::Result;
 use crate::ops::Activation;
@@ -169,6 +171,75 @@ fn norms_agree_over_tokens_and_heads_at_once_and_in_steps() {
             }
         }
     }
+}
+
+/// A norm that divides by the scale of another stream.
+struct Divided(Norm);
+
+impl Op for Divided {
+    fn inputs(&self) -> Vec<Frame> {
+        vec![tokens(12), tokens(12)]
+    }
+
+    fn run<K: Kernels>(&self, kernels: &K, inputs: &[K::Value]) -> Result<(K::Value, Frame)> {
+        let normalised = kernels.normalise(&self.0, &inputs[0])?;
+        let scales = kernels.norm_scales(&self.0, &inputs[0])?;
+        let others = kernels.norm_scales(&self.0, &inputs[1])?;
+        let divided = kernels.divide_instead(&normalised, &scales, &others)?;
+        Ok((kernels.rescale(&self.0, &divided)?, tokens(12)))
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        vec![self.0.weight.clone()]
+    }
+}
+
+#[test]
+fn norms_with_changed_scales_agree() {
+    for kind in [NormKind::Rms, NormKind::Layer] {
+        for group in [12, 4] {
+            let weight = parameter("weight", &[group]);
+            agree(Divided(Norm { kind, weight, bias: None, offset: 0.0, epsilon: 1e-3 }));
+        }
+    }
+}
+
+/// What repeats a token for every head, and what reads each copy.
+struct ByHeads(Linear);
+
+fn per_head(name: &str, adapted: bool) -> Linear {
+    let adapter = Adapter { down: parameter("down", &[2, 5]), up: parameter("up", &[6, 2]), scale: 0.5 };
+    Linear {
+        weight: parameter(name, &[6, 5]),
+        bias: None,
+        stored: Stored::Rows { start: 0 },
+        inputs: 5,
+        outputs: 6,
+        adapter: adapted.then_some(adapter),
+        panels: WeightPanels::default(),
+    }
+}
+
+impl Op for ByHeads {
+    fn inputs(&self) -> Vec<Frame> {
+        vec![tokens(5), tokens(15)]
+    }
+
+    fn run<K: Kernels>(&self, kernels: &K, inputs: &[K::Value]) -> Result<(K::Value, Frame)> {
+        let copies = kernels.add(kernels.repeat_heads(&inputs[0], 3)?, &inputs[1])?;
+        Ok((kernels.project_heads(&self.0, &copies, 3)?, tokens(6)))
+    }
+
+    fn parameters(&self) -> Vec<Parameter> {
+        let adapter = self.0.adapter.iter().flat_map(|adapter| [adapter.down.clone(), adapter.up.clone()]);
+        [self.0.weight.clone()].into_iter().chain(adapter).collect()
+    }
+}
+
+#[test]
+fn projections_of_an_input_for_every_head_agree() {
+    agree(ByHeads(per_head("weight", false)));
+    agree(ByHeads(per_head("weight", true)));
 }
 
 struct Activate(Activation, bool);
