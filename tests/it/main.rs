@@ -1,5 +1,8 @@
 //! All integration tests, one binary: linking once is the larger part of their cost.
 
+// Rows of made-up tables are one `json!` each, as wide as the table.
+#![recursion_limit = "256"]
+
 mod adapters;
 mod bare;
 mod cli;
