@@ -10,7 +10,7 @@
 //! 4. Attribution only proposes: the first 1, 2, 4, ... candidates are really edited on selection problems, and the
 //!    smallest set with `effect_share` of the best effect is taken, if matched controls exist for it; else the next
 //!    larger one for which they do, and after those the weaker ones. Where no size has matched controls, the first is
-//!    taken, and no claim will be made about it.
+//!    taken, and its controls are the directions of other sets with its own gate and norm.
 //!
 //! Nothing here looks at a problem of the measuring half.
 
@@ -123,6 +123,9 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     if prepared.controls.is_empty() {
         prepared.controls = controls(prepared, selection, &matching, &chosen)?;
     }
+    let (mut found, key) = (std::mem::take(&mut prepared.controls), stable_hash(&prepared.hypothesis.name));
+    prepared.fill(&mut found, selection, &matching, &chosen, key);
+    prepared.controls = found;
     if prepared.rows.is_empty() {
         prepared.rows = set_rows(prepared, selection, &chosen, &[]);
     }

@@ -94,7 +94,7 @@ pub struct ControlRow {
     pub hypothesis: String,
     /// The condition whose set it replaces.
     pub condition: String,
-    /// How the draw was made: `any`, `same_class`, `shared_shift`, `random_direction` or `any_head`.
+    /// How the draw was made: `any`, `same_class`, `shared_shift`, `borrowed_set`, `random_direction` or `any_head`.
     pub cloud: String,
     /// Which draw of the cloud.
     pub draw: u64,
@@ -117,6 +117,11 @@ impl ControlRow {
     /// whole activation. A set is ranked among sets that match it: random directions stand beside it as a weaker null.
     pub fn counts(&self, set_size: Option<u64>) -> bool {
         self.matched && (set_size.is_none() || !self.is_random_direction())
+    }
+
+    /// Whether it is the direction of another set with the tested one's own gate and norm.
+    pub fn is_borrowed_set(&self) -> bool {
+        self.cloud == Cloud::BorrowedSet.name()
     }
 
     /// Whether it is a random direction.

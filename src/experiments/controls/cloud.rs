@@ -22,6 +22,8 @@ pub enum Cloud {
     SharedShift,
     /// A random direction with the set's own gate and norm at every token.
     RandomDirection,
+    /// The direction in which as many other features write, with the set's own gate and norm at every token.
+    BorrowedSet,
     /// As many other attention heads, for a set of heads.
     AnyHead,
 }
@@ -37,6 +39,7 @@ impl Cloud {
             Self::SameClass => "same_class",
             Self::SharedShift => "shared_shift",
             Self::RandomDirection => "random_direction",
+            Self::BorrowedSet => "borrowed_set",
             Self::AnyHead => "any_head",
         }
     }
@@ -51,7 +54,7 @@ pub struct ControlSet {
     pub draw: u64,
     /// The features; for a random direction, those of the tested set, whose gate and norm it borrows.
     pub features: Vec<u32>,
-    /// The unit direction, for [`Cloud::RandomDirection`].
+    /// The unit direction, for [`Cloud::RandomDirection`] and [`Cloud::BorrowedSet`].
     pub direction: Option<Vec<f32>>,
     /// How well it matches.
     pub balance: Balance,
@@ -61,8 +64,13 @@ pub struct ControlSet {
 
 /// Rounds of draws from a cloud at most.
 const ROUNDS: u64 = 8;
-/// Feature sets for every random direction.
+/// Feature sets for every control that stands beside them without counting.
 const BESIDE: usize = 8;
+
+/// Controls beside `count` that count: enough to show what they do.
+pub fn beside(count: usize) -> usize {
+    count.div_ceil(BESIDE)
+}
 
 /// Draws `count` control sets for `set`, dealt over the clouds of features in turn, and a few random directions
 /// beside them, which are the weaker null and do not count.
@@ -104,7 +112,7 @@ pub fn draw(
     });
     controls.extend(spare.into_iter().take(count.saturating_sub(controls.len())));
     controls.sort_by_key(|control| (control.cloud, control.draw));
-    let directions = random_directions(count.div_ceil(BESIDE), width, seed, key).into_iter().zip(0..);
+    let directions = random_directions(beside(count), width, seed, key).into_iter().zip(0..);
     controls.extend(directions.map(|(direction, draw)| ControlSet {
         cloud: Cloud::RandomDirection,
         draw,

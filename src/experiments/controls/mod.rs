@@ -11,13 +11,16 @@
 //!
 //! Three clouds of features (any; the same classes; shared features whose activation shifted as much) and
 //! one of random directions, which borrow the set's own gate and norm and so match by construction.
-//! A cloud that cannot be matched says so in its balance, and its draws support no claim.
+//! A cloud that cannot be matched says so in its balance, and its draws support no claim. Where too few sets match
+//! because none edits as strongly, [`borrowed`] gives the directions of other sets the tested one's gate and norm.
 
 mod balance;
+mod borrowed;
 mod cloud;
 mod search;
 mod stock;
 
 pub use balance::{Balance, CellBalance};
-pub use cloud::{Cloud, ControlSet, balance, draw, random_directions};
+pub use borrowed::borrowed;
+pub use cloud::{Cloud, ControlSet, balance, beside, draw, random_directions};
 pub use stock::{Cell, FeatureTraits, Stock};

@@ -64,7 +64,7 @@ impl<'a> Target<'a> {
             .iter()
             .map(|tested| {
                 let fits = |feature: &u32| match cloud {
-                    Cloud::Any | Cloud::RandomDirection | Cloud::AnyHead => true,
+                    Cloud::Any | Cloud::RandomDirection | Cloud::BorrowedSet | Cloud::AnyHead => true,
                     Cloud::SameClass => class(*feature) == class(*tested),
                     Cloud::SharedShift => traits(*feature).is_some_and(|traits| traits.shared),
                 };

@@ -103,7 +103,11 @@ pub const CONTROLS: TableSpec = TableSpec {
     columns: &[
         fixed("hypothesis", ColumnType::Text, "the hypothesis that it is a control of"),
         fixed("condition", ColumnType::Text, "the condition whose set it replaces"),
-        fixed("cloud", ColumnType::Text, "any, same_class, shared_shift, random_direction or any_head"),
+        fixed(
+            "cloud",
+            ColumnType::Text,
+            "any, same_class, shared_shift, borrowed_set, random_direction or any_head",
+        ),
         fixed("draw", ColumnType::Integer, "which draw of the cloud"),
         fixed("suite", ColumnType::Text, "the suite"),
         fixed("endpoint", ColumnType::Text, "the endpoint"),

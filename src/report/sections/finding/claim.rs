@@ -58,19 +58,25 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
 /// What the matched controls of a declared effect did: its null distribution. Beside a set of features, what random
 /// directions did, which are not counted among its controls.
 fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
-    let counts = |control: &&ControlRow| control.counts(row.set_size);
-    let beside = |control: &&ControlRow| control.matched && !control.counts(row.set_size);
-    let own = range(controls(data, row).filter(counts), scale).map(|(count, range)| {
-        let what = match row.set_size {
-            Some(_) => "matched control sets",
-            None => "matched controls",
-        };
-        format!("Its {count} {what} changed it by {range}.")
-    });
-    let directions = range(controls(data, row).filter(beside), scale).map(|(count, range)| {
-        format!("Beside them, {count} random directions of its size at every token changed it by {range}.")
-    });
-    let sentences: Vec<String> = own.into_iter().chain(directions).collect();
+    let of = |wanted: &dyn Fn(&ControlRow) -> bool| {
+        range(controls(data, row).filter(|control| control.matched && wanted(control)), scale)
+    };
+    let counts = |control: &ControlRow| control.counts(row.set_size);
+    let what = if row.set_size.is_some() { "matched control sets" } else { "matched controls" };
+    let sentences = [
+        of(&|control| counts(control) && !control.is_borrowed_set())
+            .map(|(count, range)| format!("Its {count} {what} changed it by {range}.")),
+        of(&|control| counts(control) && control.is_borrowed_set()).map(|(count, range)| {
+            format!(
+                "Too few sets of its size write as strongly there; {count} directions of other sets, with this \
+                 set's own gate and norm at every token, changed it by {range}."
+            )
+        }),
+        of(&|control| !counts(control)).map(|(count, range)| {
+            format!("Beside them, {count} random directions of its size at every token changed it by {range}.")
+        }),
+    ];
+    let sentences: Vec<String> = sentences.into_iter().flatten().collect();
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
