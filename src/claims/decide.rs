@@ -192,6 +192,7 @@ fn findings(
         significant: tests.corrected[number] <= settings.alpha,
         controls: (tests.among[number].controls, needed),
         equivalent: tests.equivalence[number] <= settings.alpha,
+        excludes_zero: as_the_effect(intervals.own),
         exceeds_base: intervals.beyond_base.map(as_the_effect),
         transplant_moves: intervals.transplant.is_some_and(as_the_effect),
         elsewhere,

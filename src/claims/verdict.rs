@@ -13,6 +13,8 @@ pub(super) struct Findings {
     pub(super) controls: (usize, usize),
     /// The declared effect is surely within the margin.
     pub(super) equivalent: bool,
+    /// The interval of the declared effect lies on one side of zero.
+    pub(super) excludes_zero: bool,
     /// The effect goes surely further than that of the same edit in base, `None` where that was not measured.
     pub(super) exceeds_base: Option<bool>,
     /// Base's part of the set, put in its place, surely moves the receiver as the edit does: what post-training changed
@@ -140,6 +142,12 @@ fn confirmed(case: &Case<'_>, findings: &Findings) -> (Verdict, String) {
             _ => "the declared suite is on neither of the two axes",
         };
         return (carried, reason.into());
+    }
+    // The page shows the interval beside the verdict: what it leaves open is not claimed, whatever the p-value.
+    if !findings.excludes_zero {
+        let reason = "the effect stands out by its p-value, but its interval, which holds together with all others of \
+                      the family, includes zero";
+        return (Verdict::Undecided, reason.into());
     }
     if case.must_exceed_base() {
         match findings.exceeds_base {
