@@ -222,6 +222,20 @@ fn a_dictionary_that_misses_the_change_supports_no_claim_about_absence() {
 }
 
 #[test]
+fn an_effect_whose_interval_includes_zero_is_not_claimed_whatever_its_p_value() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+    let of_this = |row: &&mut DifferenceRow| row.condition == "selective" && row.suite == "countdown";
+    for (problem, row) in world.differences.iter_mut().filter(of_this).enumerate() {
+        row.edited += if problem % 2 == 0 { 1.2 } else { -1.2 };
+    }
+    let claim = &world.decided()[0];
+    assert!(claim.p_corrected <= 0.05 && claim.ci_low.unwrap() < 0.0 && claim.ci_high.unwrap() > 0.0);
+    assert_eq!(claim.verdict, Verdict::Undecided);
+    assert!(claim.reason.contains("includes zero"), "{}", claim.reason);
+}
+
+#[test]
 fn a_readout_that_misses_the_joint_code_supports_no_claim() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
     for (f1, verdict) in

@@ -62,7 +62,10 @@ impl Elsewhere {
             Self::Moved => {
                 "the other axis moves beyond its controls too, but not as if the set carried it".into()
             }
-            Self::Equivalent | Self::Undecided => "what it does to the other axis is undecided".into(),
+            Self::Equivalent => {
+                "the other axis is equivalent to no change, but that it moves less is not shown".into()
+            }
+            Self::Undecided => "what it does to the other axis is undecided".into(),
         }
     }
 }

@@ -65,7 +65,13 @@ const BROKEN: u64 = 60;
 
 /// A row of the page's table.
 fn line(method: Method, found: &Calibration) -> String {
-    let outcome = if found.failures().is_empty() { "passes" } else { "is caught" };
+    let failures = found.failures();
+    let outcome = match (method, failures.is_empty()) {
+        (Method::Sound, true) => "passes".to_owned(),
+        (Method::Sound, false) => format!("fails: {}", failures.join("; ")),
+        (_, true) => "is not caught".to_owned(),
+        (_, false) => "is caught".to_owned(),
+    };
     format!("| {} | {} | {} | {outcome} |\n", found.level.name(), method.name(), found.counted().join(" | "))
 }
 

@@ -86,9 +86,9 @@ impl PlantedStore {
                 continue;
             }
             let hits = (0..dictionary.features()).filter(|other| {
-                let cosines = decoders.iter().enumerate().filter_map(|(output, decoder)| {
-                    (norm(decoder) > 0.0).then(|| cosine(decoder, dictionary.decoder(*other, output)))
-                });
+                let there = decoders.iter().enumerate().filter(|(_, decoder)| norm(decoder) > 0.0);
+                let cosines =
+                    there.map(|(output, decoder)| cosine(decoder, dictionary.decoder(*other, output)));
                 cosines.fold(correlations[*other], f64::min) >= HIT
             });
             let hits: Vec<usize> = hits.collect();
