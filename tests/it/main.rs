@@ -8,6 +8,7 @@ mod bare;
 mod cli;
 mod composed;
 mod dictionaries;
+mod differences;
 mod goldens;
 mod hub;
 mod interruption;
