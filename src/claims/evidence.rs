@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 /// The edit that puts a donor's part of a set in the receiver's place.
 const TRANSPLANT: &str = "transplant";
+/// The edit that exchanges the whole activation: all that post-training changed at the hook.
+const WHOLE: &str = "whole_difference";
 
 /// What an edit leaves of base's way to the end of the scale from which on base has come to its end.
 const BASE_FALLS: f64 = 0.5;
@@ -71,6 +73,8 @@ pub(super) struct Case<'a> {
     /// Beside an edit that removes a set: base's part of the same set put in the receiver's place, on the declared suite
     /// and endpoint.
     pub(super) transplant: Option<&'a EffectRow>,
+    /// The whole activation exchanged, in the receiver on the declared suite and endpoint.
+    pub(super) whole: Option<&'a EffectRow>,
 }
 
 impl<'a> Case<'a> {
@@ -108,7 +112,12 @@ impl<'a> Case<'a> {
                     && (&row.receiver, &row.suite, &row.endpoint)
                         == (&declared.receiver, &declared.suite, &declared.endpoint)
             });
-            cases.push(Self { declared, others, in_base, transplant });
+            let whole = effects.iter().filter(same).find(|row| {
+                row.edit == WHOLE
+                    && (&row.receiver, &row.suite, &row.endpoint)
+                        == (&declared.receiver, &declared.suite, &declared.endpoint)
+            });
+            cases.push(Self { declared, others, in_base, transplant, whole });
         }
         Ok(cases)
     }
@@ -148,6 +157,14 @@ impl<'a> Case<'a> {
             _ => return false,
         };
         row.effect * removed * more * axis > 0.0
+    }
+
+    /// Whether post-training surely changed, at the hook, what the effect undoes or brings: the set cannot carry a change
+    /// that is not there. Any set of differences moves something, and others may move it back. True where the whole
+    /// exchange was not measured.
+    pub(super) fn has_a_change_to_carry(&self) -> bool {
+        let sign = self.declared.effect.signum();
+        self.whole.is_none_or(|whole| (sign * whole.ci_low).min(sign * whole.ci_high) > 0.0)
     }
 
     /// Whether it is known what more of the declared endpoint says about its axis.

@@ -22,7 +22,7 @@
 //! 7. The verdict: carries transfer, carries safety loss, both, neither (equivalence on both axes), no more than in
 //!    base, moves the declared suite, undecided, untestable, or not testable in this variant. A set carries something only
 //!    if its effect has the sign that undoes (in a post-trained receiver) or brings (in base) what post-training
-//!    did, and its interval excludes zero. Absence of significance is undecided.
+//!    did, its interval excludes zero, and exchanging the whole activation moves the endpoint the same way. Absence of significance is undecided.
 
 pub mod calibration;
 mod decide;

@@ -236,6 +236,29 @@ fn an_effect_whose_interval_includes_zero_is_not_claimed_whatever_its_p_value() 
 }
 
 #[test]
+fn where_the_whole_exchange_moves_nothing_no_set_carries_anything() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    let declared = world.effects.iter().find(|row| row.declared).unwrap().clone();
+    for (low, high, verdict) in [
+        (-0.3, -0.1, Verdict::CarriesTransfer),
+        (-0.2, 0.1, Verdict::Undecided),
+        (0.1, 0.3, Verdict::Undecided),
+    ] {
+        world.effects.retain(|row| row.edit != "whole_difference");
+        world.effects.push(EffectRow {
+            condition: "selective | whole_difference".into(),
+            edit: "whole_difference".into(),
+            donor: Some("base".into()),
+            declared: false,
+            ci_low: low,
+            ci_high: high,
+            ..declared.clone()
+        });
+        assert_eq!(world.decided()[0].verdict, verdict, "{low} to {high}");
+    }
+}
+
+#[test]
 fn a_readout_that_misses_the_joint_code_supports_no_claim() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
     for (f1, verdict) in

@@ -152,6 +152,11 @@ fn confirmed(case: &Case<'_>, findings: &Findings) -> (Verdict, String) {
                       the family, includes zero";
         return (Verdict::Undecided, reason.into());
     }
+    if !case.has_a_change_to_carry() {
+        let reason = "exchanging the whole activation does not surely move the endpoint that way: there is no change that \
+                      the set could carry";
+        return (Verdict::Undecided, reason.into());
+    }
     if case.must_exceed_base() {
         match findings.exceeds_base {
             None => {

@@ -116,8 +116,12 @@ pub(super) struct Finding {
 }
 
 impl Method {
-    /// Hides from the decision what this method does not look at.
-    pub(super) fn overlook(self, effects: &mut [EffectRow], base: &str) {
+    /// Hides from the decision what this method does not look at. A broken method has no whole exchange to look at: where
+    /// nothing is planted that moves nothing, and would hide every other fault.
+    pub(super) fn overlook(self, effects: &mut Vec<EffectRow>, base: &str) {
+        if self != Self::Sound {
+            effects.retain(|row| row.edit != "whole_difference");
+        }
         if self == Self::FallInBaseIgnored {
             for row in effects.iter_mut().filter(|row| row.receiver == base) {
                 (row.edited, row.effect) = (row.baseline, 0.0);
