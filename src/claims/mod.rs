@@ -43,4 +43,4 @@ pub use fitness::Fitness;
 pub use power::Power;
 pub use rows::{ClaimRow, Verdict};
 pub use settings::{ClaimSettings, Correction};
-pub use stability::{NOT_REPEATED, count_agreement};
+pub use stability::{NOT_REPEATED, RepetitionRow, agreement, count_agreement};

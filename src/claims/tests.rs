@@ -525,7 +525,8 @@ fn nothing_is_said_about_the_safety_of_a_receiver_that_may_be_broken() {
 fn agreement_over_repetitions_counts_itself() {
     let mut claims = World::default().hypothesis("selective", -0.2, 0.0, true).decided();
     let other = World::default().hypothesis("selective", 0.001, 0.0, true).decided();
-    let repetitions = [other, claims.clone()];
+    let rows = |under, claims: &[ClaimRow]| RepetitionRow::new(under, &claims[0]);
+    let repetitions = [rows("training seed 8", &other), rows("dictionary seed 8", &claims)];
     count_agreement(&mut claims, &repetitions);
     assert_eq!(claims[0].stability, "2 of 3");
 }

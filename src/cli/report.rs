@@ -25,7 +25,10 @@ pub(crate) fn report(arguments: ReportArguments, context: &Context) -> Result<()
             facts = found;
         }
     }
-    report::build(&ReportInput { tables: arguments.tables, facts }, &arguments.out)?;
+    report::build(
+        &ReportInput { tables: arguments.tables, facts, ..ReportInput::default() },
+        &arguments.out,
+    )?;
     let page = arguments.out.join("index.html");
     context.printer.answer(&serde_json::json!({ "page": page }), || page.display().to_string())
 }

@@ -1,9 +1,11 @@
 //! Everything that the sections draw from: the rows of the tables and the facts of the study.
 
+use super::beside::{ElsewhereRow, Role};
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
 use super::sayings::{self, Saying};
-use crate::claims::ClaimRow;
+use crate::claims::calibration::CalibrationRow;
+use crate::claims::{ClaimRow, NOT_REPEATED, RepetitionRow, agreement};
 use crate::dictionaries::DictionaryRow;
 use crate::diff::models::{
     ActivationDifferenceRow, DirectionRow, DivergenceRow, DivergentTokenRow, HeadRow, ProbeRow, WeightRow,
@@ -30,6 +32,7 @@ pub(super) struct Data {
     pub(super) seeds: Vec<SeedRow>,
     pub(super) comparisons: Vec<ComparisonRow>,
     pub(super) seed_trajectories: Vec<SeedTrajectoryRow>,
+    pub(super) elsewhere: Vec<ElsewhereRow>,
     pub(super) dictionaries: Vec<DictionaryRow>,
     pub(super) features: Vec<FeatureRow>,
     pub(super) contexts: Vec<ContextRow>,
@@ -37,6 +40,9 @@ pub(super) struct Data {
     pub(super) controls: Vec<ControlRow>,
     pub(super) sets: Vec<SetRow>,
     pub(super) claims: Vec<ClaimRow>,
+    pub(super) repetitions: Vec<RepetitionRow>,
+    pub(super) nulls: Vec<RepetitionRow>,
+    pub(super) calibration: Vec<CalibrationRow>,
     pub(super) readouts: Vec<ReadoutRow>,
     pub(super) dynamics: Vec<DynamicsRow>,
     pub(super) shifts: Vec<ShiftRow>,
@@ -73,6 +79,7 @@ impl Data {
             seeds: rows(folder, "seeds")?,
             comparisons: rows(folder, "comparisons")?,
             seed_trajectories: rows(folder, "seed_trajectories")?,
+            elsewhere: rows(folder, "elsewhere")?,
             dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,
@@ -80,6 +87,9 @@ impl Data {
             controls: rows(folder, "controls")?,
             sets: rows(folder, "sets")?,
             claims: rows(folder, "claims")?,
+            repetitions: rows(folder, "repetitions")?,
+            nulls: rows(folder, "nulls")?,
+            calibration: rows(folder, "calibration")?,
             readouts: rows(folder, "readouts")?,
             dynamics: rows(folder, "dynamics")?,
             shifts: rows(folder, "shifts")?,
@@ -103,6 +113,22 @@ impl Data {
     pub(super) fn colour(&self, variant: &str) -> Colour {
         let name = variant.split('@').next().unwrap_or(variant);
         self.colours.iter().find(|(other, _)| other == name).map_or(SLATE, |(_, colour)| *colour)
+    }
+
+    /// How many repetitions agree with a claim, itself counted in: its own, else those of the study beside this one,
+    /// if that repeats this one's very experiments.
+    pub(super) fn stability(&self, claim: &ClaimRow) -> Option<String> {
+        if claim.stability != NOT_REPEATED {
+            return Some(claim.stability.clone());
+        }
+        let beside = self.facts.beside.iter().find(|fact| fact.role == Role::Repeated);
+        agreement(claim, &self.repetitions).filter(|_| beside.is_none_or(|fact| fact.same))
+    }
+
+    /// The claims that something repeats, each with how many repetitions agree, in words.
+    pub(super) fn stabilities(&self) -> Vec<String> {
+        let counted = |claim: &ClaimRow| Some(format!("{} in {}", claim.hypothesis, self.stability(claim)?));
+        self.claims.iter().filter_map(counted).collect()
     }
 
     /// The variants without the base.

@@ -1,5 +1,6 @@
 //! What the page says of a study beside its tables: plain data, saved with them as `study.json`.
 
+use super::beside::BesideFact;
 use crate::error::{At, Error, Result, io};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -54,6 +55,8 @@ pub struct StudyFacts {
     pub training_seeds: u64,
     /// Rules of the protocol whose default the study changed, a sentence each.
     pub changed_defaults: Vec<String>,
+    /// Finished studies that stand beside this one.
+    pub beside: Vec<BesideFact>,
     /// The stages and their artifacts.
     pub stages: Vec<StageFact>,
     /// The study file as it was run.

@@ -1,7 +1,6 @@
 //! Under the question, before anything else: how it was asked, and what the answer cannot say.
 
 use super::data::Data;
-use crate::claims::NOT_REPEATED;
 
 /// Two sentences of method and two of limits; nothing where no claim was decided.
 pub(super) fn sentences(data: &Data) -> Vec<(&'static str, String)> {
@@ -23,15 +22,24 @@ pub(super) fn sentences(data: &Data) -> Vec<(&'static str, String)> {
 }
 
 fn limits(data: &Data) -> String {
-    let repeated = data.claims.iter().filter(|claim| claim.stability != NOT_REPEATED).count();
-    let seeds = match repeated {
-        0 => "The verdicts are those of one dictionary seed and one training seed: nothing was repeated.",
-        _ => {
-            "The verdicts were repeated under other seeds; how many repetitions agree stands in the table of claims."
-        }
+    let repeated = data.stabilities();
+    let seeds = match repeated.is_empty() {
+        true => "The verdicts are those of one dictionary seed and one training seed: nothing was repeated."
+            .to_owned(),
+        false => format!(
+            "Under other seeds the same verdict came out for {}, this study counted in.",
+            repeated.join(", ")
+        ),
+    };
+    let nulls = match data.nulls.iter().filter(|row| row.verdict.carries()).count() {
+        _ if data.nulls.is_empty() => String::new(),
+        carried => format!(
+            " Where nothing was changed but the weights, {carried} of {} hypotheses were found to carry something.",
+            data.nulls.len()
+        ),
     };
     format!(
-        "{seeds} A feature is a direction that the dictionary found, not a mechanism, and removing it also removes what {} had of it.",
+        "{seeds}{nulls} A feature is a direction that the dictionary found, not a mechanism, and removing it also removes what {} had of it.",
         data.base()
     )
 }

@@ -1,7 +1,7 @@
 //! Tables in, one self-contained HTML page out.
 //!
 //! 1. `collect` gathers the tables of a study's artifacts into `tables/`, with the facts of the study
-//!    ([`StudyFacts`]) beside them.
+//!    ([`StudyFacts`]) beside them; [`Beside`] adds those of finished studies that are to be read with it.
 //! 2. `data` reads their rows. A table that is not there is an empty one.
 //! 3. Each file of `sections` turns rows into one section: paragraphs, figures, tables (`view`).
 //!    A figure is panels (`panel`) with axes (`axis`) and marks (`marks`), drawn by plotters.
@@ -13,6 +13,7 @@
 //! [`Report`], [`Figure`] and [`Sheet`] show themselves in evcxr notebooks.
 
 mod axis;
+mod beside;
 mod collect;
 mod data;
 mod display;
@@ -29,6 +30,7 @@ mod scale;
 mod sections;
 mod view;
 
+pub use beside::{Beside, BesideFact, Role};
 pub use facts::{FACTS_FILE, StageFact, StudyFacts, VariantFact};
 pub use figure::Figure;
 pub use view::Sheet;
@@ -46,6 +48,8 @@ pub struct ReportInput {
     pub tables: Vec<PathBuf>,
     /// The study that the tables come from.
     pub facts: StudyFacts,
+    /// Finished studies that stand beside it.
+    pub beside: Beside,
 }
 
 /// Writes `index.html`, `tables/*.parquet` and `tables/study.json` into the folder `out`.
@@ -58,8 +62,10 @@ pub fn build(input: &ReportInput, out: &Path) -> Result<()> {
     for (name, files) in collect::find(&input.tables)? {
         collect::gather(&name, &files, &tables)?;
     }
-    input.facts.save(&tables)?;
-    let report = Report::new(&tables, input.facts.clone())?;
+    let mut facts = input.facts.clone();
+    facts.beside.extend(input.beside.gather(&input.facts, &tables)?);
+    facts.save(&tables)?;
+    let report = Report::new(&tables, facts)?;
     let page = out.join("index.html");
     fs::write(&page, report.html()?).map_err(|error| io("write", &page, error))
 }
@@ -78,8 +84,8 @@ impl Report {
     /// # Errors
     /// If the folder holds no tables, or tables of another version.
     pub fn open(folder: &Path) -> Result<Self> {
-        let places = [folder.join("report/tables"), folder.join("tables"), folder.to_path_buf()];
-        let tables = places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| folder.to_path_buf());
+        let tables =
+            places(folder).into_iter().find(|place| place.is_dir()).unwrap_or_else(|| folder.to_path_buf());
         if collect::find(std::slice::from_ref(&tables))?.is_empty() {
             return Err(Error::request(format!(
                 "expected tables (*.parquet) in {}, found none",
@@ -170,6 +176,11 @@ impl Report {
     fn blocks(&self) -> impl Iterator<Item = &Block> {
         self.sections.iter().flat_map(|section| &section.blocks)
     }
+}
+
+/// Where the tables of a finished run, of a report, or of any folder of tables may lie.
+fn places(folder: &Path) -> [PathBuf; 3] {
+    [folder.join("report/tables"), folder.join("tables"), folder.to_path_buf()]
 }
 
 fn unknown(kind: &str, name: &str, names: &[&str]) -> Error {

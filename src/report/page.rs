@@ -46,6 +46,7 @@ fn all(data: &Data) -> Result<Vec<Section>> {
         sections::finding::section(data),
         sections::effects::section(data)?,
         sections::balance::section(data)?,
+        sections::beside::section(data),
         sections::published::section(data),
         sections::run::section(data),
         sections::training::section(data)?,

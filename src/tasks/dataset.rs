@@ -12,10 +12,10 @@
 //! trained. A file is gone through in passes; the order within each is keyed by (seed, pass).
 
 use super::conversation::{Asked, answered, assistant, is_assistant};
+use super::numbered;
 use super::problem::{Document, Pair};
 use crate::error::{At, Error, Result};
 use crate::model::Tokenizer;
-use crate::rng::{Stream, passes};
 use crate::tables;
 use serde_json::Value;
 use std::path::Path;
@@ -181,15 +181,14 @@ impl<T: Clone> Dataset<T> {
 
     /// The items with these numbers, ascending, in the same passes.
     pub(super) fn numbered(&self, seed: u64, numbers: impl Iterator<Item = u64>) -> Vec<T> {
-        let order = |pass| Stream::new(seed, "training/dataset", &[pass]);
-        let places = passes(self.items.len(), numbers, order);
-        places.into_iter().filter_map(|place| self.items.get(place).cloned()).collect()
+        numbered::of_list(&self.items, seed, numbers)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::{Suite, training_problems};
 
     fn fixture(name: &str) -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/datasets").join(name)
@@ -230,6 +229,18 @@ mod tests {
             assert_eq!(responses, ["0", "1", "2", "3", "4", "5", "6"]);
         }
         assert_eq!(dataset.take(1, 3, 8), [&passes[0][3..], &passes[1][..4]].concat());
+    }
+
+    #[test]
+    fn documents_and_problems_of_one_file_come_in_the_same_order() {
+        let row =
+            |n: usize| format!("{{\"prompt\": \"{n} + 1 =\", \"completion\": \"x\", \"answer\": \"{n}\"}}\n");
+        let (_folder, path) = file(&(0..9).map(row).collect::<String>());
+        let dataset = Dataset::documents(&path, &plain()).unwrap();
+        let suite = Suite::parse(&format!("{}:rows=all:reward=exact", path.display())).unwrap();
+        let learned = dataset.take(5, 4, 20).into_iter().map(|document| document.prompt);
+        let asked = training_problems(&suite, 5, 4, 20).into_iter().map(|problem| problem.prompt);
+        assert_eq!(learned.collect::<Vec<_>>(), asked.collect::<Vec<_>>());
     }
 
     #[test]

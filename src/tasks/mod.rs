@@ -26,6 +26,7 @@
 //! 7 was ever asked for.
 
 mod attempts;
+mod built_in;
 mod cards;
 mod chains;
 mod conversation;

@@ -86,7 +86,8 @@ pub struct TrainingRow {
     #[serde(default)]
     pub tokens_scored: usize,
     /// Floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for one
-    /// sampled or scored.
+    /// sampled or scored. A prompt counts with each of its responses, as where it is not shared among them; an adapter
+    /// counts as its whole matrix, from whose gradient its own is made.
     pub flops: f64,
 }
 

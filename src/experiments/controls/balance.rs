@@ -1,6 +1,7 @@
 //! How well a control set matches the tested set.
 
-use super::stock::{Cell, CellUse};
+use super::footprint::CellUse;
+use super::stock::Cell;
 use serde::{Deserialize, Serialize};
 
 /// One cell of a balance table.

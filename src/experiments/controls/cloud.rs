@@ -1,8 +1,9 @@
 //! The clouds from which controls are drawn.
 
 use super::balance::Balance;
+use super::footprint::Footprints;
 use super::search::{Target, search};
-use super::stock::{Scratch, Stock};
+use super::stock::Stock;
 use crate::error::{Error, Result};
 use crate::interventions::FeatureDelta;
 use crate::rng::Stream;
@@ -126,9 +127,8 @@ pub fn draw(
 
 /// How well one set's footprint matches another's on a stock.
 pub fn balance(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], control: &[u32]) -> Balance {
-    let mut scratch = Scratch::default();
-    let tested = stock.footprint(set, deltas, &mut scratch);
-    Balance::new(&stock.cells, &tested, &stock.footprint(control, deltas, &mut scratch))
+    let footprints = Footprints::new(stock, deltas);
+    Balance::new(&stock.cells, &footprints.of(set), &footprints.of(control))
 }
 
 /// Distinct draws of one cloud: the matched ones first, then the others by their balance. Draws on until `wanted` match,

@@ -4,7 +4,7 @@
 //!
 //! 1. [`Stock`] knows, on tokens of the selection half, where every feature fires, how strongly, and to
 //!    which cell (suite x prompt/response) each token belongs.
-//! 2. The footprint is what a set does there under an edit: per cell the share of tokens at which
+//! 2. The `footprint` is what a set does there under an edit: per cell the share of tokens at which
 //!    it acts, and its mean squared delta. [`Balance`] compares two footprints.
 //! 3. [`draw`] fills a cloud: start from features that resemble the set's one by one, then swap features
 //!    as long as that brings the footprint closer, until every cell is within the tolerance.
@@ -17,6 +17,7 @@
 mod balance;
 mod borrowed;
 mod cloud;
+mod footprint;
 mod search;
 mod stock;
 

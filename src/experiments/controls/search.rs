@@ -2,7 +2,8 @@
 
 use super::balance::{Balance, gap, gaps};
 use super::cloud::Cloud;
-use super::stock::{CellUse, Scratch, Stock};
+use super::footprint::{CellUse, Footprints};
+use super::stock::Stock;
 use crate::interventions::FeatureDelta;
 use crate::rng::Stream;
 
@@ -16,7 +17,7 @@ const STARTS: usize = 3;
 /// What is to be matched, and what each feature by itself would do.
 pub(super) struct Target<'a> {
     stock: &'a Stock,
-    deltas: &'a [FeatureDelta],
+    footprints: Footprints<'a>,
     set: Vec<u32>,
     tolerance: f64,
     footprint: Vec<CellUse>,
@@ -27,18 +28,16 @@ pub(super) struct Target<'a> {
 
 impl<'a> Target<'a> {
     pub(super) fn new(stock: &'a Stock, deltas: &'a [FeatureDelta], set: &[u32], tolerance: f64) -> Self {
-        let mut scratch = Scratch::default();
-        let footprint = stock.footprint(set, deltas, &mut scratch);
-        let alone = (0..stock.firing.len() as u32)
-            .map(|feature| stock.footprint(&[feature], deltas, &mut scratch))
-            .collect();
+        let footprints = Footprints::new(stock, deltas);
+        let footprint = footprints.of(set);
+        let alone = (0..stock.firing.len() as u32).map(|feature| footprints.of(&[feature])).collect();
         let shifts = || {
             set.iter().filter_map(|feature| stock.traits.get(*feature as usize)).map(|traits| traits.shift)
         };
         let shift_floor = 0.1 * shifts().map(f64::abs).sum::<f64>();
         Self {
             stock,
-            deltas,
+            footprints,
             set: set.to_vec(),
             tolerance,
             footprint,
@@ -105,21 +104,26 @@ pub(super) fn search(
     shift: bool,
     mut stream: Stream,
 ) -> Option<(Vec<u32>, Balance, bool)> {
-    let mut scratch = Scratch::default();
+    let footprints = &target.footprints;
     let mut best: Option<(f64, Vec<u32>, Vec<CellUse>)> = None;
     for _ in 0..STARTS {
         let Some(mut set) = start(target, pools, &mut stream) else { continue };
-        let mut footprint = target.stock.footprint(&set, target.deltas, &mut scratch);
+        let mut energies = footprints.energies(&set);
+        let mut footprint = footprints.uses(&set, &energies);
         let mut gaps = target.gaps_of(&set, &footprint, shift);
         for _ in 0..SWAPS {
             if worst(&gaps) <= target.tolerance {
                 break;
             }
-            let Some(swapped) = propose(target, pools, &set, &footprint, &mut stream) else { break };
-            let candidate = target.stock.footprint(&swapped, target.deltas, &mut scratch);
-            let candidate_gaps = target.gaps_of(&swapped, &candidate, shift);
+            let Some((place, feature)) = propose(target, pools, &set, &footprint, &mut stream) else { break };
+            let candidate_energies = footprints.swapped(&set, &energies, place, feature);
+            let old = std::mem::replace(&mut set[place], feature);
+            let candidate = footprints.uses(&set, &candidate_energies);
+            let candidate_gaps = target.gaps_of(&set, &candidate, shift);
             if loss(&candidate_gaps) < loss(&gaps) {
-                (set, footprint, gaps) = (swapped, candidate, candidate_gaps);
+                (energies, footprint, gaps) = (candidate_energies, candidate, candidate_gaps);
+            } else {
+                set[place] = old;
             }
         }
         let worst = worst(&gaps);
@@ -154,14 +158,14 @@ fn start(target: &Target<'_>, pools: &[Vec<u32>], stream: &mut Stream) -> Option
     Some(set)
 }
 
-/// Replaces one feature by one that, alone, would close the gap.
+/// A place, and a feature for it that, alone, would close the gap.
 fn propose(
     target: &Target<'_>,
     pools: &[Vec<u32>],
     set: &[u32],
     footprint: &[CellUse],
     stream: &mut Stream,
-) -> Option<Vec<u32>> {
+) -> Option<(usize, u32)> {
     let place = stream.below(set.len().max(1));
     let needed: Vec<CellUse> = target
         .alone(*set.get(place)?)
@@ -172,10 +176,7 @@ fn propose(
             energy: old.energy + wanted.energy - found.energy,
         })
         .collect();
-    let chosen = tournament(target, pools.get(place)?, set, &needed, stream)?;
-    let mut swapped = set.to_vec();
-    *swapped.get_mut(place)? = chosen;
-    Some(swapped)
+    Some((place, tournament(target, pools.get(place)?, set, &needed, stream)?))
 }
 
 fn tournament(

@@ -14,13 +14,16 @@ const COLUMNS: [(&str, &str); 7] = [
         "Scored#",
         "Tokens that only went forward: prompts of samples, the reference, the value head's first look",
     ),
-    ("TFLOP#", "Per weight, 6 for a token trained on and 2 for one sampled or scored"),
+    (
+        "TFLOP#",
+        "Per weight, 6 for a token trained on and 2 for one sampled or scored; a prompt counts with each of its responses, an adapter as its whole matrix",
+    ),
     ("Time#", "Wall time of its steps on this machine"),
 ];
 
 /// The table.
 pub(super) fn sheet(data: &Data) -> Sheet {
-    let caption = "Budgets. The cost of every variant; of several training seeds, the mean. Of one seed, all built-in arms and rollouts go through the same problems of a task in the same order.";
+    let caption = "Budgets. The cost of every variant; of several training seeds, the mean. Of one seed, all built-in arms and rollouts go through the same problems of a task in the same order, and so do those on one file whose rows all train.";
     let mut sheet = Sheet::new("budgets", caption, &COLUMNS).sortable();
     for variant in data.trained() {
         let runs: Vec<Cost> = variant.runs().filter_map(|run| Cost::of(data, variant, run)).collect();

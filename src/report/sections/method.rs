@@ -1,6 +1,5 @@
 //! How the verdicts come about and what they do not mean.
 
-use crate::claims::NOT_REPEATED;
 use crate::report::data::Data;
 use crate::report::view::{Block, Section};
 
@@ -36,12 +35,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
 
 /// Whether verdicts come back under other seeds.
 fn stability(data: &Data) -> String {
-    let repeated: Vec<String> = data
-        .claims
-        .iter()
-        .filter(|claim| claim.stability != NOT_REPEATED)
-        .map(|claim| format!("{} in {}", claim.hypothesis, claim.stability))
-        .collect();
+    let repeated = data.stabilities();
     match repeated.is_empty() {
         true => "Stability. Nothing was repeated: the verdicts are those of one dictionary seed and one training seed (`dictionary_seeds` and `training_seeds` of `[claims]` repeat them).".to_owned(),
         false => format!(

@@ -1,10 +1,12 @@
 //! One file a section of the page: rows in, paragraphs, figures and tables out.
 
 pub(super) mod balance;
+pub(super) mod beside;
 mod budget;
 pub(super) mod decoders;
 mod dynamics;
 pub(super) mod effects;
+mod elsewhere;
 pub(super) mod endpoints;
 pub(super) mod features;
 pub(super) mod finding;

@@ -23,8 +23,22 @@ impl Study {
         self.interventions.check().at("[interventions]")?;
         self.check_grid().at("[interventions]")?;
         self.claims.check().at("[claims]")?;
+        self.check_beside().at("[beside]")?;
         self.check_hypotheses()?;
         self.check_power()
+    }
+
+    /// A study has the repetitions of one: its own, or those of another.
+    fn check_beside(&self) -> Result<()> {
+        let own = !self.claims.dictionary_seeds.is_empty() || !self.claims.training_seeds.is_empty();
+        match &self.beside.repeated {
+            Some(place) if own => Err(Error::request(format!(
+                "field `repeated`: the study repeats itself, so nothing can be taken from {}",
+                place.display()
+            ))
+            .hint("remove it, or `dictionary_seeds` and `training_seeds` of [claims]")),
+            _ => Ok(()),
+        }
     }
 
     fn check_variants(&self) -> Result<()> {

@@ -38,6 +38,7 @@ use crate::diff::DiffSettings;
 use crate::error::{At, Error, Result, io};
 use crate::evaluation::EvaluationSettings;
 use crate::experiments::ExperimentSettings;
+use crate::report::Beside;
 use sections::Sections;
 use std::path::Path;
 
@@ -74,12 +75,14 @@ pub struct Study {
     pub hypotheses: Vec<Hypothesis>,
     /// How claims are decided.
     pub claims: ClaimSettings,
+    /// Finished studies whose results stand beside its claims.
+    pub beside: Beside,
     /// The text of the file, as it was read.
     pub text: String,
 }
 
 /// The sections of a study that only a study has.
-const SECTIONS: [&str; 12] = [
+const SECTIONS: [&str; 13] = [
     "name",
     "question",
     "seed",
@@ -92,6 +95,7 @@ const SECTIONS: [&str; 12] = [
     "dictionary",
     "diff",
     "claims",
+    "beside",
 ];
 
 /// The table that a file's text is.
@@ -116,7 +120,9 @@ impl Study {
     /// If the file is missing, is no TOML, or does not describe a study that can run.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(|error| io("read the study", path, error))?;
-        Self::parse(&text, sets).at(path.display())
+        let mut study = Self::parse(&text, sets).at(path.display())?;
+        study.beside.from = path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(study)
     }
 
     /// Reads and checks the study in `text`, with `key=value` overrides.
@@ -143,6 +149,7 @@ impl Study {
             interventions: sections.or_default("interventions")?,
             hypotheses: hypotheses(&mut sections)?,
             claims: sections.or_default("claims")?,
+            beside: sections.or_default("beside")?,
             text: text.to_owned(),
         };
         for table in sections.tables("variant")? {

@@ -102,7 +102,7 @@ impl Stage for Capture {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn config(&self) -> Result<Value> {

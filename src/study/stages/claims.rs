@@ -1,7 +1,7 @@
 //! Stage `claims`: effects and controls become verdicts.
 
-use super::{dictionary, evaluation, experiments};
-use crate::claims::{self, ClaimSettings, Fitness};
+use super::{dictionary, evaluation, experiments, repeated};
+use crate::claims::{self, ClaimRow, ClaimSettings, Fitness, RepetitionRow};
 use crate::dictionaries::DictionaryRow;
 use crate::error::Result;
 use crate::evaluation::EvaluationRow;
@@ -42,7 +42,7 @@ impl Stage for Claims {
     }
 
     fn revision(&self) -> u32 {
-        6
+        7
     }
 
     fn config(&self) -> Result<Value> {
@@ -75,9 +75,16 @@ impl Stage for Claims {
         let fitness = Fitness::of_receivers(&effects, &evaluations, &dictionaries, BASE);
         let mut rows =
             claims::decide(&effects, &controls, &differences, &fitness, &self.settings, self.seed)?;
-        let repetitions =
-            self.repetitions.iter().map(|name| tables::read(&scene.input(name)?.join("claims.parquet")));
-        claims::count_agreement(&mut rows, &repetitions.collect::<Result<Vec<_>>>()?);
+        let mut repetitions = Vec::new();
+        for name in &self.repetitions {
+            let repeated: Vec<ClaimRow> = tables::read(&scene.input(name)?.join("claims.parquet"))?;
+            repetitions.extend(repeated.iter().map(|claim| RepetitionRow::new(repeated::seed(name), claim)));
+        }
+        if !repetitions.is_empty() {
+            let file = scene.folder.join("repetitions.parquet");
+            tables::write(&file, &catalogue::REPETITIONS, &repetitions)?;
+        }
+        claims::count_agreement(&mut rows, &repetitions);
         tables::write(&scene.folder.join("claims.parquet"), &catalogue::CLAIMS, &rows)
     }
 }

@@ -25,6 +25,11 @@ struct Repeated {
     repeated: BTreeSet<String>,
 }
 
+/// The seed by which a repetition's stage is called: `dictionary seed 8`.
+pub(super) fn seed(stage: &str) -> &str {
+    stage.rsplit_once(" (").map_or(stage, |(_, seed)| seed.trim_end_matches(')'))
+}
+
 /// The stages of every repetition that the study asks for, and the names of those that end in claims.
 pub(super) fn all(study: &Study) -> Result<(Chain, Vec<String>)> {
     let (mut stages, mut claims) = (Chain::new(), Vec::new());

@@ -16,6 +16,7 @@ use crate::tasks::Suite;
 use crate::training::TimingRow;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub(super) const NAME: &str = "report";
@@ -65,6 +66,7 @@ impl Report {
             correction: study.claims.correction.name().to_owned(),
             training_seeds: self.training_seeds(),
             changed_defaults: self.changed_defaults()?,
+            beside: Vec::new(),
             stages: self.stages(scene)?,
             study_file: study.text.clone(),
         })
@@ -195,7 +197,7 @@ impl Stage for Report {
     }
 
     fn revision(&self) -> u32 {
-        3
+        4
     }
 
     fn config(&self) -> Result<Value> {
@@ -204,6 +206,10 @@ impl Stage for Report {
 
     fn inputs(&self) -> Vec<String> {
         self.inputs.clone()
+    }
+
+    fn outside(&self) -> Result<BTreeMap<String, String>> {
+        self.study.beside.contents()
     }
 
     fn estimate(&self) -> Estimate {
@@ -217,6 +223,7 @@ impl Stage for Report {
             .map(|name| scene.input(name).map(ToOwned::to_owned))
             .collect::<Result<Vec<PathBuf>>>()?;
         folders.push(self.write_timings(scene)?);
-        report::build(&ReportInput { tables: folders, facts: self.facts(scene)? }, &scene.folder)
+        let beside = self.study.beside.clone();
+        report::build(&ReportInput { tables: folders, facts: self.facts(scene)?, beside }, &scene.folder)
     }
 }

@@ -66,7 +66,7 @@ impl Stage for Variant {
     }
 
     fn revision(&self) -> u32 {
-        4
+        5
     }
 
     fn config(&self) -> Result<Value> {

@@ -105,6 +105,26 @@ pub const SEED_TRAJECTORIES: TableSpec = TableSpec {
     ],
 };
 
+/// Curves of studies of other bases.
+pub const ELSEWHERE: TableSpec = TableSpec {
+    name: "elsewhere",
+    about: "One row of `seed_trajectories` of a study of another base that stands beside this one.",
+    columns: &[
+        fixed("base", ColumnType::Text, "that study's base"),
+        fixed("variant", ColumnType::Text, "its variant"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("endpoint", ColumnType::Text, "the endpoint"),
+        fixed("statistic", ColumnType::Text, "as in `trajectories`"),
+        fixed("runs", ColumnType::Integer, "number of runs"),
+        fixed("seeds", ColumnType::Integer, "runs that have a value"),
+        fixed("value", ColumnType::Float, "mean over the runs that have a value"),
+        fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval over them (Student's t)"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("lowest", ColumnType::Float, "the lowest run"),
+        fixed("highest", ColumnType::Float, "the highest run"),
+    ],
+};
+
 /// What responses do, per 1,000 tokens.
 pub const PATTERNS: TableSpec = TableSpec {
     name: "patterns",

@@ -1,6 +1,6 @@
 //! Tables of effects, their controls, and what is claimed of them.
 
-use super::spec::{ColumnType, TableSpec, fixed};
+use super::spec::{ColumnSpec, ColumnType, TableSpec, fixed};
 
 /// What each condition does to each endpoint.
 pub const EFFECTS: TableSpec = TableSpec {
@@ -262,6 +262,33 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("stability", ColumnType::Text, "how many repetitions over seeds reach the same verdict"),
     ],
 };
+
+/// The hypotheses under other seeds.
+pub const REPETITIONS: TableSpec = TableSpec {
+    name: "repetitions",
+    about: "One row per declared hypothesis and repetition of the study under another seed. On a page that shows another study's repetitions, those.",
+    columns: ASKED_AGAIN,
+};
+
+/// The hypotheses of a null study.
+pub const NULLS: TableSpec = TableSpec {
+    name: "nulls",
+    about: "One row per hypothesis of the null study that stands beside this one.",
+    columns: ASKED_AGAIN,
+};
+
+const ASKED_AGAIN: &[ColumnSpec] = &[
+    fixed("under", ColumnType::Text, "what was different: the seed, or the null study's name"),
+    fixed("hypothesis", ColumnType::Text, "the hypothesis"),
+    fixed("receiver", ColumnType::Text, "the edited variant"),
+    fixed("suite", ColumnType::Text, "the declared suite"),
+    fixed("endpoint", ColumnType::Text, "the declared endpoint"),
+    fixed("verdict", ColumnType::Text, "what was decided"),
+    fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
+    fixed("ci_low", ColumnType::Float, "lower end of its simultaneous interval"),
+    fixed("ci_high", ColumnType::Float, "upper end of it"),
+    fixed("p_corrected", ColumnType::Float, "the corrected p-value"),
+];
 
 /// What studies in micro-worlds claim.
 pub const CALIBRATION: TableSpec = TableSpec {

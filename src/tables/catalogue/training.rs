@@ -98,7 +98,7 @@ pub const TRAINING: TableSpec = TableSpec {
         fixed(
             "flops",
             ColumnType::Float,
-            "floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for one sampled or scored",
+            "floating-point operations since the start, roughly: per weight, 6 for a token trained on and 2 for one sampled or scored; a prompt counts with each of its responses, an adapter as its whole matrix",
         ),
     ],
 };

@@ -25,6 +25,7 @@ mod rational;
 mod rule;
 
 use super::conversation::Asked;
+use super::numbered;
 use super::problem::{Answer, Half, Problem};
 use super::split::held_out;
 use crate::error::{At, Error, Result, io};
@@ -185,9 +186,9 @@ impl External {
         problems
     }
 
-    /// One problem of the training side.
-    pub(super) fn draw(&self, stream: &mut Stream) -> Problem {
-        self.training[stream.below(self.training.len())].clone()
+    /// The problems of the training side with these numbers, ascending, in passes over them.
+    pub(super) fn training(&self, seed: u64, numbers: impl Iterator<Item = u64>) -> Vec<Problem> {
+        numbered::of_list(&self.training, seed, numbers)
     }
 
     /// Whether a complete response is right.

@@ -90,6 +90,7 @@ pub(super) fn facts() -> StudyFacts {
         correction: "holm".into(),
         training_seeds: 1,
         changed_defaults: vec!["equivalence margin 3 points instead of 5".into()],
+        beside: Vec::new(),
         stages: vec![
             StageFact { name: "base".into(), id: "4f1c09aa71".into(), inputs: vec![] },
             StageFact {
@@ -114,6 +115,7 @@ pub(super) fn tables(folder: &Path) {
     write(folder, "effects", &effects);
     write(folder, "controls", &controls);
     write(folder, "claims", &claims());
+    write(folder, "nulls", &asked_again("null"));
     let member = |rank: u64| json!({ "hypothesis": "transfer_in_rl", "set": "transfer", "receiver": "rl@120", "feature": rank * 41, "rank": rank, "score": 0.01, "class": "specific" });
     write(folder, "sets", &(1..=12).map(member).collect::<Vec<_>>());
     let timing = |stage: &str, seconds: f64| json!({ "stage": stage, "variant": "", "step": 0, "seconds": seconds, "tokens": 0 });
@@ -405,4 +407,16 @@ pub(super) fn claims() -> Vec<Value> {
         claim("safety_in_benign", "carries safety loss", "sufficient", 0.41, 1.0 / 60.0),
         claim("transfer_in_base", "undecided", "sufficient", 0.02, 0.41),
     ]
+}
+
+/// The same hypotheses elsewhere.
+pub(super) fn asked_again(under: &str) -> Vec<Value> {
+    let row = |claim: Value| {
+        json!({
+            "under": under, "hypothesis": claim["hypothesis"], "receiver": claim["receiver"],
+            "suite": claim["suite"], "endpoint": claim["endpoint"], "verdict": "undecided",
+            "effect": 0.01, "ci_low": -0.04, "ci_high": 0.06, "p_corrected": 0.8,
+        })
+    };
+    claims().into_iter().map(row).collect()
 }

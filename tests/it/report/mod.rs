@@ -1,5 +1,6 @@
 //! The page, from tables that are made up. It stays in `target/tmp/report/index.html` to be looked at.
 
+mod beside;
 mod fabricated;
 mod models;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 fn input(folder: &Path) -> ReportInput {
     fabricated::tables(folder);
     models::tables(folder);
-    ReportInput { tables: vec![folder.to_path_buf()], facts: fabricated::facts() }
+    ReportInput { tables: vec![folder.to_path_buf()], facts: fabricated::facts(), ..ReportInput::default() }
 }
 
 fn page(out: &Path) -> String {
@@ -112,7 +113,7 @@ fn tables_that_are_missing_leave_words_not_a_panic() {
     for kept in &names {
         let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         fs::copy(kept, tables.path().join(kept.file_name().unwrap())).unwrap();
-        let input = ReportInput { tables: vec![tables.path().to_path_buf()], facts: StudyFacts::default() };
+        let input = ReportInput { tables: vec![tables.path().to_path_buf()], ..ReportInput::default() };
         report::build(&input, out.path()).unwrap();
         assert!(page(out.path()).contains("Not part of this study"), "{}", kept.display());
     }
@@ -125,7 +126,8 @@ fn the_page_is_the_same_when_drawn_again_from_its_own_tables() {
     report::build(&input(tables.path()), one.path()).unwrap();
     let inner = one.path().join("tables");
     let facts = StudyFacts::load(&inner).unwrap();
-    report::build(&ReportInput { tables: vec![inner], facts }, two.path()).unwrap();
+    let again = ReportInput { tables: vec![inner], facts, ..ReportInput::default() };
+    report::build(&again, two.path()).unwrap();
     assert_eq!(page(one.path()), page(two.path()));
     let opened = Report::open(one.path()).unwrap();
     assert!(opened.figure("effect-planes").unwrap().html().unwrap().contains("<svg"));
@@ -142,7 +144,7 @@ fn a_table_in_several_folders_is_their_rows_one_after_the_other() {
     fabricated::write(one.path(), "timings", &[row("base")]);
     fabricated::write(two.path(), "timings", &[row("rl"), row("sft")]);
     let tables = vec![one.path().to_path_buf(), two.path().to_path_buf()];
-    report::build(&ReportInput { tables, facts: StudyFacts::default() }, out.path()).unwrap();
+    report::build(&ReportInput { tables, ..ReportInput::default() }, out.path()).unwrap();
     assert_eq!(Report::open(out.path()).unwrap().frame("timings").unwrap().height(), 3);
 }
 
@@ -150,7 +152,7 @@ fn a_table_in_several_folders_is_their_rows_one_after_the_other() {
 fn a_table_of_another_shape_is_an_error_that_names_the_file() {
     let (tables, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fabricated::write(tables.path(), "claims", &[serde_json::json!({ "verdict": 3 })]);
-    let input = ReportInput { tables: vec![tables.path().to_path_buf()], facts: StudyFacts::default() };
+    let input = ReportInput { tables: vec![tables.path().to_path_buf()], ..ReportInput::default() };
     let error = report::build(&input, out.path()).unwrap_err();
     assert!(error.to_string().contains("claims.parquet"), "{error}");
 }

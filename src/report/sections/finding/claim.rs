@@ -125,7 +125,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// An interval of differences in words.
-pub(super) fn interval(scale: Scale, low: Option<f64>, high: Option<f64>) -> String {
+pub(in crate::report::sections) fn interval(scale: Scale, low: Option<f64>, high: Option<f64>) -> String {
     match (low, high) {
         (Some(low), Some(high)) => scale.interval(low, high),
         _ => "no interval".to_owned(),

@@ -9,7 +9,7 @@ mod methods;
 mod other_axis;
 mod sheet;
 
-pub(super) use claim::act;
+pub(super) use claim::{act, interval};
 
 use crate::claims::{ClaimRow, Verdict};
 use crate::report::data::Data;

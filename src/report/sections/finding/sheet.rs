@@ -35,10 +35,12 @@ pub(super) fn sheet(data: &Data) -> Sheet {
         "Claims. Effects are paired differences on the measuring half. Intervals hold for all declared hypotheses at once. A hypothesis must pass both the sign flip over problems and its rank among matched controls; correction: {}.",
         lead::correction(correction),
     );
-    let repeats = data.claims.iter().any(|claim| claim.stability != NOT_REPEATED);
+    let repeats = data.claims.iter().any(|claim| data.stability(claim).is_some());
     let columns: Vec<_> = COLUMNS.into_iter().chain(repeats.then_some(STABILITY)).collect();
     let mut sheet = Sheet::new("claims", caption, &columns);
-    let stability = |claim: &ClaimRow| repeats.then(|| Cell::text(&claim.stability));
+    let stability = |claim: &ClaimRow| {
+        repeats.then(|| Cell::text(data.stability(claim).unwrap_or_else(|| NOT_REPEATED.to_owned())))
+    };
     sheet.rows = data
         .claims
         .iter()
