@@ -91,6 +91,8 @@ pub struct BesideFact {
     pub study: String,
     /// Whether it stands on the same artifacts: a null on the same base, a repetition on the same experiments.
     pub same: bool,
+    /// How far its variants moved, a sentence each: see [`StudyFacts::same_change`].
+    pub moved: Vec<String>,
 }
 
 impl Beside {
@@ -136,13 +138,14 @@ impl Beside {
                 found: false,
                 study: String::new(),
                 same: false,
+                moved: Vec::new(),
             };
             if let Some(folder) = self.tables(role, place) {
                 let facts = StudyFacts::load(&folder)?;
                 take(role, &folder, &facts, into, &mut elsewhere).at("[beside]")?;
                 fact.found = true;
                 fact.same = role.shared_stage().is_some_and(|stage| same_artifact(own, &facts, stage));
-                fact.study = facts.name;
+                (fact.study, fact.moved) = (facts.name, facts.same_change);
             }
             all.push(fact);
         }

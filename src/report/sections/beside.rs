@@ -74,6 +74,8 @@ fn null(data: &Data) -> Vec<Block> {
         data.nulls.len(),
         if carried == 1 { "is" } else { "are" },
     );
+    let moved = fact.map(|fact| fact.moved.join("; ")).filter(|moved| !moved.is_empty());
+    let words = moved.map_or(words.clone(), |moved| format!("{words} There, {moved}."));
     let caption = "Nulls. What the same procedure says of variants that learned nothing new.";
     vec![Block::Paragraph(words), Block::Table(sheet("nulls", caption, &data.nulls))]
 }

@@ -18,7 +18,8 @@ fn finished(stages: [&str; 2]) -> tempfile::TempDir {
     let tables = |name: &str| {
         let tables = folder.path().join(name).join("report/tables");
         std::fs::create_dir_all(&tables).unwrap();
-        facts(name, stages).save(&tables).unwrap();
+        let same_change = vec!["continued@20 is matched by its activations".into()];
+        StudyFacts { same_change, ..facts(name, stages) }.save(&tables).unwrap();
         tables
     };
     fabricated::write(&tables("nothing_new"), "claims", &fabricated::claims());
@@ -49,6 +50,7 @@ fn nulls_and_repetitions_of_the_same_artifacts_stand_on_the_page() {
         "the study nothing_new, on this study\u{2019}s own base. Of its 3 hypotheses 2 are found to carry anything",
         "2 of 3 hypotheses were found to carry something",
         "came out for transfer_in_rl in 1 of 2, safety_in_benign in 1 of 2, transfer_in_base in 2 of 2",
+        "There, continued@20 is matched by its activations.",
         "dictionary seed 8",
     ] {
         assert!(html.contains(words), "the page lacks `{words}`");
