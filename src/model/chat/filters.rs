@@ -1,13 +1,33 @@
 //! The filters and tests of Jinja2 that differ from minijinja's, or that it lacks.
 
-use super::methods::is;
+use super::justified::justified;
+use super::markup::Markup;
+use super::methods::{capitalized, is, lines};
+use super::printf::formatted;
+use super::sequences::{Sequence, is_list, iterated};
 use super::text::{is_space, repr, text};
-use minijinja::value::{Kwargs, Value, ValueKind};
+use minijinja::value::{Kwargs, Rest, Value, ValueKind};
 use minijinja::{Environment, Error, ErrorKind};
 
 /// Puts them in the place of minijinja's.
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("string", |value: &Value| text(value));
+    environment.add_filter("upper", |value: &Value| text(value).to_uppercase());
+    environment.add_filter("lower", |value: &Value| text(value).to_lowercase());
+    environment.add_filter("capitalize", |value: &Value| capitalized(&text(value)));
+    environment.add_filter("default", default);
+    environment.add_filter("d", default);
+    environment.add_filter("indent", indent);
+    environment.add_filter("center", |value: &Value, width: Option<i64>| {
+        justified("center", &text(value), width.unwrap_or(80), ' ')
+    });
+    environment.add_filter("format", |template: &Value, values: Rest<Value>| {
+        let values = match values.as_slice() {
+            [named] if named.is_kwargs() => named.clone(),
+            placed => Sequence::tuple(placed.to_vec()),
+        };
+        formatted(&text(template), &values)
+    });
     environment.add_filter("trim", trim);
     environment.add_filter("join", join);
     environment.add_filter("int", int);
@@ -20,8 +40,6 @@ pub(super) fn add(environment: &mut Environment<'_>) {
         words.filter(|word| !word.is_empty()).count()
     });
     environment.add_filter("truncate", truncate);
-    environment.add_filter("escape", escape);
-    environment.add_filter("e", escape);
     // An item is no attribute in Python.
     environment.add_filter("attr", |value: &Value, name: &str| match value.kind() {
         ValueKind::Map => Ok(Value::UNDEFINED),
@@ -29,22 +47,64 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     });
     // Wraps at 80 columns in Python: refused rather than nearly the same.
     environment.remove_filter("pprint");
+    // Jinja2 has none of these.
+    for name in ["bool", "chain", "zip", "lines", "split"] {
+        environment.remove_filter(name);
+    }
     environment.add_test("sequence", |value: &Value| match value.kind() {
         ValueKind::String | ValueKind::Map | ValueKind::Seq | ValueKind::Undefined => true,
-        _ => value.len().is_some(),
+        _ => is_list(value),
     });
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-    environment.add_test("lower", |value: String| is("islower", &value));
-    environment.add_test("upper", |value: String| is("isupper", &value));
+    environment.add_test("lower", |value: &Value| is("islower", &text(value)));
+    environment.add_test("upper", |value: &Value| is("isupper", &text(value)));
     // Python's booleans are numbers.
     environment
         .add_test("number", |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool));
 }
 
-/// With the entities that MarkupSafe writes.
-fn escape(value: &Value) -> String {
-    let entities = [("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("'", "&#39;"), ("\"", "&#34;")];
-    entities.iter().fold(text(value), |text, (from, to)| text.replace(from, to))
+/// `default_value` where there is none, and with `boolean` where it is false.
+fn default(
+    value: Value,
+    placed: Option<Value>,
+    boolean: Option<bool>,
+    options: Kwargs,
+) -> Result<Value, Error> {
+    let other = argument(placed, &options, "default_value")?.unwrap_or_else(|| Value::from(""));
+    let boolean = argument(boolean, &options, "boolean")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let is_missing = value.is_undefined() || (boolean && !value.is_true());
+    Ok(if is_missing { other } else { value })
+}
+
+/// The lines after the first, moved to the right by a number of blanks or by a text. A last end of line is kept.
+fn indent(
+    value: &Value,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    options: Kwargs,
+) -> Result<String, Error> {
+    let width = argument(width, &options, "width")?.unwrap_or_else(|| Value::from(4));
+    let first = argument(first, &options, "first")?.unwrap_or(false);
+    let blank = argument(blank, &options, "blank")?.unwrap_or(false);
+    options.assert_all_used()?;
+    let wrong = || wrong("indent: expected a text, and a number or a text");
+    let shift = match width.as_str() {
+        Some(shift) => shift.to_owned(),
+        None => " ".repeat(width.as_usize().ok_or_else(wrong)?),
+    };
+    if value.as_str().is_none() && value.downcast_object_ref::<Markup>().is_none() {
+        return Err(wrong());
+    }
+    let whole = text(value) + "\n";
+    let shifted = |(index, line): (usize, &str)| match index {
+        0 if !first => line.to_owned(),
+        0 => shift.clone() + line,
+        _ if line.is_empty() && !blank => String::new(),
+        _ => shift.clone() + line,
+    };
+    Ok(lines(&whole, false).into_iter().enumerate().map(shifted).collect::<Vec<_>>().join("\n"))
 }
 
 fn trim(value: &Value, characters: Option<String>) -> String {
@@ -66,7 +126,7 @@ fn join(value: &Value, between: Option<String>, options: Kwargs) -> Result<Strin
         }
         None => Ok(text(&item)),
     };
-    Ok(value.try_iter()?.map(one).collect::<Result<Vec<_>, Error>>()?.join(&between))
+    Ok(iterated(value)?.into_iter().map(one).collect::<Result<Vec<_>, Error>>()?.join(&between))
 }
 
 /// An argument by its place or by its name, as in Python.
@@ -80,12 +140,18 @@ where
     }
 }
 
+/// Refuses what Python makes no number of, not even the default.
+fn defined(value: &Value) -> Result<(), Error> {
+    if value.is_undefined() { Err(Error::from(ErrorKind::UndefinedError)) } else { Ok(()) }
+}
+
 /// Digits as Python reads them: blanks around them, and underscores between them.
 fn digits(text: &str) -> String {
     text.trim_matches(is_space).replace('_', "")
 }
 
 fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs) -> Result<Value, Error> {
+    defined(value)?;
     let default = argument(default, &options, "default")?.unwrap_or_else(|| Value::from(0));
     let base = argument(base, &options, "base")?.unwrap_or(10);
     options.assert_all_used()?;
@@ -112,6 +178,7 @@ fn int(value: &Value, default: Option<Value>, base: Option<u32>, options: Kwargs
 }
 
 fn float(value: &Value, default: Option<Value>, options: Kwargs) -> Result<Value, Error> {
+    defined(value)?;
     let default = argument(default, &options, "default")?.unwrap_or_else(|| Value::from(0.0));
     options.assert_all_used()?;
     let read = match (value.kind(), value.as_str()) {
@@ -177,12 +244,12 @@ fn replace(value: &Value, from: &Value, to: &Value, count: Option<usize>) -> Str
 }
 
 fn truncate(
-    value: String,
+    value: Value,
     length: Option<usize>,
     cuts_words: Option<bool>,
     end: Option<String>,
     options: Kwargs,
-) -> Result<String, Error> {
+) -> Result<Value, Error> {
     let length = argument(length, &options, "length")?.unwrap_or(255);
     let cuts_words = argument(cuts_words, &options, "killwords")?.unwrap_or(false);
     let end = argument(end, &options, "end")?.unwrap_or_else(|| "...".to_owned());
@@ -194,12 +261,14 @@ fn truncate(
             repr(&Value::from(end.as_str()))
         ))
     })?;
-    if value.chars().count() <= length + leeway {
+    let found = value.len().ok_or_else(|| wrong("truncate: expected a text"))?;
+    if found <= length.saturating_add(leeway) {
         return Ok(value);
     }
-    let start: String = value.chars().take(kept).collect();
+    let whole = value.as_str().ok_or_else(|| wrong("truncate: expected a text"))?;
+    let start: String = whole.chars().take(kept).collect();
     let cut = if cuts_words { None } else { start.rsplit_once(' ').map(|(words, _)| words.to_owned()) };
-    Ok(cut.unwrap_or(start) + &end)
+    Ok(Value::from(cut.unwrap_or(start) + &end))
 }
 
 fn wrong(message: &str) -> Error {

@@ -1,5 +1,6 @@
 //! `tojson` as transformers defines it: Python's `json.dumps` without escapes for HTML.
 
+use super::sequences::{Sequence, is_list};
 use super::text::number;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
@@ -60,7 +61,7 @@ impl Layout {
                     self.value(&value.get_item(&key)?, depth + 1, out)
                 })?;
             }
-            ValueKind::Seq | ValueKind::Iterable => {
+            ValueKind::Seq | ValueKind::Iterable if is_list(value) || Sequence::is_tuple(value) => {
                 let items = value.try_iter()?.collect();
                 self.items(['[', ']'], items, depth, out, |item, out| self.value(&item, depth + 1, out))?;
             }

@@ -1,5 +1,8 @@
 //! The methods of Python's strings and dictionaries that templates call.
 
+use super::justified::{fill, justified, zero_filled};
+use super::sequences::Sequence;
+use super::slices::sliced;
 use super::text::{is_space, text};
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind, State};
@@ -18,7 +21,13 @@ pub(super) fn call(
     name: &str,
     arguments: &[Value],
 ) -> Result<Value, Error> {
+    if name == "python_slice" {
+        return sliced(value, arguments);
+    }
+    let takes_names = ["format", "split", "rsplit", "splitlines"].contains(&name);
+    let is_named = arguments.last().is_some_and(Value::is_kwargs);
     let found = match (value.kind(), value.as_str()) {
+        _ if is_named && !takes_names => None,
         (ValueKind::Map, _) => of_map(value, name, arguments)?,
         (_, Some(text)) => of_text(text, name, arguments)?,
         _ => None,
@@ -35,14 +44,19 @@ fn of_map(map: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>,
             found if !found.is_undefined() => found,
             _ => arguments.get(1).cloned().unwrap_or_else(|| Value::from(())),
         },
-        ("keys", []) => map.try_iter()?.collect(),
-        ("values", []) => map.try_iter()?.map(|key| map.get_item(&key)).collect::<Result<_, _>>()?,
-        ("items", []) => map
-            .try_iter()?
-            .map(|key| Ok(Value::from(vec![key.clone(), map.get_item(&key)?])))
-            .collect::<Result<_, Error>>()?,
+        ("keys", []) => Sequence::view("dict_keys", map.try_iter()?.collect()),
+        ("values", []) => {
+            let values = map.try_iter()?.map(|key| map.get_item(&key));
+            Sequence::view("dict_values", values.collect::<Result<_, _>>()?)
+        }
+        ("items", []) => Sequence::view("dict_items", pairs(map)?),
         _ => return Ok(None),
     }))
+}
+
+/// The keys of a dictionary with their values, as tuples.
+pub(super) fn pairs(map: &Value) -> Result<Vec<Value>, Error> {
+    map.try_iter()?.map(|key| Ok(Sequence::tuple(vec![key.clone(), map.get_item(&key)?]))).collect()
 }
 
 fn of_text(whole: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
@@ -53,9 +67,18 @@ fn of_text(whole: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
         ("lstrip", ..=1) => trimmed(whole, arguments.first(), true, false)?,
         ("rstrip", ..=1) => trimmed(whole, arguments.first(), false, true)?,
         ("split" | "rsplit", ..=2) => split(name, whole, arguments)?,
-        ("splitlines", 0) => {
-            whole.replace("\r\n", "\n").split_terminator(LINE_ENDS).map(Value::from).collect()
+        ("splitlines", ..=1) => {
+            let keeps = argument(arguments, 0, "keepends")?.is_some_and(|keeps| keeps.is_true());
+            lines(whole, keeps).into_iter().map(Value::from).collect()
         }
+        ("ljust" | "rjust" | "center", 1..=2) => match (count(0), fill(arguments.get(1))) {
+            (Some(width), Some(fill)) => Value::from(justified(name, whole, width, fill)),
+            _ => return Ok(None),
+        },
+        ("zfill", 1) => match count(0) {
+            Some(width) => Value::from(zero_filled(whole, width)),
+            None => return Ok(None),
+        },
         ("join", 1) => Value::from(joined(whole, &arguments[0])?),
         ("format", _) => Value::from(formatted(whole, arguments)?),
         ("startswith", 1) => Value::from(any(&arguments[0], |prefix| whole.starts_with(prefix))?),
@@ -63,11 +86,7 @@ fn of_text(whole: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
         ("upper", 0) => Value::from(whole.to_uppercase()),
         ("lower", 0) => Value::from(whole.to_lowercase()),
         ("title", 0) => Value::from(title(whole)),
-        ("capitalize", 0) => {
-            let mut rest = whole.chars();
-            let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
-            Value::from(first + &rest.as_str().to_lowercase())
-        }
+        ("capitalize", 0) => Value::from(capitalized(whole)),
         (
             "isdigit" | "isdecimal" | "isnumeric" | "isalpha" | "isalnum" | "isspace" | "isupper" | "islower",
             0,
@@ -107,16 +126,28 @@ fn trimmed(whole: &str, set: Option<&Value>, start: bool, end: bool) -> Result<V
     Ok(Value::from(if end { cut.trim_end_matches(is_cut) } else { cut }))
 }
 
-/// `text.split(separator=None, maxsplit=-1)`, from either end.
+/// The argument `name`, by its place or by its name.
+fn argument(arguments: &[Value], place: usize, name: &str) -> Result<Option<Value>, Error> {
+    match arguments.last().filter(|last| last.is_kwargs()) {
+        Some(named) if place + 1 >= arguments.len() => {
+            Ok(Some(named.get_attr(name)?).filter(|value| !value.is_undefined()))
+        }
+        _ => Ok(arguments.get(place).cloned()),
+    }
+}
+
+/// `text.split(sep=None, maxsplit=-1)`, from either end.
 fn split(name: &str, whole: &str, arguments: &[Value]) -> Result<Value, Error> {
     let wrong = || wrong(name, "a text and a count");
-    let separator = match arguments.first() {
+    let separator = argument(arguments, 0, "sep")?;
+    let separator = match &separator {
         Some(separator) if !separator.is_none() => {
             Some(separator.as_str().filter(|separator| !separator.is_empty()).ok_or_else(wrong)?)
         }
         _ => None,
     };
-    let limit = arguments.get(1).map(|limit| limit.as_i64().ok_or_else(wrong)).transpose()?;
+    let limit =
+        argument(arguments, 1, "maxsplit")?.map(|limit| limit.as_i64().ok_or_else(wrong)).transpose()?;
     let pieces = match limit.unwrap_or(-1) {
         ..0 => usize::MAX,
         limit => (limit as usize).saturating_add(1),
@@ -131,6 +162,20 @@ fn split(name: &str, whole: &str, arguments: &[Value]) -> Result<Value, Error> {
         parts.reverse();
     }
     Ok(parts.into_iter().map(Value::from).collect())
+}
+
+/// The lines of a text, with their ends or without.
+pub(super) fn lines(whole: &str, keeps: bool) -> Vec<&str> {
+    let mut found = Vec::new();
+    let mut rest = whole;
+    while !rest.is_empty() {
+        let at = rest.find(LINE_ENDS).unwrap_or(rest.len());
+        let (line, from) = rest.split_at(at);
+        let end = if from.starts_with("\r\n") { 2 } else { from.chars().next().map_or(0, char::len_utf8) };
+        found.push(if keeps { &rest[..at + end] } else { line });
+        rest = &from[end..];
+    }
+    found
 }
 
 /// What stands between blanks, from one end, the rest as one.
@@ -237,7 +282,13 @@ fn parted(name: &str, whole: &str, separator: &str) -> Value {
         ("partition", ..) => [whole, "", ""],
         _ => ["", "", whole],
     };
-    parts.into_iter().map(Value::from).collect()
+    Sequence::tuple(parts.into_iter().map(Value::from).collect())
+}
+
+pub(super) fn capitalized(text: &str) -> String {
+    let mut rest = text.chars();
+    let first: String = rest.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + &rest.as_str().to_lowercase()
 }
 
 fn title(text: &str) -> String {
@@ -253,6 +304,6 @@ fn title(text: &str) -> String {
     out
 }
 
-fn wrong(name: &str, expected: &str) -> Error {
+pub(super) fn wrong(name: &str, expected: &str) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("{name}: expected {expected}"))
 }

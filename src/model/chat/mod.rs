@@ -4,12 +4,26 @@
 //! `strftime_now` is left undefined: what a model is asked must not depend on the day. Templates that know it
 //! test for it, and fall back to a fixed date; one that does not is refused.
 //!
-//! What is known to differ, for want of it in minijinja: a tuple prints as a list, and `~` writes lists, dictionaries
-//! and numbers with an exponent in its own way. `%` between texts, `cycler`, and `varargs` of a macro are refused.
+//! What is written otherwise in minijinja is rewritten before (`source`), and messages are handed over as transformers
+//! hands them (`messages`): without what is null, with reasoning under both of its names.
+//!
+//! What is known to differ, for want of it in minijinja: values of different kinds can be compared, asked for with `in`
+//! and sorted, where Python raises an error; a dictionary's entry comes before a method of its name; `*` makes a list of
+//! a tuple; and the groups of `groupby` are lists. Refused by name are `cycler`, `joiner`, `varargs` and `kwargs` of a
+//! macro, the filters `pprint`, `xmlattr`, `forceescape`, `striptags`, `urlize`, `urlencode`, `wordwrap`,
+//! `filesizeformat` and `random`, the test `callable`, and the methods of a text that is marked as safe.
 
 mod filters;
 mod json;
+mod justified;
+mod markup;
+mod messages;
 mod methods;
+mod operators;
+mod printf;
+mod sequences;
+mod slices;
+mod source;
 mod text;
 
 use crate::error::{Error, Result};
@@ -32,6 +46,19 @@ pub fn render_chat(
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
     filters::add(&mut environment);
+    sequences::add(&mut environment);
+    markup::add(&mut environment);
+    operators::add_all(&mut environment);
+    // Jinja2 has no such function.
+    environment.remove_global("debug");
+    for name in ["varargs", "kwargs"] {
+        environment.add_function(format!("{name}_of_a_macro"), move || -> Result<Value, minijinja::Error> {
+            Err(minijinja::Error::new(
+                ErrorKind::InvalidOperation,
+                format!("`{name}` of a macro is not known"),
+            ))
+        });
+    }
     environment.add_filter("tojson", json::to_json);
     environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
@@ -49,11 +76,11 @@ pub fn render_chat(
             false => refused,
         }
     };
-    let template = without_generation_marks(template);
+    let template = source::rewritten(template);
     environment.add_template("chat", &template).map_err(failed)?;
     let chat = environment.get_template("chat").map_err(failed)?;
     chat.render(context! {
-        messages => Value::from_serialize(messages),
+        messages => Value::from_serialize(messages::known(messages)?),
         add_generation_prompt,
         // Known to every template in transformers, and none unless they are given.
         tools => (),
@@ -61,24 +88,6 @@ pub fn render_chat(
         ..Value::from_serialize(tokens)
     })
     .map_err(failed)
-}
-
-/// `{% generation %}` marks what an assistant wrote, for masks; the text is the same without. A condition
-/// that always holds takes its place, so that blanks around it are trimmed alike.
-fn without_generation_marks(template: &str) -> String {
-    let mut pieces = template.split("{%");
-    let mut text = pieces.next().unwrap_or_default().to_owned();
-    for piece in pieces {
-        let word = piece.trim_start_matches(['-', '+']).trim_start();
-        let replaced =
-            [("endgeneration", "endif"), ("generation", "if true")].iter().find_map(|(mark, instead)| {
-                let rest = word.strip_prefix(mark)?;
-                rest.trim_start().starts_with(['-', '+', '%']).then(|| piece.replacen(mark, instead, 1))
-            });
-        text += "{%";
-        text += replaced.as_deref().unwrap_or(piece);
-    }
-    text
 }
 
 #[cfg(test)]

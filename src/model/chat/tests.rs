@@ -1,4 +1,5 @@
-//! Templates rendered beside transformers: `tests/fixtures/chat_templates_python.json` holds what it printed.
+//! Templates rendered beside transformers: `tests/fixtures/chat_templates_python.json` holds what it (5.24, with
+//! jinja2 3.1) printed, and templates that it refuses.
 
 use super::render_chat;
 use serde_json::{Value, json};
@@ -10,7 +11,7 @@ fn values_filters_and_methods_print_as_in_python() {
     let document: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let tokens: BTreeMap<String, String> = serde_json::from_value(document["tokens"].clone()).unwrap();
     let cases = document["cases"].as_array().unwrap();
-    assert!(cases.len() > 40);
+    assert!(cases.len() > 90);
     let mut wrong = Vec::new();
     for case in cases {
         let (template, expected) = (case["template"].as_str().unwrap(), case["expected"].as_str().unwrap());
@@ -21,6 +22,53 @@ fn values_filters_and_methods_print_as_in_python() {
         }
     }
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
+    let refused = document["refused"].as_array().unwrap();
+    assert!(refused.len() > 20);
+    for template in refused {
+        let found = render_chat(template.as_str().unwrap(), &document["messages"], false, &tokens);
+        assert!(found.is_err(), "{template}: transformers refuses it, found {found:?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_refused_by_name() {
+    for (template, name) in [
+        ("{{ cycler('a') }}", "cycler"),
+        ("{{ joiner() }}", "joiner"),
+        ("{% macro f() %}{{ varargs }}{% endmacro %}{{ f() }}", "varargs"),
+        ("{% macro f() %}{{ kwargs }}{% endmacro %}{{ f() }}", "kwargs"),
+        ("{{ messages|pprint }}", "pprint"),
+        ("{{ {}|xmlattr }}", "xmlattr"),
+        ("{{ ('a'|safe).strip() }}", "strip"),
+        ("{{ '%x' % 3 }}", "%x"),
+    ] {
+        let error = render_chat(template, &json!([]), false, &BTreeMap::new()).unwrap_err().to_string();
+        assert!(error.contains(name), "{template}: {error}");
+    }
+}
+
+#[test]
+fn messages_are_handed_over_as_transformers_hands_them() {
+    let render = |message: Value| render_chat("{{ messages }}", &json!([message]), false, &BTreeMap::new());
+    // What it printed, as `apply_chat_template`.
+    for (message, expected) in [
+        (json!({"role": "a", "content": null, "x": [null]}), "[{'role': 'a', 'x': [None]}]"),
+        (
+            json!({"role": "a", "reasoning": "r", "content": "c"}),
+            "[{'thinking': 'r', 'role': 'a', 'reasoning': 'r', 'content': 'c', 'reasoning_content': 'r'}]",
+        ),
+        (
+            json!({"reasoning_content": "r", "role": "a", "thinking": "t"}),
+            "[{'thinking': 't', 'reasoning_content': 'r', 'role': 'a'}]",
+        ),
+        (
+            json!({"role": "a", "thinking": "t", "reasoning": "r"}),
+            "[{'thinking': 't', 'role': 'a', 'reasoning': 'r', 'reasoning_content': 't'}]",
+        ),
+    ] {
+        assert_eq!(render(message).unwrap(), expected);
+    }
+    assert!(render(json!("text")).unwrap_err().to_string().contains("expected messages"));
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Values as Python prints them: `str` and `repr`.
 
+use super::markup::Markup;
+use super::sequences::{Sequence, is_list};
 use minijinja::value::{Value, ValueKind};
 use std::fmt::Write;
 
 /// Python's `str(value)`: what `{{ value }}` prints. An undefined value prints nothing.
 pub(super) fn text(value: &Value) -> String {
+    if let Some(Markup(text)) = value.downcast_object_ref() {
+        return text.clone();
+    }
     match (value.kind(), value.as_str()) {
         (_, Some(text)) => text.to_owned(),
         (ValueKind::Undefined, _) => String::new(),
@@ -14,6 +19,12 @@ pub(super) fn text(value: &Value) -> String {
 
 /// Python's `repr(value)`: what a value looks like within a list or a dictionary.
 pub(super) fn repr(value: &Value) -> String {
+    if let Some(Markup(text)) = value.downcast_object_ref() {
+        return format!("Markup({})", quoted(text));
+    }
+    if let Some(sequence) = value.downcast_object_ref::<Sequence>() {
+        return sequence.repr();
+    }
     let items = || value.try_iter().into_iter().flatten();
     match value.kind() {
         ValueKind::Undefined => "Undefined".to_owned(),
@@ -28,8 +39,7 @@ pub(super) fn repr(value: &Value) -> String {
             };
             format!("{{{}}}", items().map(pair).collect::<Vec<_>>().join(", "))
         }
-        // A slice or a sum of lists knows its length, and is a list in Python.
-        ValueKind::Seq | ValueKind::Iterable if value.len().is_some() => {
+        _ if is_list(value) => {
             format!("[{}]", items().map(|item| repr(&item)).collect::<Vec<_>>().join(", "))
         }
         _ => value.to_string(),
