@@ -90,10 +90,14 @@ fn match_differences(op: impl Op) {
 
 #[test]
 fn projections_match() {
-    for stored in [Stored::Rows { start: 0 }, Stored::Heads { start: 2, stride: 6, size: 2 }] {
+    for (stored, dims) in [
+        (Stored::Rows { start: 0 }, [24, 6]),
+        (Stored::Columns { start: 2 }, [6, 24]),
+        (Stored::Heads { start: 2, stride: 6, size: 2 }, [24, 6]),
+    ] {
         let adapter = Adapter { down: parameter("down", &[2, 6]), up: parameter("up", &[24, 2]), scale: 0.5 };
         match_differences(Project(Linear {
-            weight: parameter("weight", &[24, 6]),
+            weight: parameter("weight", &dims),
             bias: Some(parameter("bias", &[24])),
             stored,
             inputs: 6,
@@ -156,16 +160,17 @@ fn heads_and_changed_scales_match() {
 }
 
 #[test]
-fn log_probabilities_match() -> Result<()> {
+fn log_probabilities_and_entropies_match() -> Result<()> {
     for soft_cap in [None, Some(2.0)] {
         let weight = parameter("head", &[11, 6]);
         let unembedding = Unembedding::new(weight.clone(), soft_cap);
         let (at, targets) = (vec![0, 3, 7, 3], vec![10, 0, 4, 5]);
         let hidden = drawn(&[2, 4, 6], "hidden");
-        let weights = drawn(&[4], "weights");
+        let (weights, of_entropies) = (drawn(&[4], "weights"), drawn(&[4], "weights of entropies"));
         let of = |hidden: &Tensor| -> Result<Tensor> {
             let found = token_log_probabilities(&unembedding, hidden, at.clone(), targets.clone())?;
-            Ok((found.log_probabilities * &weights)?.sum_all()?)
+            let parts = ((found.log_probabilities * &weights)? + (found.entropies * &of_entropies)?)?;
+            Ok(parts.sum_all()?)
         };
         let value = |hidden: &Tensor| -> Result<f64> { Ok(f64::from(of(hidden)?.to_scalar::<f32>()?)) };
         let leaf = Var::from_tensor(&hidden)?;
