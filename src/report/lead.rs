@@ -34,7 +34,8 @@ fn limits(data: &Data) -> String {
     let nulls = match data.nulls.iter().filter(|row| row.verdict.carries()).count() {
         _ if data.nulls.is_empty() => String::new(),
         carried => format!(
-            " Where nothing was changed but the weights, {carried} of {} hypotheses were found to carry something.",
+            " Where nothing was changed but the weights, {} of {} hypotheses came out as carrying something.",
+            if carried == 0 { "none".to_owned() } else { carried.to_string() },
             data.nulls.len()
         ),
     };

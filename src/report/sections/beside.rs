@@ -70,9 +70,13 @@ fn null(data: &Data) -> Vec<Block> {
         _ => "on another base than this study\u{2019}s (another seed, setting or version made it)",
     };
     let words = format!(
-        "The same questions where post-training changed nothing but the weights: the study {study}, {base}. Of its {} hypotheses {carried} {} found to carry anything; whatever is found there, this study would find where there is nothing.",
+        "The same questions where post-training changed nothing but the weights: the study {study}, {base}. Of its {} hypotheses {} found to carry anything; whatever is found there, this study would find where there is nothing.",
         data.nulls.len(),
-        if carried == 1 { "is" } else { "are" },
+        match carried {
+            0 => "none is".to_owned(),
+            1 => "one is".to_owned(),
+            several => format!("{several} are"),
+        },
     );
     let moved = fact.map(|fact| fact.moved.join("; ")).filter(|moved| !moved.is_empty());
     let words = moved.map_or(words.clone(), |moved| format!("{words} There, {moved}."));
@@ -132,7 +136,7 @@ fn calibration(data: &Data) -> Vec<Block> {
     let headings = Calibration::COUNTED.map(|what| format!("{}#", capitalised(what)));
     let mut columns = vec![("Worlds", "Of activations, or with a whole model in the loop")];
     columns.extend(headings.iter().map(|heading| (heading.as_str(), "How many, and what is expected")));
-    let caption = "Calibration. The same procedure in micro-worlds whose truth is known (`deltascope check calibration`).";
+    let caption = "Calibration. The same procedure in micro-worlds whose truth is known (deltascope check calibration).";
     let mut sheet = Sheet::new("calibration", caption, &columns);
     let alpha = ClaimSettings::default().alpha;
     for level in Level::ALL {

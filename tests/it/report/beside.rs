@@ -48,7 +48,7 @@ fn nulls_and_repetitions_of_the_same_artifacts_stand_on_the_page() {
     let html = built(folder.path(), "nothing_new");
     for words in [
         "the study nothing_new, on this study\u{2019}s own base. Of its 3 hypotheses 2 are found to carry anything",
-        "2 of 3 hypotheses were found to carry something",
+        "2 of 3 hypotheses came out as carrying something",
         "came out for transfer_in_rl in 1 of 2, safety_in_benign in 1 of 2, transfer_in_base in 2 of 2",
         "There, continued@20 is matched by its activations.",
         "dictionary seed 8",
