@@ -1,0 +1,10 @@
+//! Verdicts on made-up evidence whose right verdict is known.
+
+mod base;
+mod controls;
+mod objections;
+mod other_axis;
+mod verdicts;
+mod world;
+
+pub(super) use world::effect;
