@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// The flags of `check calibration`.
 #[derive(clap::Args)]
 pub(crate) struct CheckCalibrationArguments {
-    /// Planted micro-worlds of each level; as many in which base has the planted skill too, and twice as many null ones,
+    /// Planted micro-worlds of each level; as many of each kind in which every claim is false, and twice as many null ones,
     /// are run beside them.
     #[arg(long, default_value_t = 200, value_name = "N")]
     seeds: u64,
@@ -31,7 +31,8 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
     }
     let settings = arguments.set.apply(&ClaimSettings::default())?;
     let run = |level: Level, planted: u64, method: Method| {
-        let worlds = Worlds { nulls: planted.saturating_mul(2), shared: planted, planted };
+        let nulls = planted.saturating_mul(2);
+        let worlds = Worlds { nulls, shared: planted, halves: planted, pairs: planted, planted };
         calibrate(level, worlds, method, &settings, arguments.seed.seed, &context.observer)
     };
     let rows: Vec<CalibrationRow> = Level::ALL
@@ -61,7 +62,23 @@ pub(crate) fn check_calibration(arguments: CheckCalibrationArguments, context: &
 }
 
 /// Planted worlds in which each broken method is run for the report: enough for the limits to tell.
-const BROKEN: u64 = 60;
+const BROKEN: u64 = 30;
+
+/// What the columns of the page's table count.
+const WORLDS: &str = "\
+In four kinds of worlds every claim is false:
+
+- *null*: an edit does damage in proportion to what it writes, and no set carries anything;
+- *base has the skill too*: both models lose the set's skill, and the tuned one is better for another reason;
+- *disjoint halves*: a set is planted in what selects, and the problems that measure are of another source, of which it \
+carries nothing;
+- *permuted pairs*: a set is planted and found, and the problems that measure are paired anew with right answers: the edit \
+moves as many outcomes as where it is an effect, for the better as often as for the worse.
+
+In *planted* worlds a set carries one of two suites. The interval of its effect by itself must cover the true one as often \
+as it promises, not less and not more. The simultaneous intervals, of the effects on both suites, of their difference, and \
+of what lies beyond base, promise that with at least that rate all of them hold.
+";
 
 /// A row of the page's table.
 fn line(method: Method, found: &Calibration) -> String {
@@ -72,7 +89,8 @@ fn line(method: Method, found: &Calibration) -> String {
         (_, true) => "is not caught".to_owned(),
         (_, false) => "is caught".to_owned(),
     };
-    format!("| {} | {} | {} | {outcome} |\n", found.level.name(), method.name(), found.counted().join(" | "))
+    let counts = found.counted().map(|(count, _)| count).join(" | ");
+    format!("| {} | {} | {counts} | {outcome} |\n", found.level.name(), method.name())
 }
 
 /// The page beside the table.
@@ -83,10 +101,9 @@ fn report(arguments: &CheckCalibrationArguments, out: &Path, lines: &str) -> Str
          codes are drawn and a formula answers: real edits, selection, matched controls and decisions. At the level \
          `model` a decoder with planted weights answers, and the study is the experiments of a real one: hooks, joint \
          readout, edits, sampling, grading, controls. `calibration.parquet` holds one row a world. Made by\n\n    \
-         deltascope check calibration --seeds {} --seed {}{set} --out {}\n\n\
+         deltascope check calibration --seeds {} --seed {}{set} --out {}\n\n{WORLDS}\n\
          | level | method | {} | |\n|---|---|{}---|\n{lines}\n\
-         The broken methods are run in {BROKEN} planted worlds, {BROKEN} of a shared skill and {} null ones: each must be \
-         caught.\n",
+         The broken methods are run in {BROKEN} worlds of each kind, and {} null ones: each must be caught.\n",
         arguments.seeds,
         arguments.seed.seed,
         out.display(),
@@ -98,6 +115,6 @@ fn report(arguments: &CheckCalibrationArguments, out: &Path, lines: &str) -> Str
 
 fn text(found: &Calibration) -> String {
     let counts = Calibration::COUNTED.into_iter().zip(found.counted());
-    let lines: String = counts.map(|(what, count)| format!("  {what}: {count}\n")).collect();
+    let lines: String = counts.map(|(what, (count, _))| format!("  {what}: {count}\n")).collect();
     format!("{}\n{lines}", found.level.name())
 }

@@ -3,40 +3,48 @@
 use super::{CalibrationRow, Level, Planting};
 use serde::Serialize;
 
+/// Claims in worlds of one kind, in which every claim is false.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct FalseClaims {
+    /// What is false about them: `null`, `shared skill`, `disjoint halves` or `permuted pairs`.
+    pub world: &'static str,
+    /// How many worlds.
+    pub worlds: usize,
+    /// Claims in them.
+    pub claims: usize,
+    /// At most so many are expected of a method that keeps its level.
+    pub limit: usize,
+}
+
 /// Counts over the micro-worlds of one level, with the limits within which they should lie.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
     /// The level.
     pub level: Level,
-    /// Null worlds.
-    pub nulls: usize,
-    /// Claims in them.
-    pub null_claims: usize,
-    /// At most so many are expected of a method that keeps its level.
-    pub null_limit: usize,
-    /// Worlds of a skill that base has too.
-    pub shared: usize,
-    /// Claims in them.
-    pub shared_claims: usize,
-    /// At most so many are expected of a method that keeps its level.
-    pub shared_limit: usize,
+    /// False claims, by the kind of world.
+    pub false_claims: [FalseClaims; 4],
     /// Planted worlds.
     pub planted: usize,
     /// Right verdicts in them: the power.
     pub planted_right: usize,
-    /// Planted worlds whose simultaneous intervals cover the true effects on both suites.
+    /// Planted worlds in which the interval that the effect has by itself covers the true one.
+    pub own_covered: usize,
+    /// Planted worlds whose simultaneous intervals cover the true effects on both suites, and what lies between them.
     pub covered: usize,
-    /// The least and the most that are expected of intervals that keep their level.
+    /// The least and the most that are expected of intervals that keep their level. Simultaneous ones promise the least.
     pub covered_limits: [usize; 2],
 }
 
 impl Calibration {
     /// What [`Calibration::counted`] counts.
-    pub const COUNTED: [&str; 4] = [
+    pub const COUNTED: [&str; 7] = [
         "claims in null worlds",
         "claims where base has the skill too",
+        "claims from disjoint halves",
+        "claims over permuted pairs",
         "planted sets found and rightly judged",
-        "true effects covered",
+        "true effects covered, each by itself",
+        "all true effects covered at once",
     ];
 
     /// Counts the rows of a level.
@@ -44,19 +52,23 @@ impl Calibration {
         let of_kind = |planting: Planting| {
             rows.iter().filter(move |row| row.level == level.name() && row.world == planting.name())
         };
-        let (null_rows, planted_rows) = (|| of_kind(Planting::Nothing), || of_kind(Planting::Transfer));
-        let shared_rows = || of_kind(Planting::SharedSkill);
-        let (nulls, planted, shared) = (null_rows().count(), planted_rows().count(), shared_rows().count());
+        let false_claims = Planting::FALSE.map(|planting| {
+            let worlds = of_kind(planting).count();
+            FalseClaims {
+                world: planting.name(),
+                worlds,
+                claims: of_kind(planting).filter(|row| row.claimed).count(),
+                limit: binomial_quantile(worlds, alpha, 0.975),
+            }
+        });
+        let planted_rows = || of_kind(Planting::Transfer);
+        let planted = planted_rows().count();
         Self {
             level,
-            nulls,
-            null_claims: null_rows().filter(|row| row.claimed).count(),
-            null_limit: binomial_quantile(nulls, alpha, 0.975),
-            shared,
-            shared_claims: shared_rows().filter(|row| row.claimed).count(),
-            shared_limit: binomial_quantile(shared, alpha, 0.975),
+            false_claims,
             planted,
             planted_right: planted_rows().filter(|row| row.right).count(),
+            own_covered: planted_rows().filter(|row| row.own_covered).count(),
             covered: planted_rows().filter(|row| row.covered).count(),
             covered_limits: [
                 binomial_quantile(planted, 1.0 - alpha, TOO_FEW),
@@ -65,34 +77,33 @@ impl Calibration {
         }
     }
 
-    /// The counts with their limits, in words.
-    pub fn counted(&self) -> [String; 4] {
+    /// Each count in words, with its limits, and whether it is within them.
+    pub fn counted(&self) -> [(String, bool); 7] {
+        let [null, shared, halves, pairs] = self.false_claims.map(|found| {
+            let FalseClaims { worlds, claims, limit, .. } = found;
+            (format!("{claims} of {worlds} (at most {limit})"), claims <= limit)
+        });
+        let (right, planted) = (self.planted_right, self.planted);
+        let (own, covered) = (self.own_covered, self.covered);
+        // Power is shown, and must be one half at least.
+        let least_right = planted.div_ceil(2);
         let [least, most] = self.covered_limits;
         [
-            format!("{} of {} (at most {})", self.null_claims, self.nulls, self.null_limit),
-            format!("{} of {} (at most {})", self.shared_claims, self.shared, self.shared_limit),
-            format!("{} of {} (at least {})", self.planted_right, self.planted, self.least_right()),
-            format!("{} of {} ({least} to {most})", self.covered, self.planted),
+            null,
+            shared,
+            halves,
+            pairs,
+            (format!("{right} of {planted} (at least {least_right})"), right >= least_right),
+            (format!("{own} of {planted} ({least} to {most})"), (least..=most).contains(&own)),
+            (format!("{covered} of {planted} (at least {least})"), covered >= least),
         ]
     }
 
     /// What is out of its limits, if anything.
     pub fn failures(&self) -> Vec<String> {
-        let [least, most] = self.covered_limits;
-        let hold = [
-            self.null_claims <= self.null_limit,
-            self.shared_claims <= self.shared_limit,
-            self.planted_right >= self.least_right(),
-            (least..=most).contains(&self.covered),
-        ];
-        let counts = Self::COUNTED.into_iter().zip(self.counted()).zip(hold);
-        let failed = counts.filter(|(_, holds)| !holds);
-        failed.map(|((what, count), _)| format!("{}: {what}: {count}", self.level.name())).collect()
-    }
-
-    /// Power is shown, and must be one half at least.
-    fn least_right(&self) -> usize {
-        self.planted.div_ceil(2)
+        let counts = Self::COUNTED.into_iter().zip(self.counted());
+        let failed = counts.filter(|(_, (_, holds))| !holds);
+        failed.map(|(what, (count, _))| format!("{}: {what}: {count}", self.level.name())).collect()
     }
 }
 

@@ -10,11 +10,28 @@
 //!      an edit truly does is known without any of this, in closed form.
 //! 2. A study is run in it as a real one is: a set is selected on one half, controls match it, effects are
 //!    measured on the other half, and [`super::decide`] decides.
-//! 3. Over many **null** worlds, in which every edit does damage and no set carries anything, claims must
-//!    stay at the declared level; and so they must where a set carries a **shared skill**, which both models lose with it
-//!    while the tuned one is better for another reason. Over many **planted** worlds the verdicts must be right and the
-//!    simultaneous intervals must cover the true effects ([`Calibration`]).
-//! 4. A study that is broken ([`Method`]) must be noticed by the counts: above all, an edit that is never
+//! 3. Claims must stay at the declared level in worlds where every claim is false. There are four kinds; that of a base
+//!    continued on its own curriculum is a study of its own (`probes/null.toml`).
+//!    * **null**: every edit does damage, in proportion to what it writes, and no set carries anything. A method that
+//!      only asks whether an effect is other than zero claims here.
+//!    * **shared skill**: both models lose the skill with the set, and the tuned one is better for another reason. A
+//!      contrast with base that only repeats the gain claims here.
+//!    * **disjoint halves**: as planted, but the problems that measure are of another source than those that select:
+//!      they are the other suite's. Selection finds a set that truly carries what selects; of what measures it carries
+//!      nothing, and does the damage that any set does. A method that measures what it selected on claims here, as
+//!      often as it finds what is planted.
+//!    * **permuted pairs**: as planted, but the problems that measure are paired anew with right answers. Selection finds
+//!      the planted set, which moves as many outcomes as in a planted world, all samples of a problem together, and as
+//!      many to the better as to the worse: the null of the sign flip over problems, with the sizes of real effects.
+//!      (With two answers, as in `activations`, a new pairing is a fair coin for each problem that exchanges its outcomes
+//!      with and without the edit, for the set, its controls and base alike. With more, the null holds but for what an
+//!      edit does to how often each answer is given.) A method that takes movement for an effect claims here.
+//! 4. Over many **planted** worlds the verdicts must be right, and intervals must cover the true effects as often as they
+//!    promise ([`Calibration`]). The interval of one effect by itself, as a screen of one reports it, promises a rate, and
+//!    must keep it on both sides: neither too narrow nor too wide. Simultaneous intervals promise a least rate at which
+//!    all of them hold, and are only asked for that: what shows no spread, for one, gets an interval that all but surely
+//!    holds ([`crate::stats::simultaneous_intervals`]).
+//! 5. A study that is broken ([`Method`]) must be noticed by the counts: above all, an edit that is never
 //!    applied looks exactly like a set that carries nothing.
 //!
 //! The limits on counts are binomial quantiles, which for 400 null worlds at .05 give 29, and for 200
@@ -22,15 +39,17 @@
 
 mod activations;
 mod counts;
+mod judge;
 mod model;
 mod setting;
 
-pub use counts::Calibration;
+pub use counts::{Calibration, FalseClaims};
 pub use setting::{Level, Method};
 
 use super::{ClaimSettings, Verdict};
 use crate::error::{Error, Result};
 use crate::progress::Observer;
+use judge::Judged;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use setting::{Finding, Planting};
@@ -43,7 +62,7 @@ const BLOCK: u64 = 16;
 pub struct CalibrationRow {
     /// `activations` or `model`.
     pub level: String,
-    /// `null`, `planted` or `shared skill`.
+    /// `null`, `shared skill`, `disjoint halves`, `permuted pairs` or `planted`.
     pub world: String,
     /// Its seed.
     pub seed: u64,
@@ -51,19 +70,25 @@ pub struct CalibrationRow {
     pub verdict: Verdict,
     /// Whether something was claimed to be carried.
     pub claimed: bool,
-    /// Whether the verdict is the right one: in a null world, or one of a shared skill, no claim; in a planted one, that the chosen
-    /// set carries transfer, when selection chose the planted set.
+    /// Whether the verdict is the right one: in a planted world, that the chosen set carries transfer, when selection chose
+    /// the planted set; in all others, no claim.
     pub right: bool,
     /// Whether selection chose the planted set; in a model, features with at least half of its effect.
     pub chose_planted: bool,
     /// The measured effect on the declared suite.
     pub effect: f64,
-    /// The true effect of the chosen set there.
+    /// The true effect of the chosen set there; 0 where every claim is false, and nobody asks.
     pub truth: f64,
     /// Lower end of the simultaneous interval.
     pub ci_low: Option<f64>,
     /// Upper end of the simultaneous interval.
     pub ci_high: Option<f64>,
+    /// Lower end of the interval that the effect has by itself.
+    pub own_low: Option<f64>,
+    /// Upper end of that interval.
+    pub own_high: Option<f64>,
+    /// Whether that interval covers the true effect.
+    pub own_covered: bool,
     /// Whether the simultaneous intervals cover all that they are for: the true effects on both suites, their difference,
     /// and the effect beyond base.
     pub covered: bool,
@@ -78,6 +103,10 @@ pub struct Worlds {
     pub nulls: u64,
     /// In which a set carries a skill of both models.
     pub shared: u64,
+    /// In which the set that carries what selects carries nothing of what measures.
+    pub halves: u64,
+    /// In which what is right has nothing to do with what is asked.
+    pub pairs: u64,
     /// In which a set carries transfer.
     pub planted: u64,
 }
@@ -102,6 +131,8 @@ pub fn calibrate(
     let kinds = [
         (Planting::Nothing, worlds.nulls),
         (Planting::SharedSkill, worlds.shared),
+        (Planting::DisjointHalves, worlds.halves),
+        (Planting::PermutedPairs, worlds.pairs),
         (Planting::Transfer, worlds.planted),
     ];
     let each = |(planting, count)| (0..count).map(move |world| (planting, seed.wrapping_add(world)));
@@ -127,15 +158,15 @@ pub fn calibrate(
 }
 
 fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> CalibrationRow {
-    let claim = finding.claim;
+    let Judged { claim, own: [own_low, own_high] } = finding.judged;
     let within = |low: Option<f64>, high: Option<f64>, truth: f64| {
         low.is_none_or(|low| low <= truth) && high.is_none_or(|high| truth <= high)
     };
     let claimed = claim.verdict.carries();
     let [transfer, safety] = finding.truth;
     let right = match planting {
-        Planting::Nothing | Planting::SharedSkill => !claimed,
         Planting::Transfer => finding.chose_planted && claim.verdict == Verdict::CarriesTransfer,
+        _ => !claimed,
     };
     CalibrationRow {
         level: level.name().into(),
@@ -149,6 +180,9 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
         truth: transfer,
         ci_low: claim.ci_low,
         ci_high: claim.ci_high,
+        own_low,
+        own_high,
+        own_covered: within(own_low, own_high, transfer),
         // The whole family at once. In base no edit has an effect where transfer is planted, so all of it lies beyond base.
         covered: within(claim.ci_low, claim.ci_high, transfer)
             && within(claim.other_ci_low, claim.other_ci_high, safety)
@@ -162,22 +196,30 @@ fn row(level: Level, planting: Planting, seed: u64, finding: Finding) -> Calibra
 mod tests {
     use super::*;
 
-    fn calibration(level: Level, worlds: Worlds, method: Method) -> Calibration {
+    fn rows(level: Level, worlds: Worlds, method: Method) -> Result<Vec<CalibrationRow>> {
         let settings = ClaimSettings { draws: 300, ..ClaimSettings::default() };
-        let rows = calibrate(level, worlds, method, &settings, 100, &Observer::silent()).unwrap();
-        Calibration::of(level, &rows, settings.alpha)
+        calibrate(level, worlds, method, &settings, 100, &Observer::silent())
+    }
+
+    fn calibration(level: Level, worlds: Worlds, method: Method) -> Calibration {
+        Calibration::of(level, &rows(level, worlds, method).unwrap(), 0.05)
+    }
+
+    /// Whether there are more claims in worlds of a kind than a method that keeps its level makes.
+    fn too_many(found: &Calibration, world: Planting) -> bool {
+        found.false_claims.iter().any(|kind| kind.world == world.name() && kind.claims > kind.limit)
     }
 
     #[test]
     fn the_method_keeps_its_level_covers_the_truth_and_finds_what_is_planted() {
-        for (level, nulls) in [(Level::Activations, 40), (Level::Model, 20)] {
-            let found = calibration(level, Worlds { nulls, shared: 20, planted: 20 }, Method::Sound);
+        for (level, nulls, anew) in [(Level::Activations, 40, 20), (Level::Model, 20, 8)] {
+            let worlds = Worlds { nulls, shared: 20, halves: anew, pairs: anew, planted: 20 };
+            let found = calibration(level, worlds, Method::Sound);
             assert_eq!(found.failures(), Vec::<String>::new(), "{found:?}");
         }
     }
 
-    // Each mutation is caught by the short form, as CI runs it: 20 planted worlds (10 where a model is in the
-    // loop) or 40 null ones.
+    // Each mutation is caught by the short form, as CI runs it: 8 to 40 worlds of a kind.
 
     #[test]
     fn a_disabled_edit_is_noticed() {
@@ -190,9 +232,19 @@ mod tests {
 
     #[test]
     fn halves_made_one_are_noticed() {
+        let worlds = Worlds { halves: 8, ..Worlds::default() };
         for level in Level::ALL {
-            let found = calibration(level, Worlds { nulls: 40, ..Worlds::default() }, Method::HalvesMadeOne);
-            assert!(!found.failures().is_empty(), "{found:?}");
+            let found = calibration(level, worlds, Method::HalvesMadeOne);
+            assert!(too_many(&found, Planting::DisjointHalves), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn movement_that_is_no_effect_is_noticed() {
+        let worlds = Worlds { pairs: 8, ..Worlds::default() };
+        for level in Level::ALL {
+            let found = calibration(level, worlds, Method::SizesTakenForEffects);
+            assert!(too_many(&found, Planting::PermutedPairs), "{found:?}");
         }
     }
 
@@ -200,7 +252,7 @@ mod tests {
     fn a_contrast_that_only_repeats_the_gain_is_noticed() {
         for (level, shared) in [(Level::Activations, 20), (Level::Model, 10)] {
             let found = calibration(level, Worlds { shared, ..Worlds::default() }, Method::FallInBaseIgnored);
-            assert!(found.shared_claims > found.shared_limit, "{found:?}");
+            assert!(too_many(&found, Planting::SharedSkill), "{found:?}");
         }
     }
 
@@ -208,10 +260,8 @@ mod tests {
     fn unmatched_controls_are_noticed() {
         let nulls = Worlds { nulls: 40, ..Worlds::default() };
         let found = calibration(Level::Activations, nulls, Method::ControlsUnmatched);
-        assert!(!found.failures().is_empty(), "{found:?}");
-        let settings = ClaimSettings::default();
-        let observer = Observer::silent();
-        let refused = calibrate(Level::Model, nulls, Method::ControlsUnmatched, &settings, 100, &observer);
+        assert!(too_many(&found, Planting::Nothing), "{found:?}");
+        let refused = rows(Level::Model, nulls, Method::ControlsUnmatched);
         assert!(refused.unwrap_err().to_string().contains("cannot be run"));
     }
 }

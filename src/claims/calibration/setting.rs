@@ -1,7 +1,6 @@
 //! What a calibration runs: at which level, with what planted, by which method; and what a study found.
 
-use super::super::{ClaimRow, Fitness};
-use crate::experiments::EffectRow;
+use super::judge::Judged;
 use serde::Serialize;
 
 /// How much of the real path stands between a feature and an answer.
@@ -35,8 +34,14 @@ impl Level {
                 Method::HalvesMadeOne,
                 Method::FallInBaseIgnored,
                 Method::ControlsUnmatched,
+                Method::SizesTakenForEffects,
             ],
-            Self::Model => &[Method::EditDisabled, Method::HalvesMadeOne, Method::FallInBaseIgnored],
+            Self::Model => &[
+                Method::EditDisabled,
+                Method::HalvesMadeOne,
+                Method::FallInBaseIgnored,
+                Method::SizesTakenForEffects,
+            ],
         }
     }
 }
@@ -55,6 +60,8 @@ pub enum Method {
     FallInBaseIgnored,
     /// Controls are any sets of the tested set's size.
     ControlsUnmatched,
+    /// The effect of a set is how far its outcomes move, whichever way.
+    SizesTakenForEffects,
 }
 
 impl Method {
@@ -66,29 +73,53 @@ impl Method {
             Self::HalvesMadeOne => "the halves made one",
             Self::FallInBaseIgnored => "the fall of base ignored",
             Self::ControlsUnmatched => "the controls unmatched",
+            Self::SizesTakenForEffects => "sizes taken for effects",
         }
     }
 }
 
-/// What is planted.
+/// What is planted, and how it is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Planting {
     /// No set carries a suite: every edit does some damage, and one that writes as much does as much.
     Nothing,
-    /// One set carries the transfer suite and nothing else.
-    Transfer,
     /// One set carries a skill in base and in the tuned variant alike, without which both fail the transfer suite, and the
     /// tuned variant is better at it for another reason. The set carries no transfer: removing it only shows the skill.
     SharedSkill,
+    /// As `Transfer`, but the halves are of different sources: the problems that measure a suite are those of the other
+    /// one. Selection finds a set that does carry the problems which select, and it carries nothing of those which
+    /// measure: a claim repeats what was selected.
+    DisjointHalves,
+    /// As `Transfer`, but the problems that measure are paired anew with right answers, which so have nothing to do with
+    /// what is asked. An edit moves as many outcomes as it does there, and as many for the better as for the worse: a
+    /// claim takes movement for an effect.
+    PermutedPairs,
+    /// One set carries the transfer suite and nothing else.
+    Transfer,
 }
 
 impl Planting {
+    /// Those in which every claim is false.
+    pub(super) const FALSE: [Self; 4] =
+        [Self::Nothing, Self::SharedSkill, Self::DisjointHalves, Self::PermutedPairs];
+
     /// The name in tables.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Nothing => "null",
-            Self::Transfer => "planted",
             Self::SharedSkill => "shared skill",
+            Self::DisjointHalves => "disjoint halves",
+            Self::PermutedPairs => "permuted pairs",
+            Self::Transfer => "planted",
+        }
+    }
+
+    /// The suite whose problems measure `suite`.
+    pub(super) fn measures(self, suite: Suite) -> Suite {
+        match (self, suite) {
+            (Self::DisjointHalves, Suite::Transfer) => Suite::Safety,
+            (Self::DisjointHalves, Suite::Safety) => Suite::Transfer,
+            (_, suite) => suite,
         }
     }
 }
@@ -106,37 +137,10 @@ impl Suite {
 
 /// What a study claimed, and what is true.
 pub(super) struct Finding {
-    pub(super) claim: ClaimRow,
+    pub(super) judged: Judged,
     /// Whether selection chose the planted set; at the level of the model, features with at least half of
     /// its effect.
     pub(super) chose_planted: bool,
-    /// The true effects of the chosen set on transfer and on safety; 0 in a null world of activations, where
-    /// nobody asks.
+    /// The true effects of the chosen set on transfer and on safety; 0 where every claim is false, and nobody asks.
     pub(super) truth: [f64; 2],
-}
-
-impl Method {
-    /// Hides from the decision what this method does not look at. A broken method has no whole exchange to look at: where
-    /// nothing is planted that moves nothing, and would hide every other fault.
-    pub(super) fn overlook(self, effects: &mut Vec<EffectRow>, base: &str) {
-        if self != Self::Sound {
-            effects.retain(|row| row.edit != "whole_difference");
-        }
-        if self == Self::FallInBaseIgnored {
-            for row in effects.iter_mut().filter(|row| row.receiver == base) {
-                (row.edited, row.effect) = (row.baseline, 0.0);
-            }
-        }
-    }
-}
-
-/// A receiver that works: what is calibrated is not whether that was noticed.
-pub(super) fn working(receiver: &str) -> Fitness {
-    Fitness {
-        variant: receiver.to_owned(),
-        skills: Some(1.0),
-        refuses: Some(0.5),
-        complies: Some(1.0),
-        difference_fve: None,
-    }
 }

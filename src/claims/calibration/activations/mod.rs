@@ -3,14 +3,16 @@
 
 mod world;
 
-use super::super::{ClaimSettings, Power, decide};
-use super::setting::{Finding, Method, Planting, Suite, working};
-use crate::error::{Error, Result};
+use super::super::{ClaimSettings, Power};
+use super::judge::Evidence;
+use super::setting::{Finding, Method, Planting, Suite};
+use crate::error::Result;
 use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Reference, Writer};
 use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
+use std::ops::Range;
 use world::{CANDIDATES, FEATURES, Problem, SAMPLES, SET_SIZE, TOKENS, World};
 
 /// The variants of a world.
@@ -32,8 +34,12 @@ pub(super) fn study(
 ) -> Result<Finding> {
     let world = World::new(seed, planting);
     let halves: [[Vec<Problem>; 2]; 2] = Suite::BOTH.map(|suite| {
-        let of = |half: std::ops::Range<usize>| half.map(|index| world.problem(suite, index)).collect();
-        [of(0..PROBLEMS), of(PROBLEMS..2 * PROBLEMS)]
+        let of = |source: Suite, half: Range<usize>| half.map(|index| world.problem(source, index)).collect();
+        let mut measuring: Vec<Problem> = of(planting.measures(suite), PROBLEMS..2 * PROBLEMS);
+        if planting == Planting::PermutedPairs {
+            world.pair_anew(&mut measuring);
+        }
+        [of(suite, 0..PROBLEMS), measuring]
     });
     let dose = if method == Method::EditDisabled { 0.0 } else { 1.0 };
     let zero = |set: &[u32]| {
@@ -44,7 +50,7 @@ pub(super) fn study(
     let mut best = (f64::INFINITY, 0);
     for candidate in 0..CANDIDATES {
         let writer = zero(&World::candidate(candidate))?;
-        let effect = mean(&differences(&world, Suite::Transfer, &writer, selection));
+        let effect = mean(&differences(&world, &writer, selection));
         if effect < best.0 {
             best = (effect, candidate);
         }
@@ -58,45 +64,42 @@ pub(super) fn study(
     };
 
     let writer = zero(&set)?;
-    let mut tables = Tables::default();
+    let mut evidence = Evidence::default();
     for (suite, [selection, measuring]) in Suite::BOTH.into_iter().zip(&halves) {
         let measured = if method == Method::HalvesMadeOne { selection } else { measuring };
-        let rows = differences(&world, suite, &writer, measured);
-        tables.add_effect(suite, Asked::Declared, &rows, seed);
+        let rows = differences(&world, &writer, measured);
+        evidence.add_effect(suite, Asked::Declared, &rows, seed);
         let set_effect = mean(&rows);
         for control in &controls {
             let writer = match &control.direction {
                 Some(direction) => writer.borrowed_by(direction),
                 None => zero(&control.features)?,
             };
-            let effect = mean(&differences(&world, suite, &writer, measured));
-            tables.add_control(suite, control, effect, set_effect);
+            let effect = mean(&differences(&world, &writer, measured));
+            evidence.add_control(suite, control, effect, set_effect);
         }
         if suite == Suite::Transfer {
             let in_base: Vec<(f64, f64)> = measured
                 .iter()
                 .map(|problem| {
-                    let [before, after] = world.in_base(world.change(suite, problem, &writer));
+                    let [before, after] = world.in_base(world.change(problem, &writer));
                     (world.sampled(problem, before), world.sampled(problem, after))
                 })
                 .collect();
-            tables.add_effect(suite, Asked::InBase, &in_base, seed);
+            evidence.add_effect(suite, Asked::InBase, &in_base, seed);
             // Base's decoders are the tuned variant's: where the skill is shared, nothing of it is transplanted.
             if planting == Planting::SharedSkill {
                 let idle: Vec<(f64, f64)> = rows.iter().map(|(baseline, _)| (*baseline, *baseline)).collect();
-                tables.add_effect(suite, Asked::Transplant, &idle, seed);
+                evidence.add_effect(suite, Asked::Transplant, &idle, seed);
             }
         }
     }
-    method.overlook(&mut tables.effects, BASE);
-    let fitness = [working(TUNED)];
-    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
-    let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
+    let judged = evidence.judge(method, [BASE, TUNED], settings, seed)?;
     let truth = match planting {
-        Planting::Nothing | Planting::SharedSkill => [0.0; 2],
         Planting::Transfer => Suite::BOTH.map(|suite| truth(&world, suite, &writer)),
+        _ => [0.0; 2],
     };
-    Ok(Finding { claim, chose_planted: best.1 == 0, truth })
+    Ok(Finding { judged, chose_planted: best.1 == 0, truth })
 }
 
 /// Sets of the tested set's size drawn from all other features, whatever these write: what controls must
@@ -116,11 +119,11 @@ fn blind(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], count: usize, seed
 }
 
 /// (baseline, edited) of every problem.
-fn differences(world: &World, suite: Suite, writer: &Writer, problems: &[Problem]) -> Vec<(f64, f64)> {
+fn differences(world: &World, writer: &Writer, problems: &[Problem]) -> Vec<(f64, f64)> {
     problems
         .iter()
         .map(|problem| {
-            let change = world.change(suite, problem, writer);
+            let change = world.change(problem, writer);
             (world.sampled(problem, 0.0), world.sampled(problem, change))
         })
         .collect()
@@ -133,7 +136,7 @@ fn mean(differences: &[(f64, f64)]) -> f64 {
 fn truth(world: &World, suite: Suite, writer: &Writer) -> f64 {
     let effect = |index: usize| {
         let problem = world.problem(suite, 2 * PROBLEMS + index);
-        let change = world.change(suite, &problem, writer);
+        let change = world.change(&problem, writer);
         world.expected(&problem, change) - world.expected(&problem, 0.0)
     };
     (0..POPULATION).map(effect).sum::<f64>() / POPULATION as f64
@@ -184,13 +187,6 @@ impl Asked {
     }
 }
 
-#[derive(Default)]
-struct Tables {
-    effects: Vec<EffectRow>,
-    controls: Vec<ControlRow>,
-    differences: Vec<DifferenceRow>,
-}
-
 /// Name, axis and endpoint.
 fn names(suite: Suite) -> (&'static str, &'static str, &'static str) {
     match suite {
@@ -199,7 +195,7 @@ fn names(suite: Suite) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-impl Tables {
+impl Evidence {
     fn add_effect(&mut self, suite: Suite, asked: Asked, rows: &[(f64, f64)], seed: u64) {
         let (name, axis, endpoint) = names(suite);
         let (condition, receiver, edit) = asked.names();

@@ -10,6 +10,9 @@
 //! u is the planted dependence (zero in a null world, and on the safety suite), g is the problem's own,
 //! with mean zero over problems (so every edit moves single problems, but no set moves the mean), and c
 //! is the damage that any edit does.
+//!
+//! Where pairs are permuted, a fair coin for each problem that measures says whether right or wrong counts as right: what
+//! an edit does to the problem is as likely its opposite, for all edits of the problem alike.
 
 use super::super::setting::{Planting, Suite};
 use crate::interventions::{Decoders, Position, Writer};
@@ -27,8 +30,8 @@ pub(super) const SAMPLES: usize = 4;
 /// Features from the first on that write much: the candidates and their peers, of which controls are made.
 /// All others write little, so that a set drawn blindly does less damage than any candidate.
 const STRONG: usize = 130;
-/// c of null worlds, in logits per squared norm: a set that writes much stands out from zero, and only a
-/// control that writes as much does so too.
+/// c where a set is to carry nothing of what is measured, in logits per squared norm: a set that writes much stands out
+/// from zero, and only a control that writes as much does so too.
 const DAMAGE: f64 = 0.8;
 /// Dependence on the planted set, in logits per unit that is written; a shared skill is all but lost with it.
 const DEPENDENCE: f32 = 2.5;
@@ -44,7 +47,7 @@ pub(super) struct World {
     strengths: Vec<f32>,
     dependence: Vec<f32>,
     damage: f64,
-    shared: bool,
+    planting: Planting,
 }
 
 /// The firing features of a token with their codes.
@@ -56,9 +59,12 @@ pub(super) struct Token {
 
 /// One problem: codes at its tokens, its ability, and its own sensitivity.
 pub(super) struct Problem {
+    suite: Suite,
     pub(super) codes: Vec<Token>,
     ability: f64,
     own: Vec<f32>,
+    /// Whether wrong counts as right.
+    reversed: bool,
     key: [u64; 2],
 }
 
@@ -96,22 +102,24 @@ impl World {
         let mut dependence = vec![0.0; D_MODEL];
         let per_unit = match planting {
             Planting::Nothing => 0.0,
-            Planting::Transfer => DEPENDENCE,
+            Planting::Transfer | Planting::DisjointHalves | Planting::PermutedPairs => DEPENDENCE,
             Planting::SharedSkill => SKILL,
         };
         for row in decoders.chunks_exact(D_MODEL).take(SET_SIZE) {
             dependence.iter_mut().zip(row).for_each(|(u, d)| *u += per_unit * d);
         }
-        let damage = if planting == Planting::Nothing { DAMAGE } else { 0.0 };
+        let damage = match planting {
+            Planting::Nothing | Planting::DisjointHalves => DAMAGE,
+            _ => 0.0,
+        };
         let variants = vec!["base".into(), "tuned".into()];
-        let shared = planting == Planting::SharedSkill;
-        Self { seed, variants, decoders, rates, strengths, dependence, damage, shared }
+        Self { seed, variants, decoders, rates, strengths, dependence, damage, planting }
     }
 
     /// The logit of base, less that of the tuned variant, without an edit and with one that changes the latter by `change`.
     /// Where no skill is shared, base answers as the tuned variant does and depends on no feature.
     pub(super) fn in_base(&self, change: f64) -> [f64; 2] {
-        if self.shared { [-GAIN, change - GAIN] } else { [0.0; 2] }
+        if self.planting == Planting::SharedSkill { [-GAIN, change - GAIN] } else { [0.0; 2] }
     }
 
     /// The features of a candidate set.
@@ -136,11 +144,18 @@ impl World {
             .collect();
         let ability = 0.7 * f64::from(stream.normal());
         let own = (0..D_MODEL).map(|_| 0.5 * stream.normal()).collect();
-        Problem { codes, ability, own, key }
+        Problem { suite, codes, ability, own, reversed: false, key }
+    }
+
+    /// Pairs problems anew with what counts as right.
+    pub(super) fn pair_anew(&self, problems: &mut [Problem]) {
+        for problem in problems {
+            problem.reversed = Stream::new(self.seed, "micro-world pair", &problem.key).uniform() < 0.5;
+        }
     }
 
     /// How much an edit changes the problem's logit.
-    pub(super) fn change(&self, suite: Suite, problem: &Problem, writer: &Writer) -> f64 {
+    pub(super) fn change(&self, problem: &Problem, writer: &Writer) -> f64 {
         let mut delta = vec![0.0; D_MODEL];
         let mut change = 0.0;
         for (place, token) in problem.codes.iter().enumerate() {
@@ -150,7 +165,7 @@ impl World {
                 continue;
             }
             for ((delta, dependence), own) in delta.iter().zip(&self.dependence).zip(&problem.own) {
-                let planted = if suite == Suite::Transfer { *dependence } else { 0.0 };
+                let planted = if problem.suite == Suite::Transfer { *dependence } else { 0.0 };
                 change += f64::from(delta * (planted + own)) - self.damage * f64::from(*delta).powi(2);
             }
         }
@@ -169,6 +184,7 @@ impl World {
 
     /// The probability that the problem is right.
     pub(super) fn expected(&self, problem: &Problem, change: f64) -> f64 {
-        1.0 / (1.0 + (-(problem.ability + change)).exp())
+        let sign = if problem.reversed { -1.0 } else { 1.0 };
+        1.0 / (1.0 + (-sign * (problem.ability + change)).exp())
     }
 }

@@ -8,9 +8,10 @@ mod suites;
 mod tests;
 mod world;
 
-use super::super::{ClaimSettings, Power, decide};
-use super::setting::{Finding, Method, Planting, Suite, working};
-use crate::error::{Error, Result};
+use super::super::{ClaimSettings, Power};
+use super::judge::Evidence;
+use super::setting::{Finding, Method, Planting, Suite};
+use crate::error::Result;
 use crate::experiments::{
     self, Axis, ExperimentInputs, ExperimentSettings, ExperimentTables, Hypothesis, SetRule,
 };
@@ -56,20 +57,21 @@ pub(super) fn study(
         ..ExperimentSettings::default()
     };
     let declared = [hypothesis(&world, planting, method)];
-    let mut tables = experiments::run(&inputs, &declared, &asked, seed, observer)?;
-    method.overlook(&mut tables.effects, VARIANTS[0]);
-    let fitness = [working(VARIANTS[1])];
-    let claims = decide(&tables.effects, &tables.controls, &tables.differences, &fitness, settings, seed)?;
-    let claim = claims.into_iter().next().ok_or_else(|| Error::work("a micro-world made no claim row"))?;
+    let tables = experiments::run(&inputs, &declared, &asked, seed, observer)?;
     let chosen = chosen(&tables);
+    let ExperimentTables { effects, controls, differences, .. } = tables;
+    let judged = Evidence { effects, controls, differences }.judge(method, VARIANTS, settings, seed)?;
     let effect = |suite: Suite, gone: &dyn Fn(usize) -> bool| {
         ClosedForm::new(&world, |component| !gone(component)).effect(suite, &tuned)
     };
-    let truth = Suite::BOTH.map(|suite| effect(suite, &|component| chosen.contains(&component)));
-    let planted = world.planted();
-    let whole = effect(Suite::Transfer, &|component| planted.contains(&component));
-    let chose_planted = !planted.is_empty() && truth[0] <= 0.5 * whole;
-    Ok(Finding { claim, chose_planted, truth })
+    let of_chosen = |suite: Suite| effect(suite, &|component| chosen.contains(&component));
+    let of_planted = || effect(Suite::Transfer, &|component| world.planted().contains(&component));
+    let chose_planted = !world.planted().is_empty() && of_chosen(Suite::Transfer) <= 0.5 * of_planted();
+    let truth = match planting {
+        Planting::Transfer => Suite::BOTH.map(of_chosen),
+        _ => [0.0; 2],
+    };
+    Ok(Finding { judged, chose_planted, truth })
 }
 
 /// What a study of the world is given.
@@ -98,10 +100,10 @@ fn inputs(world: &World, method: Method, tuned: &ClosedForm<'_>, seed: u64) -> R
 /// declared by its features, for selection leaves out what both variants write alike.
 fn hypothesis(world: &World, planting: Planting, method: Method) -> Hypothesis {
     let set = match planting {
-        Planting::Nothing | Planting::Transfer => SetRule::Carriers(Axis::Transfer),
         Planting::SharedSkill => {
             SetRule::Features(world.planted().map(|component| (SHARED + component) as u32).collect())
         }
+        _ => SetRule::Carriers(Axis::Transfer),
     };
     Hypothesis {
         name: "chosen".to_owned(),

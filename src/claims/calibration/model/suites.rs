@@ -1,6 +1,6 @@
 //! The world's suites: as many problems on each half, as rows of a file that is never written.
 
-use super::super::setting::{Method, Suite};
+use super::super::setting::{Method, Planting, Suite};
 use super::closed_form::ClosedForm;
 use super::world::{Problem, World};
 use crate::error::Result;
@@ -30,12 +30,22 @@ pub(super) fn suite(
     tuned: &ClosedForm<'_>,
 ) -> Result<tasks::Suite> {
     let words = World::words();
-    let problem = |index: usize| world.problem("problem of a model", suite, index, tuned);
+    let planting = world.planting();
+    let of = |source: Suite, first: usize| -> Vec<Problem> {
+        let asked = first..first + PROBLEMS;
+        asked.map(|index| world.problem("problem of a model", source, index, tuned)).collect()
+    };
+    let measuring = match (method, planting) {
+        (Method::HalvesMadeOne, _) => of(suite, 0),
+        (_, Planting::PermutedPairs) => world.paired_anew(of(suite, PROBLEMS)),
+        _ => of(planting.measures(suite), PROBLEMS),
+    };
     let mut rows = Vec::with_capacity(2 * PROBLEMS);
-    for (half, first) in [(tasks::Half::Select, 0), (tasks::Half::Measure, PROBLEMS)] {
-        let first = if method == Method::HalvesMadeOne { 0 } else { first };
-        let asked = |index: usize| row(&words, &problem(index), named(name(suite), half, index));
-        rows.extend((first..first + PROBLEMS).map(asked));
+    for (half, first, problems) in
+        [(tasks::Half::Select, 0, of(suite, 0)), (tasks::Half::Measure, PROBLEMS, measuring)]
+    {
+        let asked = (first..).zip(&problems);
+        rows.extend(asked.map(|(index, problem)| row(&words, problem, named(name(suite), half, index))));
     }
     tasks::Suite::of_rows(name(suite), &rows)
 }

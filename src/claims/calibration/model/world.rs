@@ -19,6 +19,10 @@
 //!    the transfer suite. Base is worse there for another reason: it often goes on after its answer.
 //! 6. *Right* is an answer drawn from what the tuned variant believes. So whatever it reads tells it
 //!    something: every edit does some damage, in proportion to how much it takes away.
+//! 7. Where *halves are disjoint*, the problems that measure a suite are those of the other one: what is planted carries
+//!    them no more than any component does.
+//! 8. Where *pairs are permuted*, every problem that measures gets the right answer of another: an edit that moves answers
+//!    away from the hint moves as many away from what counts as right as towards it.
 
 use super::super::setting::{Planting, Suite};
 use super::closed_form::ClosedForm;
@@ -168,6 +172,10 @@ impl World {
         words
     }
 
+    pub(super) fn planting(&self) -> Planting {
+        self.planting
+    }
+
     /// The components that carry the transfer suite.
     pub(super) fn planted(&self) -> std::ops::Range<usize> {
         0..planted(self.planting)
@@ -209,6 +217,14 @@ impl World {
         problem.right = stream.weighted(&tuned.answers(&problem)).unwrap_or(0);
         problem
     }
+
+    /// The problems of a suite, each with the right answer of one that is drawn from among them.
+    pub(super) fn paired_anew(&self, problems: Vec<Problem>) -> Vec<Problem> {
+        let mut rights: Vec<usize> = problems.iter().map(|problem| problem.right).collect();
+        let suite = problems.first().map_or(0, |problem| problem.suite as u64);
+        Stream::new(self.seed, "pairs of a model", &[suite]).shuffle(&mut rights);
+        problems.into_iter().zip(rights).map(|(problem, right)| Problem { right, ..problem }).collect()
+    }
 }
 
 impl Problem {
@@ -222,7 +238,7 @@ impl Problem {
 fn planted(planting: Planting) -> usize {
     match planting {
         Planting::Nothing => 0,
-        Planting::Transfer | Planting::SharedSkill => ANSWERS,
+        _ => ANSWERS,
     }
 }
 
