@@ -7,7 +7,7 @@
 use super::facts::StudyFacts;
 use crate::claims::calibration::CalibrationRow;
 use crate::claims::{ClaimRow, RepetitionRow};
-use crate::error::{At, Result};
+use crate::error::Result;
 use crate::evaluation::SeedTrajectoryRow;
 use crate::store::hash_file;
 use crate::tables::{self, catalogue};
@@ -85,8 +85,8 @@ pub struct BesideFact {
     pub role: Role,
     /// Where it was looked for, as the study file says it.
     pub place: String,
-    /// Whether it was there.
-    pub found: bool,
+    /// Why nothing is shown of it: it is not there, or its tables are of another version.
+    pub problem: Option<String>,
     /// The study's name, if it has one.
     pub study: String,
     /// Whether it stands on the same artifacts: a null on the same base, a repetition on the same experiments.
@@ -135,17 +135,27 @@ impl Beside {
             let mut fact = BesideFact {
                 role,
                 place: place.display().to_string(),
-                found: false,
+                problem: None,
                 study: String::new(),
                 same: false,
                 moved: Vec::new(),
             };
-            if let Some(folder) = self.tables(role, place) {
-                let facts = StudyFacts::load(&folder)?;
-                take(role, &folder, &facts, into, &mut elsewhere).at("[beside]")?;
-                fact.found = true;
-                fact.same = role.shared_stage().is_some_and(|stage| same_artifact(own, &facts, stage));
-                (fact.study, fact.moved) = (facts.name, facts.same_change);
+            match self.tables(role, place) {
+                None => fact.problem = Some("nothing is there".to_owned()),
+                Some(folder) => {
+                    let facts = StudyFacts::load(&folder)?;
+                    match take(role, &folder, &facts, into, &mut elsewhere) {
+                        Ok(()) => {
+                            fact.same =
+                                role.shared_stage().is_some_and(|stage| same_artifact(own, &facts, stage));
+                            (fact.study, fact.moved) = (facts.name, facts.same_change);
+                        }
+                        Err(error) => fact.problem = Some(error.to_string()),
+                    }
+                }
+            }
+            if let Some(problem) = &fact.problem {
+                tracing::warn!("[beside] {}: {problem}", fact.place);
             }
             all.push(fact);
         }

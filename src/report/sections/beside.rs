@@ -9,7 +9,7 @@ use crate::report::beside::{BesideFact, Role};
 use crate::report::data::Data;
 use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
-use crate::report::view::{Block, Cell, Section, Sheet};
+use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 
 const COLUMNS: [(&str, &str); 6] = [
     ("Under", "The seed that was changed, or the null study"),
@@ -54,8 +54,9 @@ fn fact(data: &Data, role: Role) -> Option<&BesideFact> {
 
 /// Where something was looked for and is not.
 fn missing(fact: Option<&BesideFact>, what: &str) -> Option<Block> {
-    let fact = fact.filter(|fact| !fact.found)?;
-    Some(Block::Caution(format!("No {what} was found in {}: nothing is said of it.", fact.place)))
+    let fact = fact?;
+    let problem = fact.problem.as_ref()?;
+    Some(Block::Caution(format!("No {what} is shown: of {} that was asked for, {problem}.", fact.place)))
 }
 
 fn null(data: &Data) -> Vec<Block> {
@@ -133,21 +134,21 @@ fn calibration(data: &Data) -> Vec<Block> {
     if let Some(block) = missing(fact(data, Role::Calibration), "calibration") {
         return vec![block];
     }
-    let headings = Calibration::COUNTED.map(|what| format!("{}#", capitalised(what)));
-    let mut columns = vec![("Worlds", "Of activations, or with a whole model in the loop")];
-    columns.extend(headings.iter().map(|heading| (heading.as_str(), "How many, and what is expected")));
-    let caption = "Calibration. The same procedure in micro-worlds whose truth is known (deltascope check calibration).";
+    let columns = [
+        ("What is counted", "Over studies in micro-worlds"),
+        ("Activations#", "A formula answers"),
+        ("Models#", "A decoder answers: the whole of the experiments"),
+    ];
+    let caption = "Calibration. The same procedure in micro-worlds whose truth is known (deltascope check calibration), each count beside what it should be.";
     let mut sheet = Sheet::new("calibration", caption, &columns);
     let alpha = ClaimSettings::default().alpha;
-    for level in Level::ALL {
-        let found = Calibration::of(level, &data.calibration, alpha);
-        let counts = found.counted().map(Cell::text);
-        sheet.rows.push(std::iter::once(Cell::text(level.name())).chain(counts).collect());
+    let counted = Level::ALL.map(|level| Calibration::of(level, &data.calibration, alpha).counted());
+    for (place, what) in Calibration::COUNTED.into_iter().enumerate() {
+        let counts = counted.iter().filter_map(|counts| counts.get(place));
+        let cell = |(count, holds): &(String, bool)| {
+            Cell::text(count).toned(if *holds { Tone::Plain } else { Tone::Open })
+        };
+        sheet.rows.push(std::iter::once(Cell::text(what)).chain(counts.map(cell)).collect());
     }
     vec![Block::Table(sheet)]
-}
-
-fn capitalised(words: &str) -> String {
-    let mut letters = words.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}", first.to_uppercase(), letters.as_str()))
 }

@@ -14,7 +14,8 @@ const STATISTICS: [&str; 2] = ["gain", "dip"];
 /// study was asked for.
 pub(super) fn blocks(data: &Data) -> Vec<Block> {
     let asked = data.facts.beside.iter().filter(|fact| fact.role == Role::Other);
-    let missing: Vec<&str> = asked.filter(|fact| !fact.found).map(|fact| fact.place.as_str()).collect();
+    let missing: Vec<&str> =
+        asked.filter(|fact| fact.problem.is_some()).map(|fact| fact.place.as_str()).collect();
     let mut blocks = Vec::new();
     if !missing.is_empty() {
         blocks.push(Block::Caution(format!("Not run yet, and not compared with: {}.", missing.join(", "))));

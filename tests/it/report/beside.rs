@@ -69,7 +69,11 @@ fn what_stands_on_other_artifacts_or_is_not_there_is_said_to() {
         assert!(html.contains(words), "the page lacks `{words}`");
     }
     let html = built(folder.path(), "nowhere");
-    assert!(html.contains("No null study was found in nowhere"));
+    assert!(html.contains("No null study is shown: of nowhere that was asked for, nothing is there."));
+    let tables = folder.path().join("nothing_new/report/tables");
+    fabricated::write(&tables, "claims", &[json!({ "verdict": 3 })]);
+    let html = built(folder.path(), "nothing_new");
+    assert!(html.contains("No null study is shown: of nothing_new"), "a table of another version");
 }
 
 #[test]
