@@ -6,8 +6,8 @@ use super::super::kinds::{Entry, Side, Slopes};
 use super::super::spec::Spec;
 use super::super::vectors::dot;
 use super::adam::Adam;
-use super::on_device::{Constraints, OnDevice, Task};
-use super::trainer::{Batch, Token, Trainer, Use};
+use super::on_device::{Constraints, Entries, OnDevice, Task};
+use super::trainer::{Batch, Token, Trainer};
 use crate::error::Result;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -62,10 +62,10 @@ impl Trainer {
         };
         let found = away.device.reconstruct(&task, rows, |entry| self.plane(entry))?;
         let (width, d) = (self.spec.output_width(), self.spec.d_out);
-        let parts =
-            rows.iter().zip(found.slopes).zip(found.errors.into_iter().zip(batch.targets.chunks(width)));
-        let tokens = parts.map(|((row, slopes), (error, target))| Token {
-            entries: row.iter().copied().zip(slopes).collect(),
+        let mut slopes = found.slopes.into_iter();
+        let parts = rows.iter().zip(found.errors.into_iter().zip(batch.targets.chunks(width)));
+        let tokens = parts.map(|(row, (error, target))| Token {
+            entries: row.iter().copied().zip(slopes.by_ref()).collect(),
             error: error.into_iter().map(f64::from).collect(),
             total: target.chunks_exact(d).map(|part| f64::from(dot(part, part))).collect(),
         });
@@ -78,9 +78,9 @@ impl Trainer {
         mut away: Away,
         adam: &Adam,
         gradients: &Tensor,
-        (uses, slopes): (&[Use], &[Slopes]),
-        starts: &[usize],
+        entries: &Entries<'_>,
     ) -> Result<()> {
+        let Entries { slopes, starts, .. } = *entries;
         let sum = |feature: usize, part: fn(&Slopes) -> f32| -> f32 {
             slopes[starts[feature]..starts[feature + 1]].iter().map(part).sum()
         };
@@ -96,7 +96,7 @@ impl Trainer {
             unit: self.recipe.unit_decoder(),
             frozen_side: self.recipe.side() == Some(Side::Gate),
         };
-        away.device.update(adam, &away.inputs, gradients, (uses, slopes), &constraints)?;
+        away.device.update(adam, &away.inputs, gradients, entries, &constraints)?;
         let features = self.spec.features;
         let extras = [sums(|slopes| slopes.extras[0]), sums(|slopes| slopes.extras[1])];
         self.state

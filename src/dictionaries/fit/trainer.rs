@@ -16,7 +16,7 @@ use super::super::spec::Spec;
 use super::super::vectors::norm;
 use super::adam::{Adam, Parameter};
 use super::away::Away;
-use super::on_device::OnDevice;
+use super::on_device::{Entries, OnDevice};
 use super::roles::{Role, role};
 use super::scan::{self, Burial};
 use super::schedule::Schedule;
@@ -205,7 +205,8 @@ impl Trainer {
                 gradients
             }
             Planes::Away(away, gradients) => {
-                self.update_away(away, &adam, &gradients, (&uses, &slopes), &starts)?;
+                let entries = Entries { uses: &uses, slopes: &slopes, starts: &starts };
+                self.update_away(away, &adam, &gradients, &entries)?;
                 if watching.ends { gradients.flatten_all()?.to_vec1()? } else { Vec::new() }
             }
         };
