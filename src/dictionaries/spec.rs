@@ -72,6 +72,11 @@ impl Kind {
         matches!(self, Kind::Crosscoder | Kind::BatchTopkCrosscoder)
     }
 
+    /// Whether it is fitted by keeping the k largest activations, of a token or of a batch.
+    pub fn keeps_the_largest(self) -> bool {
+        self == Kind::Topk || self.keeps_the_largest_of_a_batch()
+    }
+
     /// Whether it is fitted by keeping the largest activations of a batch.
     pub fn keeps_the_largest_of_a_batch(self) -> bool {
         matches!(

@@ -204,7 +204,10 @@ impl Reference {
                     (squared(&guess, &y) + (squared(&help, &missed) * settings.auxiliary).unwrap()).unwrap();
                 if kind != Kind::Topk {
                     let cost = (f.broadcast_mul(&norms).unwrap() / f64::from(CUT)).unwrap();
-                    let toll = mean((cost + 1.0).unwrap().log().unwrap());
+                    // A feature pays for every prefix that holds it.
+                    let held = |feature| trainer.prefixes.iter().filter(|end| feature < **end).count() as f32;
+                    let held = Tensor::from_iter((0..FEATURES).map(held), &Device::Cpu).unwrap();
+                    let toll = mean((cost + 1.0).unwrap().log().unwrap().broadcast_mul(&held).unwrap());
                     loss = (loss + (toll * (lambda * width as f64 / k as f64)).unwrap()).unwrap();
                 }
                 if kind == Kind::Matryoshka {

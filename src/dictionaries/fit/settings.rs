@@ -66,8 +66,8 @@ pub struct FitSettings {
     /// reconstructed token.
     pub merges: usize,
     /// The weight of the kind's sparsity penalty; it rises with `warm_up`. Absent, it is the kind's own: .03 for
-    /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), 3 for gated ones,
-    /// else 1.
+    /// those that keep the largest of a batch (their toll is explained in `kinds/batch_topk.rs`), 5 for gated ones,
+    /// 4 for JumpReLU with `l0`, else 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub penalty: Option<f64>,
     /// Which penalty, for JumpReLU.
@@ -84,7 +84,8 @@ pub struct FitSettings {
     pub weights: Vec<f64>,
     /// Prefix sizes of a Matryoshka dictionary, ascending, the last being `features`; empty means a
     /// sixteenth, a quarter, and all. A prefix that is smaller than the number of features in the data must blend
-    /// them: where the data has no hierarchy, Matryoshka finds fewer than BatchTopK does.
+    /// them, the more the larger k is: of 51 planted features without a hierarchy, 1.7 of them active per token, it finds
+    /// .86 with k = 2 and .38 with k = 4, where BatchTopK finds all and .92. The packages of the field have no default.
     pub widths: Vec<usize>,
     /// Crosscoders: so many features, the first ones, have one decoder for all variants (Anthropic 2025). One, that is,
     /// in normalised units: in raw units its norms are as the variants' scales, so that where these differ much `diff`
@@ -231,7 +232,7 @@ impl FitSettings {
             ("sparsity", self.sparsity != usual.sparsity && kind != Kind::Jumprelu),
             ("widths", !self.widths.is_empty() && kind != Kind::Matryoshka),
             ("merges", self.merges != usual.merges && !merging),
-            ("auxiliary", self.auxiliary != usual.auxiliary && !merging && kind != Kind::Topk),
+            ("auxiliary", self.auxiliary != usual.auxiliary && !kind.keeps_the_largest()),
             ("shared_penalty", self.shared_penalty != usual.shared_penalty && self.shared_features == 0),
         ];
         match unused.into_iter().find(|(_, unused)| *unused) {
@@ -246,7 +247,7 @@ impl FitSettings {
     }
 
     /// The prefixes that must reconstruct alone: one, unless the kind is Matryoshka.
-    pub(super) fn prefixes(&self) -> Vec<usize> {
+    pub(in crate::dictionaries) fn prefixes(&self) -> Vec<usize> {
         if self.kind != Kind::Matryoshka {
             return vec![self.features];
         }

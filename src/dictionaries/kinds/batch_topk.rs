@@ -10,7 +10,8 @@
 //! feature in eight was split and half of the spare features stayed alive. So each active feature pays a toll,
 //! lambda log(1 + c / cut), c being its cost and `cut` the smallest one that was kept. It weighs on the weaker
 //! of two that share the work, and hardly bends strong activations. lambda is in units of the variance that one
-//! of k features explains on average.
+//! of k features explains on average. A feature of a Matryoshka dictionary explains it once for every prefix that
+//! holds the feature, and pays as often.
 
 use super::{Candidate, Chosen, Entry, Recipe, Side, Slopes, View};
 use crate::dictionaries::spec::Activation;
@@ -18,7 +19,17 @@ use crate::dictionaries::spec::Activation;
 /// How far below the last step's cut the scan looks.
 const SLACK: f32 = 0.7;
 
-pub(super) struct BatchTopk;
+pub(super) struct BatchTopk {
+    /// Where each prefix that must reconstruct alone ends; the last holds all features.
+    pub(super) prefixes: Vec<usize>,
+}
+
+impl BatchTopk {
+    /// How many prefixes hold a feature.
+    fn held(&self, feature: u32) -> usize {
+        self.prefixes.len() - self.prefixes.partition_point(|end| *end <= feature as usize)
+    }
+}
 
 impl Recipe for BatchTopk {
     fn activation(&self, _: usize) -> Activation {
@@ -65,7 +76,8 @@ impl Recipe for BatchTopk {
             return Slopes::through(slope);
         }
         let cost = view.cost[entry.feature as usize];
-        let toll = view.penalty / (view.last_cut + entry.value * cost).max(f32::MIN_POSITIVE);
+        let penalty = view.penalty * self.held(entry.feature) as f32;
+        let toll = penalty / (view.last_cut + entry.value * cost).max(f32::MIN_POSITIVE);
         Slopes { norm: toll * entry.value, ..Slopes::through(slope + toll * cost) }
     }
 

@@ -43,10 +43,11 @@ impl Recipe for Gated {
     }
 
     /// The gate's second reconstruction pulls strengths up against the penalty, so that it takes more of it than of an
-    /// L1 dictionary's: at 1, planted features of which 2 are active per token were found with 9 active; at 2 to 6,
-    /// all of them with 4 to 2.
+    /// L1 dictionary's. On planted sets of four shapes (32 to 128 wide, 1.7 to 8 active a token, noise of 2 to 40 % of
+    /// the variance) 5 found more features than 3 and than 8 in all: .67 to 1 of them, against .39 to .99 and .22 to
+    /// .98. SAELens, in the same units, starts from 1, which finds .39 where 5 finds all.
     fn usual_penalty(&self) -> f64 {
-        3.0
+        5.0
     }
 
     fn extras(&self) -> Vec<f32> {

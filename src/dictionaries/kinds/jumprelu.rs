@@ -57,6 +57,17 @@ impl Recipe for JumpRelu {
         slopes
     }
 
+    /// L0: a feature that explains less than 4 of the squared error of a token, which is 1 per dimension, is not worth
+    /// its place. At 1, as SAELens, noise is: on planted sets of four shapes (32 to 128 wide, 1.7 to 8 active a token,
+    /// noise of 2 to 40 % of the variance) 4 found .80 to 1 of the features, and 1 .10 to 1. The tanh penalty also pulls
+    /// activations down, and at 4 all of them.
+    fn usual_penalty(&self) -> f64 {
+        match self.0 {
+            Sparsity::L0 => 4.0,
+            Sparsity::Tanh => 1.0,
+        }
+    }
+
     fn extras(&self) -> Vec<f32> {
         vec![FIRST_THRESHOLD.ln()]
     }

@@ -159,6 +159,6 @@ pub(super) fn recipe(settings: &FitSettings) -> Box<dyn Recipe> {
         | Kind::Transcoder
         | Kind::SkipTranscoder
         | Kind::BatchTopkCrosscoder
-        | Kind::Difference => Box::new(batch_topk::BatchTopk),
+        | Kind::Difference => Box::new(batch_topk::BatchTopk { prefixes: settings.prefixes() }),
     }
 }

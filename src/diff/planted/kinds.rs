@@ -7,11 +7,14 @@
 //! 3. Its score with a feature of the dictionary is the smallest of their activation correlation on held-out tokens
 //!    and of their decoder cosines at each output where it writes, as in `score.rs`. .8 is a hit.
 //! 4. **Recall**: the share of planted features that some feature hits. **Precision**: the share of live features
-//!    that hit some planted one. Classes play no part: most kinds cannot give any.
+//!    that hit some planted one; live are those that fire as often as `diff` asks of a feature that it classes. **Of
+//!    firings**: the share of all activations that are of features that hit, however rare a feature is. Classes play
+//!    no part: most kinds cannot give any.
 
 use super::score::{HIT, correlations};
 use super::{PlantedFeature, PlantedStore};
 use crate::dictionaries::{Dictionary, FitSettings, Kind, Site, fit, judge};
+use crate::diff::Cuts;
 use crate::diff::decoders::dot;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
@@ -29,15 +32,17 @@ pub struct KindRow {
     /// The kind of dictionary.
     pub kind: String,
     /// Active features a token, for the kinds that keep the largest.
-    pub k: u64,
+    pub k: Option<u64>,
     /// Planted features in what is read.
     pub planted: u64,
     /// Of these, how many some feature hits.
     pub found: u64,
-    /// Features that fire on held-out tokens.
+    /// Features that fire on at least [`Cuts::minimum_firings`] held-out tokens.
     pub live: u64,
     /// Of these, how many hit a planted feature.
     pub hits: u64,
+    /// The share of all firings that are of features, live or not, that hit a planted one.
+    pub hit_firings: f64,
     /// Fraction of variance explained, the smallest over what is written.
     pub fve: f64,
     /// Mean number of active features per token.
@@ -96,18 +101,24 @@ impl PlantedStore {
             hits.into_iter().for_each(|other| hit[other] = true);
         }
         let active = truth.features.iter().filter(|feature| planted[**feature as usize]).count();
-        let live = judgement.firings.iter().map(|firings| *firings > 0);
+        let least = Cuts::default().minimum_firings;
+        let live = judgement.firings.iter().map(|firings| *firings as u64 >= least);
+        let firings = |of: &dyn Fn(bool) -> bool| -> f64 {
+            let pairs = judgement.firings.iter().zip(&hit);
+            pairs.filter(|(_, hit)| of(**hit)).map(|(firings, _)| *firings as f64).sum()
+        };
         let rows = &judgement.rows;
         Ok(KindRow {
             recipe: recipe.name.clone(),
             seed: self.planted().seed(),
             fit_seed,
             kind: settings.kind.name().to_owned(),
-            k: settings.k as u64,
+            k: settings.kind.keeps_the_largest().then_some(settings.k as u64),
             planted: planted.iter().filter(|planted| **planted).count() as u64,
             found,
             live: live.clone().filter(|live| *live).count() as u64,
             hits: live.zip(&hit).filter(|(live, hit)| *live && **hit).count() as u64,
+            hit_firings: firings(&|hit| hit) / firings(&|_| true).max(1.0),
             fve: rows.iter().map(|row| row.fve).fold(f64::INFINITY, f64::min),
             l0: rows.first().map_or(0.0, |row| row.l0),
             planted_l0: active as f64 / truth.tokens().max(1) as f64,

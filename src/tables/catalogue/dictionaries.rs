@@ -200,8 +200,17 @@ pub const PLANTED_KINDS: TableSpec = TableSpec {
         fixed("k", ColumnType::Integer, "active features a token, for the kinds that keep the largest"),
         fixed("planted", ColumnType::Integer, "planted features in what the kind reads"),
         fixed("found", ColumnType::Integer, "of these, matched by some feature with a score of at least .8"),
-        fixed("live", ColumnType::Integer, "features that fire on held-out tokens"),
+        fixed(
+            "live",
+            ColumnType::Integer,
+            "features that fire on at least 10 held-out tokens, as `diff` asks",
+        ),
         fixed("hits", ColumnType::Integer, "of these, features that match a planted one"),
+        fixed(
+            "hit_firings",
+            ColumnType::Float,
+            "share of all firings that are of features that match a planted one",
+        ),
         fixed("fve", ColumnType::Float, "fraction of variance explained, the smallest over what is written"),
         fixed("l0", ColumnType::Float, "mean number of active features per token"),
         fixed("planted_l0", ColumnType::Float, "mean number of planted features that are active per token"),
