@@ -60,7 +60,7 @@ impl Stage for Dictionary {
     }
 
     fn revision(&self) -> u32 {
-        4
+        5
     }
 
     fn config(&self) -> Result<Value> {
