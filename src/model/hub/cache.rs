@@ -5,31 +5,44 @@
 //!                     snapshots/<commit>/<file>   links to them
 //!                     refs/<revision>             the commit that a revision was last
 //!                     .no_exist/<commit>/<file>   marks of files that a commit does not have
-//!                     incomplete/                 ours: where hf-hub works
+//!                     incomplete/                 ours: parts of files
 //! ```
 
 use super::client::Remote;
 use super::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, OPTIONAL, WEIGHTS};
 use crate::error::{Error, Result, io};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// The files of one model.
 pub(super) struct Repository {
+    cache: Cache,
+    name: String,
     folder: PathBuf,
     lock: PathBuf,
 }
 
 impl Repository {
     pub(super) fn new(cache: &Path, repository: &str) -> Self {
-        let name = format!("models--{}", repository.replace('/', "--"));
-        Self { folder: cache.join(&name), lock: cache.join(".locks").join(name + ".lock") }
+        let name = Repo::model(repository.to_owned()).folder_name();
+        Self {
+            cache: Cache::new(cache.to_owned()),
+            name: repository.to_owned(),
+            folder: cache.join(&name),
+            lock: cache.join(".locks").join(name + ".lock"),
+        }
+    }
+
+    /// Where the files of a revision are, by hf-hub's account.
+    fn laid_out(&self, revision: &str) -> CacheRepo {
+        self.cache.repo(Repo::with_revision(self.name.clone(), RepoType::Model, revision.to_owned()))
     }
 
     /// The folder of a commit's files.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit)
+        self.laid_out(commit).pointer_path(commit)
     }
 
     /// The commit of a revision, as far as the cache knows: the one it was last, or the commit itself.
@@ -72,7 +85,8 @@ impl Repository {
         if revision == commit {
             return Ok(());
         }
-        write(&self.folder.join("refs").join(revision), commit)
+        let failed = |error| write_failed(&self.folder.join("refs").join(revision), error);
+        self.laid_out(revision).create_ref(commit).map_err(failed)
     }
 
     /// Waits for other processes that fetch this model; they wait until what is returned is dropped.
@@ -112,7 +126,7 @@ impl Repository {
         if is_there(&place) {
             return Ok(place);
         }
-        let blob = self.folder.join("blobs").join(&remote.etag);
+        let blob = self.laid_out(&remote.commit).blob_path(&remote.etag);
         if !is_there(&blob) {
             let whole = download()?;
             make_parent(&blob)?;
@@ -148,7 +162,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).map_err(|error| write_failed(path, error))
 }
 
-fn make_parent(path: &Path) -> Result<()> {
+pub(super) fn make_parent(path: &Path) -> Result<()> {
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(|error| write_failed(parent, error))
 }

@@ -6,28 +6,18 @@
 //! and stand for a model or for a PEFT adapter.
 //!
 //! * `name`: what may be asked for; no name leads out of the cache.
-//! * `client`: hf-hub, and what it takes to rely on it.
-//! * `cache`: where files lie. A file gets its place once it is whole, and a revision its name once all
-//!   files have theirs, so that nothing half-done is ever read.
+//! * `client`: the hub's protocol, by hf-hub's addresses. The token is sent only to an endpoint that refuses to answer
+//!   without, and to nobody that it redirects to.
+//! * `cache`: where files lie, as hf-hub lays them out. A file gets its place once it is whole, and a revision its name
+//!   once all files have theirs, so that nothing half-done is ever read.
 //!
-//! * `watched`: hf-hub at work where we can leave it: it waits without limit, and believes a second answer that nobody
-//!   has checked.
-//!
-//! Two things are hf-hub's, and cannot be changed through what it offers:
-//!
-//! 1. The token. It is sent only to an endpoint that refuses to answer without. From then on hf-hub sends it
-//!    also to the server that the endpoint redirects to when it asks there for the size of a large file; for
-//!    the bytes themselves it does not.
-//! 2. It asks the endpoint a second time before each download. An endpoint that lies then can make empty folders and an
-//!    empty lock file outside of the cache; no byte that it sends leaves the cache.
-//!
-//! So set `HF_ENDPOINT` to servers that you trust.
+//! The endpoint of a gated model learns the token: set `HF_ENDPOINT` to servers that you trust.
 
 mod cache;
 mod client;
 mod name;
+mod part;
 mod settings;
-mod watched;
 
 pub use settings::Settings;
 
@@ -104,7 +94,7 @@ pub fn config(name: &str, settings: &Settings) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let place = format!("{name} (no folder here, so from the hub)");
-    let client = Client::new(settings, &parsed.repository, &repository.stage()).at(&place)?;
+    let client = Client::new(settings, &parsed.repository, repository.stage());
     let mut fetch = Fetch { client, repository, name: parsed, commit: None };
     let _turn = fetch.repository.lock().at(&place)?;
     let found = fetch.get(CONFIG).at(place)?;
@@ -132,7 +122,7 @@ pub fn download(name: &str, settings: &Settings) -> Result<PathBuf> {
         }
         held => {
             let place = format!("{name} (no folder here, so from the hub)");
-            let client = Client::new(settings, &parsed.repository, &repository.stage()).at(&place)?;
+            let client = Client::new(settings, &parsed.repository, repository.stage());
             let mut fetch = Fetch { client, repository, name: parsed, commit: None };
             match (fetch.all(), held) {
                 // As huggingface_hub does.
