@@ -197,7 +197,7 @@ impl Stage for Report {
     }
 
     fn revision(&self) -> u32 {
-        4
+        5
     }
 
     fn config(&self) -> Result<Value> {

@@ -28,6 +28,9 @@ const COLUMNS: [(&str, &str); 10] = [
 /// A column for studies that repeat something.
 const STABILITY: (&str, &str) = ("Stability", "Repetitions over dictionary and training seeds that agree");
 
+/// Where it stands: how sure a verdict is belongs to it.
+const AFTER_THE_VERDICT: usize = 2;
+
 /// One row for each declared hypothesis.
 pub(super) fn sheet(data: &Data) -> Sheet {
     let correction = data.claims.first().map_or("", |claim| claim.correction.as_str());
@@ -36,16 +39,20 @@ pub(super) fn sheet(data: &Data) -> Sheet {
         lead::correction(correction),
     );
     let repeats = data.claims.iter().any(|claim| data.stability(claim).is_some());
-    let columns: Vec<_> = COLUMNS.into_iter().chain(repeats.then_some(STABILITY)).collect();
+    let mut columns = COLUMNS.to_vec();
+    if repeats {
+        columns.insert(AFTER_THE_VERDICT, STABILITY);
+    }
     let mut sheet = Sheet::new("claims", caption, &columns);
-    let stability = |claim: &ClaimRow| {
-        repeats.then(|| Cell::text(data.stability(claim).unwrap_or_else(|| NOT_REPEATED.to_owned())))
+    let row = |claim: &ClaimRow| {
+        let mut cells = cells(data, claim);
+        if repeats {
+            let stability = data.stability(claim).unwrap_or_else(|| NOT_REPEATED.to_owned());
+            cells.insert(AFTER_THE_VERDICT, Cell::text(stability));
+        }
+        cells
     };
-    sheet.rows = data
-        .claims
-        .iter()
-        .map(|claim| cells(data, claim).into_iter().chain(stability(claim)).collect())
-        .collect();
+    sheet.rows = data.claims.iter().map(row).collect();
     sheet
 }
 
