@@ -4,7 +4,7 @@
 //! Their numbers are copied into the tables `nulls`, `repetitions`, `calibration` and `elsewhere`, from which the page is
 //! drawn.
 
-use super::facts::StudyFacts;
+use super::facts::{FACTS_FILE, StudyFacts};
 use crate::claims::calibration::CalibrationRow;
 use crate::claims::{ClaimRow, RepetitionRow};
 use crate::error::Result;
@@ -119,11 +119,18 @@ impl Beside {
     pub fn contents(&self) -> Result<BTreeMap<String, String>> {
         let mut contents = BTreeMap::new();
         for (role, place) in self.places() {
-            let hash = match self.tables(role, place) {
-                Some(folder) => hash_file(&folder.join(format!("{}.parquet", role.table())))?,
-                None => "nothing is there".to_owned(),
+            let table = format!("{}.parquet", role.table());
+            let Some(folder) = self.tables(role, place) else {
+                contents.insert(format!("{table} of {}", place.display()), "nothing is there".to_owned());
+                continue;
             };
-            contents.insert(format!("{} of {}", role.table(), place.display()), hash);
+            // The facts of a study say on what it stands. A calibration has none.
+            for file in
+                [&table, FACTS_FILE].map(|file| folder.join(file)).iter().filter(|file| file.is_file())
+            {
+                let name = file.file_name().unwrap_or_default().display();
+                contents.insert(format!("{name} of {}", place.display()), hash_file(file)?);
+            }
         }
         Ok(contents)
     }
@@ -140,18 +147,17 @@ impl Beside {
                 same: false,
                 moved: Vec::new(),
             };
-            match self.tables(role, place) {
+            let taken: Option<Result<StudyFacts>> = self.tables(role, place).map(|folder| {
+                let facts = StudyFacts::load(&folder)?;
+                take(role, &folder, &facts, into, &mut elsewhere)?;
+                Ok(facts)
+            });
+            match taken {
                 None => fact.problem = Some("nothing is there".to_owned()),
-                Some(folder) => {
-                    let facts = StudyFacts::load(&folder)?;
-                    match take(role, &folder, &facts, into, &mut elsewhere) {
-                        Ok(()) => {
-                            fact.same =
-                                role.shared_stage().is_some_and(|stage| same_artifact(own, &facts, stage));
-                            (fact.study, fact.moved) = (facts.name, facts.same_change);
-                        }
-                        Err(error) => fact.problem = Some(error.to_string()),
-                    }
+                Some(Err(error)) => fact.problem = Some(error.to_string()),
+                Some(Ok(facts)) => {
+                    fact.same = role.shared_stage().is_some_and(|stage| same_artifact(own, &facts, stage));
+                    (fact.study, fact.moved) = (facts.name, facts.same_change);
                 }
             }
             if let Some(problem) = &fact.problem {

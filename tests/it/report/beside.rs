@@ -74,6 +74,9 @@ fn what_stands_on_other_artifacts_or_is_not_there_is_said_to() {
     fabricated::write(&tables, "claims", &[json!({ "verdict": 3 })]);
     let html = built(folder.path(), "nothing_new");
     assert!(html.contains("No null study is shown: of nothing_new"), "a table of another version");
+    std::fs::write(tables.join("study.json"), "{\"newer\": 1}").unwrap();
+    let html = built(folder.path(), "nothing_new");
+    assert!(html.contains("not the facts of a study"), "facts of another version");
 }
 
 #[test]
@@ -86,8 +89,11 @@ fn what_is_found_beside_a_study_decides_its_artifact() {
     let before = contents("nothing_new");
     assert_ne!(before, contents("nowhere"));
     let tables = folder.path().join("nothing_new/report/tables");
+    facts("nothing_new", ["b2", "e2"]).save(&tables).unwrap();
+    let on_another_base = contents("nothing_new");
+    assert_ne!(before, on_another_base);
     fabricated::write(&tables, "claims", &fabricated::claims()[..2]);
-    assert_ne!(before, contents("nothing_new"));
+    assert_ne!(on_another_base, contents("nothing_new"));
 }
 
 #[test]
