@@ -124,9 +124,8 @@ impl World {
         }
     }
 
-    /// Says that the declared edit has `share` of its effect in base, problem by problem.
-    pub(super) fn in_base(&mut self, name: &str, share: f64) {
-        let condition = format!("{name} in base");
+    /// Gives a condition `share` of each problem's declared difference, in the place of what it had; the declared effect.
+    fn share_of_declared(&mut self, name: &str, condition: &str, share: f64) -> EffectRow {
         self.effects.retain(|row| row.condition != condition);
         self.differences.retain(|row| row.condition != condition);
         let declared =
@@ -134,10 +133,17 @@ impl World {
         let of_this = |row: &&DifferenceRow| row.condition == name && row.suite == declared.suite;
         let rows: Vec<DifferenceRow> = self.differences.iter().filter(of_this).cloned().collect();
         self.differences.extend(rows.into_iter().map(|row| DifferenceRow {
-            condition: condition.clone(),
+            condition: condition.to_owned(),
             edited: row.baseline + share * row.difference(),
             ..row
         }));
+        declared
+    }
+
+    /// Says that the declared edit has `share` of its effect in base, problem by problem.
+    pub(super) fn in_base(&mut self, name: &str, share: f64) {
+        let condition = format!("{name} in base");
+        let declared = self.share_of_declared(name, &condition, share);
         self.effects.push(EffectRow {
             condition,
             receiver: "base".into(),
@@ -152,17 +158,7 @@ impl World {
     /// Adds base's part of the declared set in its place, which has `share` of the declared effect.
     pub(super) fn transplant(&mut self, name: &str, share: f64) {
         let condition = format!("{name} | transplant");
-        self.effects.retain(|row| row.condition != condition);
-        self.differences.retain(|row| row.condition != condition);
-        let declared =
-            self.effects.iter().find(|row| row.declared && row.hypothesis == name).unwrap().clone();
-        let of_this = |row: &&DifferenceRow| row.condition == name && row.suite == declared.suite;
-        let rows: Vec<DifferenceRow> = self.differences.iter().filter(of_this).cloned().collect();
-        self.differences.extend(rows.into_iter().map(|row| DifferenceRow {
-            condition: condition.clone(),
-            edited: row.baseline + share * row.difference(),
-            ..row
-        }));
+        let declared = self.share_of_declared(name, &condition, share);
         self.effects.push(EffectRow {
             condition,
             donor: Some("base".into()),

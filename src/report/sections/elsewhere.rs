@@ -1,6 +1,6 @@
 //! The same study of several bases, side by side.
 
-use super::trajectories::main_rows;
+use super::trajectories::{main_rows, over_runs};
 use crate::evaluation::SeedTrajectoryRow;
 use crate::report::beside::Role;
 use crate::report::data::Data;
@@ -70,12 +70,9 @@ fn sheet(data: &Data) -> Option<Sheet> {
 }
 
 fn cell(rows: &[&SeedTrajectoryRow], statistic: &str) -> Cell {
-    let row = rows.iter().find(|row| row.statistic == statistic);
-    let Some((row, value)) = row.and_then(|row| Some((row, row.value?))) else { return Cell::text("n/a") };
-    let scale = Scale::of(&row.endpoint);
-    let ends = row.ci_low.zip(row.ci_high);
-    let ends = ends.map_or_else(String::new, |(low, high)| format!(" [{}]", scale.interval(low, high)));
-    Cell::number(format!("{}{ends}", scale.difference(value)), value)
+    let row = rows.iter().copied().find(|row| row.statistic == statistic);
+    let scale = row.map_or(Scale::Share, |row| Scale::of(&row.endpoint));
+    over_runs(row, &|value| scale.difference(value), &|low, high| scale.interval(low, high))
 }
 
 /// The name of a base without how it was made.

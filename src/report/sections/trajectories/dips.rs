@@ -137,7 +137,8 @@ pub(super) fn over_seeds(data: &Data) -> Option<Sheet> {
     Some(sheet)
 }
 
-fn over_runs(
+/// A mean over training runs with its interval.
+pub(in crate::report::sections) fn over_runs(
     row: Option<&SeedTrajectoryRow>,
     number: &dyn Fn(f64) -> String,
     interval: &dyn Fn(f64, f64) -> String,

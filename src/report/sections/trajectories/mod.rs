@@ -8,6 +8,7 @@ mod seeds;
 
 pub(super) use comparison::value;
 pub(super) use curve::{legend, panel};
+pub(super) use dips::over_runs;
 
 use crate::error::Result;
 use crate::evaluation::EvaluationRow;
