@@ -111,51 +111,48 @@ impl Readout {
             .ok_or_else(|| Error::work(format!("there is no variant {variant} in this dictionary")))
     }
 
-    /// Empty caches, one a variant, for `rows` rows.
-    pub(super) fn caches(&self, rows: usize) -> Vec<KvCache> {
-        self.models.iter().map(|model| model.cache(rows)).collect()
+    /// One variant's activations at the hook on new tokens, packed without padding: `[tokens, d_model]`.
+    ///
+    /// # Errors
+    /// If the forward pass fails, or the hook does not hold `d_model` numbers a token.
+    pub(super) fn activations(
+        &self,
+        variant: usize,
+        hook: HookPoint,
+        tokens: &TokenBatch,
+        cache: Option<&mut KvCache>,
+    ) -> Result<Vec<f32>> {
+        let mut hooks = Hooks::none().capture(hook).stop_after(hook);
+        self.model(variant)?.forward(tokens, cache, &mut hooks, Gradients::Off)?;
+        hooks.finish()?;
+        let hidden = hooks
+            .take(hook)
+            .ok_or_else(|| Error::work(format!("the hook `{hook}` did not fire")))?
+            .flatten_all()?
+            .to_vec1::<f32>()?;
+        let width = self.d_model();
+        if hidden.len() != tokens.rows() * tokens.width() * width {
+            return Err(Error::request(format!("`{hook}` does not hold {width} numbers a token"))
+                .hint("edit the residual stream, or what attention or the MLP adds to it"));
+        }
+        if tokens.lengths().iter().all(|length| *length == tokens.width()) {
+            return Ok(hidden);
+        }
+        Ok(packed(tokens).flat_map(|place| &hidden[place * width..(place + 1) * width]).copied().collect())
     }
 
-    /// The activations at the hook on new tokens, packed without padding: `[tokens, variants, d_model]`.
-    /// Variants that are not `wanted` stay zero and do not run.
+    /// The activations of all variants at the readout's own hook on whole texts: `[tokens, variants, d_model]`.
     ///
     /// # Errors
     /// If a forward pass fails.
-    pub(super) fn joint(
-        &self,
-        hook: HookPoint,
-        tokens: &TokenBatch,
-        mut caches: Option<&mut [KvCache]>,
-        wanted: &[bool],
-    ) -> Result<Vec<f32>> {
-        let width = self.d_model();
+    pub(super) fn joint(&self, tokens: &TokenBatch) -> Result<Vec<f32>> {
+        let (width, variants) = (self.d_model(), self.models.len());
         let real: usize = tokens.lengths().iter().sum();
-        let row = self.models.len() * width;
-        let mut joint = vec![0.0; real * row];
-        for (variant, model) in self.models.iter().enumerate() {
-            if !wanted.get(variant).copied().unwrap_or(false) {
-                continue;
-            }
-            let mut hooks = Hooks::none().capture(hook).stop_after(hook);
-            let cache = caches.as_deref_mut().and_then(|caches| caches.get_mut(variant));
-            model.forward(tokens, cache, &mut hooks, Gradients::Off)?;
-            hooks.finish()?;
-            let hidden = hooks
-                .take(hook)
-                .ok_or_else(|| Error::work(format!("the hook `{hook}` did not fire")))?
-                .flatten_all()?
-                .to_vec1::<f32>()?;
-            if hidden.len() != tokens.rows() * tokens.width() * width {
-                return Err(Error::request(format!("`{hook}` does not hold {width} numbers a token"))
-                    .hint("edit the residual stream, or what attention or the MLP adds to it"));
-            }
-            let places = packed(tokens).zip(joint.chunks_exact_mut(row));
-            for (place, joint) in places {
-                let from = hidden.get(place * width..(place + 1) * width).unwrap_or(&[]);
-                if let Some(to) = joint.get_mut(variant * width..(variant + 1) * width) {
-                    to.copy_from_slice(from);
-                }
-            }
+        let mut joint = vec![0.0; real * variants * width];
+        for variant in 0..variants {
+            let found = self.activations(variant, self.hook, tokens, None)?;
+            let slots = joint.chunks_exact_mut(width).skip(variant).step_by(variants);
+            slots.zip(found.chunks_exact(width)).for_each(|(slot, found)| slot.copy_from_slice(found));
         }
         Ok(joint)
     }
@@ -165,10 +162,7 @@ impl Readout {
     /// # Errors
     /// If a forward pass fails, or `visit` does.
     pub(super) fn read(&self, texts: &[Vec<u32>], mut visit: impl FnMut(&[f32]) -> Result<()>) -> Result<()> {
-        let wanted = vec![true; self.models.len()];
-        texts
-            .chunks(ROWS)
-            .try_for_each(|chunk| visit(&self.joint(self.hook, &TokenBatch::new(chunk)?, None, &wanted)?))
+        texts.chunks(ROWS).try_for_each(|chunk| visit(&self.joint(&TokenBatch::new(chunk)?)?))
     }
 
     /// The codes on whole texts, text after text; none without a dictionary.

@@ -20,17 +20,18 @@ impl TokenBatch {
     ///
     /// # Errors
     /// If there is no row, or none has a token.
-    pub fn new(rows: &[Vec<u32>]) -> Result<Self> {
-        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+    pub fn new(rows: &[impl AsRef<[u32]>]) -> Result<Self> {
+        let lengths: Vec<usize> = rows.iter().map(|row| row.as_ref().len()).collect();
+        let width = lengths.iter().copied().max().unwrap_or(0);
         if width == 0 {
             return Err(Error::request("expected at least one row with a token, found none"));
         }
         let mut ids = Vec::with_capacity(rows.len() * width);
-        for row in rows {
+        for row in rows.iter().map(AsRef::as_ref) {
             ids.extend_from_slice(row);
             ids.resize(ids.len() + width - row.len(), 0);
         }
-        Ok(Self { ids, lengths: rows.iter().map(Vec::len).collect(), width, trunks: vec![None; rows.len()] })
+        Ok(Self { ids, lengths, width, trunks: vec![None; rows.len()] })
     }
 
     /// A batch of families: each a trunk and the branches that go on from it, which become rows in this order.

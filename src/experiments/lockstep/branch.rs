@@ -20,10 +20,34 @@ pub(super) struct Branches {
     hook: HookPoint,
     receiver: usize,
     rows: Rows,
+    /// What each condition has to be told.
+    needs: Vec<Needs>,
     /// Encodes the features that some condition needs; `None` where none needs any.
     reader: Option<CodeReader>,
     trunk: Trunk,
     branch: Option<KvCache>,
+}
+
+/// What a condition has to be told of a text.
+struct Needs {
+    /// The variants that must read it.
+    variants: Vec<bool>,
+    /// Whether the code of its tokens must be made.
+    codes: bool,
+}
+
+impl Needs {
+    fn of(condition: &Condition, reading: &Reading, receiver: usize, variants: usize) -> Self {
+        let writer = condition.writer();
+        let codes = writer.is_some_and(|writer| writer.needs_codes() && !writer.features().is_empty());
+        let mut wanted = if codes { reading.reads(variants) } else { vec![false; variants] };
+        for variant in writer.and_then(Writer::donor).into_iter().chain([receiver]) {
+            if let Some(wanted) = wanted.get_mut(variant) {
+                *wanted = true;
+            }
+        }
+        Self { variants: wanted, codes }
+    }
 }
 
 impl Branches {
@@ -44,31 +68,42 @@ impl Branches {
         let mut features: Vec<u32> = writers.iter().flat_map(|writer| writer.features()).copied().collect();
         features.sort_unstable();
         features.dedup();
-        let codes = writers.iter().any(|writer| writer.needs_codes()) && !features.is_empty();
-        let mut wanted = match codes {
-            true => reading.reads(readout.variants().len()),
-            false => vec![false; readout.variants().len()],
-        };
-        for variant in writers.iter().filter_map(|writer| writer.donor()).chain([receiver]) {
-            if let Some(wanted) = wanted.get_mut(variant) {
-                *wanted = true;
-            }
-        }
+        let variants = readout.variants().len();
+        let needs: Vec<Needs> =
+            conditions.iter().map(|condition| Needs::of(condition, &reading, receiver, variants)).collect();
+        let codes = needs.iter().any(|needs| needs.codes);
         let reader = codes.then(|| reading.reader(readout.dictionary()?, &features)).transpose()?;
         let rows = Rows::new(conditions.clone(), starts, receiver, readout.model(receiver)?.tokenizer()?)?;
-        let trunk = Trunk::new(readout, hook, wanted);
-        Ok(Self { readout: readout.clone(), hook, receiver, rows, reader, trunk, branch: None })
+        let trunk = Trunk::new(readout, hook);
+        Ok(Self { readout: readout.clone(), hook, receiver, rows, needs, reader, trunk, branch: None })
+    }
+
+    /// The codes of the trunk rows that some condition wants coded, and where those of each trunk row begin.
+    fn codes(&self, shared: &Shared) -> Result<(Codes, Vec<usize>)> {
+        let places = shared.places();
+        let Some(reader) = &self.reader else { return Ok((Codes::new(), places)) };
+        let mut coded = vec![false; shared.tokens.rows()];
+        for (row, trunk) in self.rows.now.iter().zip(&shared.of_row) {
+            coded[*trunk] |= self.needs[row.start.condition].codes;
+        }
+        let width = self.readout.variants().len() * self.readout.d_model();
+        let mut starts = Vec::with_capacity(coded.len());
+        let mut joint = Vec::with_capacity(shared.joint.len());
+        for (bounds, coded) in places.windows(2).zip(coded) {
+            starts.push(joint.len() / width);
+            if coded {
+                joint.extend_from_slice(&shared.joint[bounds[0] * width..bounds[1] * width]);
+            }
+        }
+        let codes = if joint.is_empty() { Codes::new() } else { reader.codes(&joint)? };
+        Ok((codes, starts))
     }
 
     /// The receiver's activations of every row with its delta added, `[rows, width, d_model]`, zero at padding.
     fn edited(&mut self, tokens: &TokenBatch, shared: &Shared) -> Result<Vec<f32>> {
-        let codes = match &self.reader {
-            Some(reader) => reader.codes(&shared.joint)?,
-            None => Codes::new(),
-        };
-        let d_model = self.readout.d_model();
-        let width = tokens.width() * d_model;
-        let first = shared.first_places();
+        let (codes, coded) = self.codes(shared)?;
+        let places = shared.places();
+        let width = tokens.width() * self.readout.d_model();
         let mut edited = vec![0.0; self.rows.now.len() * width];
         let this = &*self;
         let written: Vec<Tallies> = edited
@@ -76,35 +111,30 @@ impl Branches {
             .zip(this.rows.now.par_iter().zip(&shared.of_row))
             .enumerate()
             .map(|(index, (out, (row, trunk)))| {
-                let start = first.get(*trunk).copied().unwrap_or(0);
-                this.write_row(row, tokens.row(index), start, (&shared.joint, &codes), out)
+                let seen =
+                    Seen { joint: &shared.joint, place: places[*trunk], codes: &codes, code: coded[*trunk] };
+                this.write_row(row, tokens.row(index), seen, out)
             })
             .collect();
         self.rows.count(&written);
         Ok(edited)
     }
 
-    /// One row: the receiver's activations from `start` on in the trunk, each with its delta.
-    fn write_row(
-        &self,
-        row: &Row,
-        tokens: &[u32],
-        start: usize,
-        (joint, codes): (&[f32], &Codes),
-        out: &mut [f32],
-    ) -> Tallies {
+    /// One row: the receiver's activations of its new tokens, each with its delta.
+    fn write_row(&self, row: &Row, tokens: &[u32], seen: Seen<'_>, out: &mut [f32]) -> Tallies {
         let (d_model, variants) = (self.readout.d_model(), self.readout.variants().len());
         let mut tallies = Tallies::default();
         let mut delta = vec![0.0; d_model];
         let writer = self.rows.condition(row).and_then(Condition::writer);
-        for (column, (token, out)) in tokens.iter().zip(out.chunks_exact_mut(d_model)).enumerate() {
-            let place = start + column;
-            let joint =
-                joint.get(place * variants * d_model..(place + 1) * variants * d_model).unwrap_or(&[]);
-            let own = joint.get(self.receiver * d_model..(self.receiver + 1) * d_model).unwrap_or(&[]);
+        let coded = self.needs[row.start.condition].codes;
+        let joints = seen.joint.chunks_exact(variants * d_model).skip(seen.place);
+        let new = tokens.iter().zip(joints).zip(out.chunks_exact_mut(d_model));
+        for (column, ((token, joint), out)) in new.enumerate() {
+            let own = &joint[self.receiver * d_model..(self.receiver + 1) * d_model];
             out.copy_from_slice(own);
             let (Some(writer), Some(part)) = (writer, self.rows.part(row, column, *token)) else { continue };
-            let (features, values) = entries(codes, place);
+            let (features, values) =
+                if coded { entries(seen.codes, seen.code + column) } else { Default::default() };
             let key = Rows::key(row, column);
             let acted = writer.delta(Position { joint, features, values, key }, &mut delta);
             tallies.part_mut(part).add(&Tally {
@@ -119,6 +149,18 @@ impl Branches {
         }
         tallies
     }
+}
+
+/// What was read of one row's new tokens.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    /// Activations of all trunk rows, `[tokens, variants, d_model]`.
+    joint: &'a [f32],
+    /// The row's first new token in them.
+    place: usize,
+    codes: &'a Codes,
+    /// The row's first new token in the codes.
+    code: usize,
 }
 
 /// The firing features of one token and their codes.
@@ -151,7 +193,10 @@ impl Source for Branches {
                 tokens.rows()
             )));
         }
-        let shared = self.trunk.extend(tokens)?;
+        let rows = self.rows.now.iter();
+        let wanted: Vec<&[bool]> =
+            rows.map(|row| self.needs[row.start.condition].variants.as_slice()).collect();
+        let shared = self.trunk.extend(tokens, &wanted)?;
         let edited = self.edited(tokens, &shared)?;
         let model = self.readout.model(self.receiver)?;
         let shape = (tokens.rows(), tokens.width(), self.readout.d_model());

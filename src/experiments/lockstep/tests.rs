@@ -201,7 +201,7 @@ fn lockstep_equals_the_edited_pass_over_the_whole_text() {
 
     let text: Vec<u32> = prompt.iter().copied().chain(response).collect();
     let batch = TokenBatch::new(std::slice::from_ref(&text)).unwrap();
-    let joint = readout.joint(readout.hook(), &batch, None, &[true; 3]).unwrap();
+    let joint = readout.joint(&batch).unwrap();
     let codes = readout.dictionary().unwrap().encode(&joint).unwrap();
     for (condition, found) in conditions.iter().zip(logits) {
         let mut deltas = vec![0.0; text.len() * small::D_MODEL];
