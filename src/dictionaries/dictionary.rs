@@ -2,13 +2,14 @@
 
 use super::codes::Codes;
 use super::encode;
-use super::spec::{Kind, Site, Spec};
+use super::matmul::PackedRows;
+use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::add_scaled_f64;
 use super::weights::Weights;
 use crate::activations::ActivationStore;
 use crate::error::{Error, Result};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A sparse feature dictionary. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -19,14 +20,19 @@ struct Inner {
     spec: Spec,
     variants: Vec<String>,
     weights: Weights,
+    /// Made when it is first needed.
+    packed: OnceLock<PackedRows>,
 }
+
+/// Encoders of more numbers than this are packed for each call: to keep them packed would double their memory.
+const SMALL_ENCODER: usize = 1 << 22;
 
 impl Dictionary {
     pub(crate) fn new(spec: Spec, weights: Weights) -> Result<Self> {
         spec.check()?;
         weights.check(&spec)?;
         let variants = spec.outputs.iter().map(ToString::to_string).collect();
-        Ok(Self(Arc::new(Inner { spec, variants, weights })))
+        Ok(Self(Arc::new(Inner { spec, variants, weights, packed: OnceLock::new() })))
     }
 
     /// Shape and meaning.
@@ -69,7 +75,12 @@ impl Dictionary {
     /// If `x` is not a whole number of tokens.
     pub fn encode(&self, x: &[f32]) -> Result<Codes> {
         self.check_input(x)?;
-        Ok(encode::codes(&self.0.spec, &self.0.weights, x))
+        let Inner { spec, weights, packed, .. } = &*self.0;
+        let (rows, width) = (&weights.encoder, spec.input_width());
+        if rows.len() > SMALL_ENCODER {
+            return Ok(encode::codes(spec, weights, x, &PackedRows::pack(rows, width)));
+        }
+        Ok(encode::codes(spec, weights, x, packed.get_or_init(|| PackedRows::pack_alone(rows, width))))
     }
 
     /// The activations of some features only, `[tokens, features.len()]`: the very values of
@@ -89,8 +100,10 @@ impl Dictionary {
         if let Some(bad) = features.iter().find(|feature| **feature as usize >= self.features()) {
             return Err(Error::request(format!("expected a feature below {}, found {bad}", self.features())));
         }
-        let encoder = encode::gather(&self.0.spec, &self.0.weights, features);
-        Ok(FeatureReader { dictionary: self.clone(), features: features.into(), encoder: encoder.into() })
+        let Inner { spec, weights, .. } = &*self.0;
+        let compete = matches!(spec.activation, Activation::Topk { .. });
+        let encoder = (!compete).then(|| Arc::new(encode::gather(spec, weights, features)));
+        Ok(FeatureReader { dictionary: self.clone(), features: features.into(), encoder })
     }
 
     fn check_input(&self, x: &[f32]) -> Result<()> {
@@ -226,7 +239,8 @@ impl Dictionary {
 pub struct FeatureReader {
     dictionary: Dictionary,
     features: Arc<[u32]>,
-    encoder: Arc<[f32]>,
+    /// Their rows; none where features compete, and all must be known to tell which of these fire.
+    encoder: Option<Arc<PackedRows>>,
 }
 
 impl FeatureReader {
@@ -242,7 +256,10 @@ impl FeatureReader {
     pub fn encode(&self, x: &[f32]) -> Result<Vec<f32>> {
         self.dictionary.check_input(x)?;
         let Inner { spec, weights, .. } = &*self.dictionary.0;
-        Ok(encode::some_features(spec, weights, x, &self.features, &self.encoder))
+        Ok(match &self.encoder {
+            Some(encoder) => encode::some_features(spec, weights, x, &self.features, encoder),
+            None => encode::chosen_of(&self.dictionary.encode(x)?, &self.features),
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoding at inference.
 
 use super::codes::Codes;
-use super::matmul::pre_activations;
+use super::matmul::PackedRows;
 use super::spec::{Activation, Spec, TokenScale};
 use super::vectors::norm;
 use super::weights::Weights;
@@ -12,12 +12,13 @@ use std::borrow::Cow;
 const BLOCK: usize = 256;
 const LAYER_NORM_EPSILON: f32 = 1e-5;
 
-pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32]) -> Codes {
+/// `encoder` are the rows of all features.
+pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32], encoder: &PackedRows) -> Codes {
     let x = token_scaled(spec, x);
     let (width, features) = (spec.input_width(), spec.features);
     let (mut codes, mut products) = (Codes::new(), Vec::new());
     for block in x.chunks(BLOCK * width) {
-        pre_activations(block, &weights.encoder, width, &mut products);
+        encoder.pre_activations(block, &mut products);
         let rows: Vec<Vec<(u32, f32)>> = products
             .par_chunks_exact(features)
             .map(|products| {
@@ -37,31 +38,31 @@ pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32]) -> Codes {
     codes
 }
 
-/// The activations of some features, whose encoder rows are `encoder`.
+/// The activations of some features among the codes of all.
+pub(super) fn chosen_of(codes: &Codes, chosen: &[u32]) -> Vec<f32> {
+    let mut values = vec![0.0; codes.tokens() * chosen.len()];
+    for (token, row) in values.chunks_exact_mut(chosen.len().max(1)).enumerate() {
+        for (feature, value) in codes.token(token) {
+            for (cell, wanted) in row.iter_mut().zip(chosen) {
+                if *wanted as usize == feature {
+                    *cell = value;
+                }
+            }
+        }
+    }
+    values
+}
+
+/// The activations of some features, which compete with no others and whose encoder rows are `encoder`.
 pub(super) fn some_features(
     spec: &Spec,
     weights: &Weights,
     x: &[f32],
     chosen: &[u32],
-    encoder: &[f32],
+    encoder: &PackedRows,
 ) -> Vec<f32> {
-    if let Activation::Topk { .. } = spec.activation {
-        // Features compete: all must be known to tell which of the chosen fire.
-        let codes = codes(spec, weights, x);
-        let mut values = vec![0.0; codes.tokens() * chosen.len()];
-        for (token, row) in values.chunks_exact_mut(chosen.len().max(1)).enumerate() {
-            for (feature, value) in codes.token(token) {
-                for (cell, wanted) in row.iter_mut().zip(chosen) {
-                    if *wanted as usize == feature {
-                        *cell = value;
-                    }
-                }
-            }
-        }
-        return values;
-    }
     let mut values = Vec::new();
-    pre_activations(&token_scaled(spec, x), encoder, spec.input_width(), &mut values);
+    encoder.pre_activations(&token_scaled(spec, x), &mut values);
     for row in values.chunks_exact_mut(chosen.len().max(1)) {
         for (value, feature) in row.iter_mut().zip(chosen) {
             *value = activate(spec.activation, weights, *feature as usize, *value);
@@ -70,11 +71,12 @@ pub(super) fn some_features(
     values
 }
 
-/// The encoder rows of some features, joined.
-pub(super) fn gather(spec: &Spec, weights: &Weights, chosen: &[u32]) -> Vec<f32> {
+/// The encoder rows of some features.
+pub(super) fn gather(spec: &Spec, weights: &Weights, chosen: &[u32]) -> PackedRows {
     let width = spec.input_width();
     let rows = chosen.iter().map(|feature| *feature as usize * width);
-    rows.flat_map(|start| &weights.encoder[start..start + width]).copied().collect()
+    let rows: Vec<f32> = rows.flat_map(|start| &weights.encoder[start..start + width]).copied().collect();
+    PackedRows::pack(&rows, width)
 }
 
 /// The activation of a feature whose encoder row gave `product`, before features compete.

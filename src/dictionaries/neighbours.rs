@@ -1,7 +1,7 @@
 //! Which features of one dictionary write nearly the same.
 
 use super::dictionary::Dictionary;
-use super::matmul::pre_activations;
+use super::matmul::PackedRows;
 use super::stability::directions;
 
 /// Features compared at once.
@@ -12,9 +12,10 @@ const BLOCK: usize = 256;
 pub fn neighbours(dictionary: &Dictionary, count: usize) -> Vec<Vec<(u32, f32)>> {
     let (width, features) = (dictionary.spec().output_width(), dictionary.features());
     let directions = directions(dictionary, width);
+    let packed = PackedRows::pack(&directions, width);
     let (mut found, mut cosines) = (Vec::with_capacity(features), Vec::new());
     for block in directions.chunks(BLOCK * width) {
-        pre_activations(block, &directions, width, &mut cosines);
+        packed.pre_activations(block, &mut cosines);
         for row in cosines.chunks_exact(features) {
             let this = found.len();
             let others = row.iter().enumerate().filter(|(other, cosine)| *other != this && **cosine != 0.0);

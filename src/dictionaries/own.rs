@@ -11,7 +11,7 @@
 
 use super::codes::Codes;
 use super::dictionary::Dictionary;
-use super::matmul::{outer_products, pre_activations};
+use super::matmul::{PackedRows, outer_products};
 use super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::weights::Weights;
 use crate::error::{Error, Result};
@@ -57,7 +57,7 @@ pub fn own_encoder(dictionary: &Dictionary, joint: &[f32], variant: usize) -> Re
     }
     let (mut gates, mut guesses) = (Vec::with_capacity(spec.features), Vec::new());
     for (block, firing) in encoder.chunks(BLOCK * d).zip(firing.chunks(BLOCK)) {
-        pre_activations(&alone, block, d, &mut guesses);
+        PackedRows::pack(block, d).pre_activations(&alone, &mut guesses);
         let count = firing.len();
         let guesses = &guesses;
         gates.par_extend(firing.par_iter().enumerate().map(|(column, firing)| {
@@ -112,7 +112,7 @@ fn regressed(
     let solved: Vec<f32> = covariance.par_chunks_exact(d).flat_map_iter(|row| solve(&factor, row)).collect();
     let columns: Vec<f32> = (0..d).flat_map(|at| solved.iter().skip(at).step_by(d).copied()).collect();
     let mut found = Vec::new();
-    pre_activations(encoder, &columns, width, &mut found);
+    PackedRows::pack(&columns, width).pre_activations(encoder, &mut found);
     found
 }
 

@@ -1,7 +1,7 @@
 //! Whether another fit finds the same features.
 
 use super::dictionary::Dictionary;
-use super::matmul::pre_activations;
+use super::matmul::PackedRows;
 use super::metrics::Judgement;
 use super::vectors::norm;
 use crate::error::{Error, Result};
@@ -16,10 +16,10 @@ const BLOCK: usize = 256;
 /// If the two do not write the same outputs.
 pub fn stability(dictionary: &Dictionary, other: &Dictionary) -> Result<Vec<f32>> {
     let width = same_width(dictionary, other)?;
-    let (ours, theirs) = (directions(dictionary, width), directions(other, width));
+    let (ours, theirs) = (directions(dictionary, width), PackedRows::pack(&directions(other, width), width));
     let (mut best, mut cosines) = (Vec::with_capacity(dictionary.features()), Vec::new());
     for block in ours.chunks(BLOCK * width) {
-        pre_activations(block, &theirs, width, &mut cosines);
+        theirs.pre_activations(block, &mut cosines);
         best.extend(
             cosines.chunks_exact(other.features()).map(|row| row.iter().copied().fold(0.0, f32::max)),
         );
@@ -93,10 +93,10 @@ const MATCH: f32 = 0.8;
 /// As [`stability`].
 pub fn matches(dictionary: &Dictionary, other: &Dictionary) -> Result<Vec<Option<u32>>> {
     let width = same_width(dictionary, other)?;
-    let (ours, theirs) = (directions(dictionary, width), directions(other, width));
+    let (ours, theirs) = (directions(dictionary, width), PackedRows::pack(&directions(other, width), width));
     let (mut pairs, mut cosines) = (Vec::new(), Vec::new());
     for (block, ours) in ours.chunks(BLOCK * width).enumerate() {
-        pre_activations(ours, &theirs, width, &mut cosines);
+        theirs.pre_activations(ours, &mut cosines);
         for (row, cosines) in cosines.chunks_exact(other.features()).enumerate() {
             let close = cosines.iter().enumerate().filter(|(_, cosine)| **cosine >= MATCH);
             pairs.extend(close.map(|(feature, cosine)| (*cosine, block * BLOCK + row, feature)));

@@ -124,9 +124,7 @@ impl Trial<'_> {
         let mut measured = self.empty(&problems, conditions.len())?;
         for group in groups(conditions) {
             let chosen: Arc<[Condition]> = group.iter().map(|index| conditions[*index].clone()).collect();
-            let rows = chosen.len() * self.settings.samples;
-            // Two chunks or more on the way at once; their rows together are those that the setting allows.
-            let size = (self.settings.batch_rows / CHUNKS_AT_ONCE / rows.max(1)).max(1);
+            let size = self.chunk_size(problems.len(), chosen.len());
             let chunks: Vec<(usize, &[Problem])> = chunks(&problems, size).collect();
             let sampled: Vec<Result<Chunk>> = chunks
                 .into_par_iter()
@@ -147,6 +145,17 @@ impl Trial<'_> {
         measured.tokens = measured.completions.iter().map(|completion| completion.tokens.len()).sum();
         average(&mut measured, &problems, conditions.len());
         Ok(measured)
+    }
+
+    /// Problems of a chunk. Each chunk runs on one thread from its first token to its last, because a decoding step is
+    /// too short for threads to meet in it; those on their way at once together have the rows that the setting allows,
+    /// and no thread runs out of chunks much before the others.
+    fn chunk_size(&self, problems: usize, conditions: usize) -> usize {
+        let threads = rayon::current_num_threads();
+        let rows = (conditions * self.settings.samples).max(1);
+        let most = (self.settings.batch_rows / threads / rows).max(1);
+        let chunks = problems.div_ceil(most).next_multiple_of(threads);
+        problems.div_ceil(chunks).max(1)
     }
 
     fn empty(&self, problems: &[Problem], conditions: usize) -> Result<Measured> {
@@ -229,10 +238,6 @@ impl Trial<'_> {
         Ok(Chunk { sampled, log_odds, tallies })
     }
 }
-
-/// Chunks of problems worked on at a time: each runs on one thread from its first token to its last, because
-/// a decoding step is too short for threads to meet in it.
-const CHUNKS_AT_ONCE: usize = 2;
 
 /// What one batch gave; conditions are indices into the batch's own.
 struct Chunk {

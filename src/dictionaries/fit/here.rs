@@ -3,7 +3,7 @@
 //! Decoding and the gradients of encoder and decoder rows touch only the features that are active.
 
 use super::super::kinds::{Entry, Side, Slopes};
-use super::super::matmul::{outer_products, pre_activations};
+use super::super::matmul::{PackedRows, outer_products};
 use super::super::vectors::{add_scaled, dot, norm};
 use super::adam::{Adam, Row};
 use super::trainer::{Batch, State, Token, Trainer, Use};
@@ -41,7 +41,7 @@ impl Trainer {
         let planes = self.planes();
         let mut around = Vec::new();
         if !self.state.skip.value.is_empty() {
-            pre_activations(batch.inputs, &self.state.skip.value, width_in, &mut around);
+            PackedRows::pack(&self.state.skip.value, width_in).pre_activations(batch.inputs, &mut around);
         }
         let pairs = rows.into_par_iter().zip(gradients.par_chunks_exact_mut(planes * width));
         pairs

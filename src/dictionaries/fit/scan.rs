@@ -1,11 +1,11 @@
 //! The dense part of a step: encode a batch and keep what may matter.
 
 use super::super::kinds::{Candidate, Chosen, Recipe, View};
-use super::super::matmul::pre_activations;
+use super::super::matmul::PackedRows;
 use crate::ops::simd::vectorised;
 use rayon::prelude::*;
 
-/// Tokens encoded at once: few enough that their products stay in cache, many enough to pay for packing.
+/// Tokens encoded at once: few enough that their products stay in cache.
 const BLOCK: usize = 512;
 const LANES: usize = 16;
 
@@ -28,12 +28,13 @@ pub(super) fn choose(
     burial: &Burial<'_>,
     products: &mut Vec<f32>,
 ) -> (Chosen, Vec<Dead>) {
+    let encoder = PackedRows::pack(encoder, width);
     // Until a cut is known, nothing can be skipped.
     for patient in [view.last_cut <= 0.0, true] {
         let bounds = recipe.bounds(view, patient);
         let (mut rows, mut dead) = (Vec::new(), Vec::new());
         for block in x.chunks(BLOCK * width) {
-            pre_activations(block, encoder, width, products);
+            encoder.pre_activations(block, products);
             let scanned: Vec<(Vec<Candidate>, Dead)> = products
                 .par_chunks_exact(bounds.len())
                 .map(|products| {

@@ -11,7 +11,7 @@
 //! 3. Where it exceeds [`TWINS`], the one that writes more takes over what the other writes:
 //!    d_a += r d_b, r = sum f_a f_b / sum f_a^2. The other starts anew (see [`super::tidy`]).
 
-use super::super::matmul::pre_activations;
+use super::super::matmul::PackedRows;
 use super::super::vectors::norm;
 use super::trainer::Use;
 use rayon::prelude::*;
@@ -52,9 +52,10 @@ impl Watch {
             let length = norm(row).max(f32::MIN_POSITIVE);
             row.iter_mut().for_each(|value| *value /= length);
         });
+        let packed = PackedRows::pack(&directions, width);
         let (mut partners, mut cosines) = (Vec::with_capacity(features), Vec::new());
         for block in directions.chunks(BLOCK * width) {
-            pre_activations(block, &directions, width, &mut cosines);
+            packed.pre_activations(block, &mut cosines);
             let first = partners.len();
             let nearest = |(index, row): (usize, &[f32])| {
                 let others = row.iter().enumerate().filter(|(other, _)| *other != first + index);

@@ -135,16 +135,23 @@ pub(crate) fn added_product(sum: Option<Vec<f32>>, left: Matrix<'_>, right: Matr
 
 /// `left · right` as a dense row-major matrix, the right operand packed before.
 pub(crate) fn times_panels(left: Matrix<'_>, right: &Panels) -> Vec<f32> {
+    let mut out = Vec::new();
+    times_panels_into(&mut out, left, right);
+    out
+}
+
+/// As [`times_panels`], in place of what `out` held.
+pub(crate) fn times_panels_into(out: &mut Vec<f32>, left: Matrix<'_>, right: &Panels) {
     let length = left.rows * right.width;
-    let mut out = Vec::with_capacity(length);
-    let shared = Disjoint::spare(&mut out, length);
+    out.clear();
+    out.reserve_exact(length);
+    let shared = Disjoint::spare(out, length);
     let target = Target { out: &shared, stride: right.width, add: false };
     // SAFETY: the capacity holds the whole result, and the product writes all of it without reading.
     unsafe {
         multiply(target, left, right, Threads::All);
         out.set_len(length);
     }
-    out
 }
 
 /// The number of multiply-adds.
