@@ -7,7 +7,7 @@ use super::rows::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{Edit, Positions};
 use crate::model::HookPoint;
 use crate::rng::stable_hash;
-use crate::stats::{Alternative, Bootstrap, Summary, minimum_detectable_effect, p_controls, sign_flip};
+use crate::stats::{Alternative, Summary, minimum_detectable_effect, p_controls, sign_flip};
 use crate::tasks::{Endpoint, Suite};
 
 /// What a row says about a condition beside its numbers.
@@ -66,7 +66,7 @@ pub(super) fn rows(
             edited.iter().zip(baseline).map(|(edited, baseline)| edited - baseline).collect();
         let summary = Summary::of(&paired);
         let key = stable_hash(&format!("{}/{}/{name}", about.condition, place.suite));
-        let interval = Bootstrap::new(about.seed ^ key).mean(&paired);
+        let interval = summary.interval(0.95);
         let matched: Vec<f64> = controls
             .iter()
             .filter(|control| control.counts(about.set_size) && control.endpoint == *name)

@@ -82,7 +82,7 @@ impl Measured {
         self.completions.extend(sampled.map(|one| Sampled { condition: group[one.condition], ..one }));
         let odds = chunk.log_odds.into_iter();
         self.log_odds.extend(odds.map(|(condition, problem, value)| ((group[condition], problem), value)));
-        for (condition, tallies) in group.iter().zip(&chunk.tallies) {
+        for (condition, tallies) in group.iter().cycle().zip(&chunk.tallies) {
             if let Some(sum) = self.tallies.get_mut(*condition) {
                 sum.add(tallies);
             }
@@ -243,6 +243,7 @@ impl Trial<'_> {
 struct Chunk {
     sampled: Vec<Sampled>,
     log_odds: Vec<LogOdds>,
+    /// By problem, then condition.
     tallies: Vec<Tallies>,
 }
 

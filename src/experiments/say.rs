@@ -269,7 +269,7 @@ fn sample_under(
             let (prompt, condition) = (completion.prompt / chosen.len(), completion.prompt % chosen.len());
             found[group[condition]].0.push(Completion { prompt, ..completion });
         }
-        for (index, tallies) in group.iter().zip(lockstep.tallies()) {
+        for (index, tallies) in group.iter().cycle().zip(lockstep.tallies()) {
             found[*index].1.add(tallies);
         }
     }

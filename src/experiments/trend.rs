@@ -9,7 +9,7 @@ use super::measure::Measured;
 use super::rows::TrendRow;
 use crate::interventions::Edit;
 use crate::rng::stable_hash;
-use crate::stats::{Alternative, Bootstrap, Summary, sign_flip};
+use crate::stats::{Alternative, Summary, sign_flip};
 
 /// A dose series: conditions of one hypothesis that differ in dose alone.
 pub(super) struct Series<'a> {
@@ -41,7 +41,7 @@ pub(super) fn trends(series: &Series<'_>, suite: &str, measured: &Measured) -> V
             })
             .collect();
         let key = series.seed ^ stable_hash(&format!("trend {}/{suite}/{name}", series.hypothesis));
-        let interval = Bootstrap::new(key).mean(&slopes);
+        let interval = Summary::of(&slopes).interval(0.95);
         let means: Vec<f64> = values.iter().map(|values| Summary::of(values).mean).collect();
         TrendRow {
             hypothesis: series.hypothesis.to_owned(),

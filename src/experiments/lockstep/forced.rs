@@ -72,7 +72,7 @@ pub(in crate::experiments) fn forced(
                 }
                 found.cross_entropy[group[row % group.len()]].push(sum / at.len().max(1) as f64);
             }
-            for (index, tallies) in group.iter().zip(source.tallies()) {
+            for (index, tallies) in group.iter().cycle().zip(source.tallies()) {
                 found.tallies[*index].add(tallies);
             }
         }

@@ -43,7 +43,8 @@ pub trait Source: NextToken {
     /// If the pass fails, or there are more or fewer rows than before.
     fn hidden(&mut self, tokens: &TokenBatch) -> Result<Tensor>;
 
-    /// What every condition really did, summed over its rows.
+    /// What its condition really did to the rows of each start. Whoever sums them in the order of starts gets the same
+    /// bits, however the starts were shared out over sources.
     fn tallies(&self) -> &[Tallies];
 }
 

@@ -21,6 +21,8 @@ pub struct Start {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row {
     pub(super) start: Start,
+    /// Which of the starts that is.
+    origin: usize,
     pub(super) sample: u64,
     pub(super) length: usize,
 }
@@ -30,6 +32,7 @@ pub(super) struct Rows {
     pub(super) conditions: Arc<[Condition]>,
     first: Vec<Row>,
     pub(super) now: Vec<Row>,
+    /// What was written into the rows of each start.
     tallies: Vec<Tallies>,
     beginning: Option<u32>,
     ending: Vec<u32>,
@@ -54,12 +57,15 @@ impl Rows {
         if let Some(start) = starts.iter().find(|start| start.condition >= conditions.len()) {
             return Err(Error::work(format!("there is no condition {}", start.condition)));
         }
-        let first: Vec<Row> =
-            starts.iter().map(|start| Row { start: *start, sample: 0, length: 0 }).collect();
+        let first: Vec<Row> = starts
+            .iter()
+            .enumerate()
+            .map(|(origin, start)| Row { start: *start, origin, sample: 0, length: 0 })
+            .collect();
         Ok(Self {
             now: first.clone(),
             first,
-            tallies: vec![Tallies::default(); conditions.len()],
+            tallies: vec![Tallies::default(); starts.len()],
             conditions,
             beginning: tokenizer.bos(),
             ending: tokenizer.stop_tokens().to_vec(),
@@ -93,7 +99,7 @@ impl Rows {
     /// Adds what was written into each row.
     pub(super) fn count(&mut self, written: &[Tallies]) {
         for (row, written) in self.now.iter().zip(written) {
-            if let Some(sum) = self.tallies.get_mut(row.start.condition) {
+            if let Some(sum) = self.tallies.get_mut(row.origin) {
                 sum.add(written);
             }
         }

@@ -74,7 +74,11 @@ fn together(
             (completion.prompt / conditions.len(), completion.prompt % conditions.len());
         by_condition[condition].push(Completion { prompt: problem, ..completion });
     }
-    (by_condition, lockstep.tallies().to_vec())
+    let mut tallies = vec![Tallies::default(); conditions.len()];
+    for (start, found) in rows.iter().zip(lockstep.tallies()) {
+        tallies[start.condition].add(found);
+    }
+    (by_condition, tallies)
 }
 
 #[test]

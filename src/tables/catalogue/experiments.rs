@@ -73,8 +73,12 @@ pub const EFFECTS: TableSpec = TableSpec {
         ),
         fixed("ceiling", ColumnType::Float, "the endpoint when the whole difference is transplanted"),
         fixed("effect", ColumnType::Float, "edited less baseline, mean over problems"),
-        fixed("ci_low", ColumnType::Float, "lower end of the pointwise 95 % interval, clustered by problem"),
-        fixed("ci_high", ColumnType::Float, "upper end of the pointwise 95 % interval, clustered by problem"),
+        fixed(
+            "ci_low",
+            ColumnType::Float,
+            "lower end of the pointwise 95 % interval over problems (Student's t)",
+        ),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
         fixed("p_zero", ColumnType::Float, "two-sided sign-flip p-value over problems"),
         fixed("p_controls", ColumnType::Float, "(1 + controls that move it as much) / (1 + controls)"),
         fixed(
@@ -371,7 +375,11 @@ pub const TRENDS: TableSpec = TableSpec {
         fixed("doses", ColumnType::Text, "JSON list of doses; 0 is the unedited receiver"),
         fixed("values", ColumnType::Text, "JSON list of the endpoint's means at these doses"),
         fixed("slope", ColumnType::Float, "change per unit of dose: mean over problems of their slopes"),
-        fixed("ci_low", ColumnType::Float, "lower end of its pointwise 95 % interval, clustered by problem"),
+        fixed(
+            "ci_low",
+            ColumnType::Float,
+            "lower end of its pointwise 95 % interval over problems (Student's t)",
+        ),
         fixed("ci_high", ColumnType::Float, "upper end of it"),
         fixed("p", ColumnType::Float, "two-sided sign flip of the problems' slopes"),
         fixed("monotone", ColumnType::Boolean, "whether the means rise or fall all the way"),
