@@ -140,3 +140,24 @@ impl Read {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two rows share a text; one of them wants the first variant, the other the second, a third row the first alone.
+    #[test]
+    fn a_variant_reads_what_some_row_on_the_text_wants_and_no_more() {
+        let wanted: [&[bool]; 3] = [&[true, false, false], &[false, true, false], &[true, false, false]];
+        assert_eq!(readers(&[0, 0, 1], &wanted, 2, 3), [vec![0, 1], vec![0], vec![]]);
+    }
+
+    #[test]
+    fn a_row_cannot_go_on_from_what_was_not_read() {
+        let model = crate::experiments::small::readout(0).model(0).unwrap().clone();
+        let mut read = Read { rows: vec![0, 2], cache: Some(model.cache(2)) };
+        read.go_on(&[0, 1], Some(&vec![2, 2])).unwrap();
+        assert_eq!((read.rows.as_slice(), read.cache.as_ref().unwrap().rows()), (&[0, 1][..], 2));
+        assert!(read.go_on(&[0], Some(&vec![5])).is_err());
+    }
+}
