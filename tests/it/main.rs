@@ -19,5 +19,6 @@ mod notebooks;
 mod objectives;
 mod peer;
 mod report;
+mod said;
 mod studies;
 mod tasks;
