@@ -11,6 +11,10 @@ use crate::rng::Stream;
 const TOURNAMENT: usize = 12;
 /// Swaps tried before a start is given up.
 const SWAPS: usize = 150;
+/// Swaps tried after all gaps are within the tolerance. A selected set is an extreme one, and most sets lie on one side of
+/// it: controls that stop at the tolerance's edge write less than it on the whole, and null worlds then claim more often
+/// than they may (7.4 % at .05, against 5.8 % with these swaps).
+const POLISH: usize = 40;
 /// Starts before the best found is returned as unmatched.
 const STARTS: usize = 3;
 
@@ -111,16 +115,20 @@ pub(super) fn search(
         let mut energies = footprints.energies(&set);
         let mut footprint = footprints.uses(&set, &energies);
         let mut gaps = target.gaps_of(&set, &footprint, shift);
+        let mut polish = POLISH;
         for _ in 0..SWAPS {
-            if worst(&gaps) <= target.tolerance {
+            let matches = worst(&gaps) <= target.tolerance;
+            if matches && polish == 0 {
                 break;
             }
+            polish -= usize::from(matches);
             let Some((place, feature)) = propose(target, pools, &set, &footprint, &mut stream) else { break };
             let candidate_energies = footprints.swapped(&set, &energies, place, feature);
             let old = std::mem::replace(&mut set[place], feature);
             let candidate = footprints.uses(&set, &candidate_energies);
             let candidate_gaps = target.gaps_of(&set, &candidate, shift);
-            if loss(&candidate_gaps) < loss(&gaps) {
+            if loss(&candidate_gaps) < loss(&gaps) && (!matches || worst(&candidate_gaps) <= target.tolerance)
+            {
                 (energies, footprint, gaps) = (candidate_energies, candidate, candidate_gaps);
             } else {
                 set[place] = old;
