@@ -8,6 +8,7 @@ use super::vectors::add_scaled_f64;
 use super::weights::Weights;
 use crate::activations::ActivationStore;
 use crate::error::{Error, Result};
+use crate::ops::matmul::SMALL_WEIGHT;
 use rayon::prelude::*;
 use std::sync::{Arc, OnceLock};
 
@@ -20,12 +21,9 @@ struct Inner {
     spec: Spec,
     variants: Vec<String>,
     weights: Weights,
-    /// Made when it is first needed.
+    /// Made when it is first needed, of an encoder that is small enough to be kept twice.
     packed: OnceLock<PackedRows>,
 }
-
-/// Encoders of more numbers than this are packed for each call: to keep them packed would double their memory.
-const SMALL_ENCODER: usize = 1 << 22;
 
 impl Dictionary {
     pub(crate) fn new(spec: Spec, weights: Weights) -> Result<Self> {
@@ -77,7 +75,7 @@ impl Dictionary {
         self.check_input(x)?;
         let Inner { spec, weights, packed, .. } = &*self.0;
         let (rows, width) = (&weights.encoder, spec.input_width());
-        if rows.len() > SMALL_ENCODER {
+        if rows.len() > SMALL_WEIGHT {
             return Ok(encode::codes(spec, weights, x, &PackedRows::pack(rows, width)));
         }
         Ok(encode::codes(spec, weights, x, packed.get_or_init(|| PackedRows::pack_alone(rows, width))))

@@ -17,7 +17,7 @@
 pub(super) mod kernel;
 mod panels;
 
-pub(crate) use panels::{Panels, WeightPanels};
+pub(crate) use panels::{Panels, SMALL_WEIGHT, WeightPanels};
 
 use super::parallel::Disjoint;
 use super::simd::{Portable, Vector, Wide, vectorised};

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Weights of more numbers than this are not kept as panels: it would double their memory.
-const SMALL_WEIGHT: usize = 1 << 22;
+pub(crate) const SMALL_WEIGHT: usize = 1 << 22;
 
 /// A right operand [inner, columns] as panels [inner, 16] of 16 columns each; the last is filled up with
 /// zeros. A tile then reads memory in order, and a panel stays in the first cache while rows pass by.
