@@ -70,6 +70,7 @@ pub fn decide(
             p_corrected: tests.corrected[number],
             correction: settings.correction.name().into(),
             controls: tests.among[number].controls as u64,
+            widening: tests.among[number].widening,
             needed_controls: needed as u64,
             problems: index.of(declared)?.values.len() as u64,
             other_suite: case.other().map(|row| row.suite.clone()),

@@ -4,7 +4,7 @@ use super::rows::Verdict;
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::stats::p_controls;
+use crate::stats::{p_controls, widening};
 use crate::tasks::Scale;
 use std::collections::BTreeMap;
 
@@ -226,6 +226,7 @@ fn other_axis(axis: &str) -> Option<&'static str> {
 pub(super) struct AmongControls {
     pub(super) p: f64,
     pub(super) controls: usize,
+    pub(super) widening: f64,
 }
 
 /// The largest p among the clouds that have the needed number of matched draws, and of all matched draws together.
@@ -234,7 +235,7 @@ pub(super) struct AmongControls {
 /// are they taken together with features.
 pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: usize) -> AmongControls {
     let mut clouds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    let mut together = Vec::new();
+    let (mut together, mut likeness) = (Vec::new(), Vec::new());
     let of_this = |control: &&ControlRow| {
         control.matched
             && control.condition == row.condition
@@ -246,9 +247,14 @@ pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: u
     for control in controls.iter().filter(of_this) {
         effect = control.set_effect;
         clouds.entry(&control.cloud).or_default().push(control.effect);
-        together.extend(control.counts(row.set_size).then_some(control.effect));
+        if control.counts(row.set_size) {
+            together.push(control.effect);
+            likeness.push(control.likeness());
+        }
     }
+    let widening = widening(&likeness);
+    let p = |draws: &[f64]| p_controls(effect, draws, widening);
     let full = clouds.values().filter(|draws| draws.len() >= needed.max(1));
-    let p = full.map(|draws| p_controls(effect, draws)).fold(p_controls(effect, &together), f64::max);
-    AmongControls { p, controls: together.len() }
+    let largest = full.map(|draws| p(draws)).fold(p(&together), f64::max);
+    AmongControls { p: largest, controls: together.len(), widening }
 }

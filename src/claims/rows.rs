@@ -95,7 +95,7 @@ pub struct ClaimRow {
     pub p: f64,
     /// Sign flip over problems.
     pub p_zero: f64,
-    /// Against matched controls.
+    /// Against matched controls, taken to lie `widening` times as far from their mean as they do.
     pub p_controls: f64,
     /// `p` after the correction over all declared hypotheses.
     pub p_corrected: f64,
@@ -103,6 +103,9 @@ pub struct ClaimRow {
     pub correction: String,
     /// Matched controls beside it.
     pub controls: u64,
+    /// How many times as far from the mean of its controls as these lie from it another set of their kind is to be
+    /// expected: above 1 where they write more of the same as each other than as the set.
+    pub widening: f64,
     /// Controls that the study needs for each hypothesis.
     pub needed_controls: u64,
     /// Problems measured.

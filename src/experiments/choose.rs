@@ -9,14 +9,15 @@
 //!    between the receiver and the reference (the donor, else base), ranked by attribution.
 //! 4. Attribution only proposes: the first 1, 2, 4, ... candidates are really edited on selection problems, and the
 //!    smallest set with `effect_share` of the best effect is taken, if matched controls exist for it; else the next
-//!    larger one for which they do, and after those the weaker ones. Where no size has matched controls, the first is
-//!    taken, and its controls are the directions of other sets with its own gate and norm.
+//!    larger one for which they do, and after those the weaker ones. Where no size has enough matched controls that are
+//!    not copies of one another, the first is taken, and its controls are the directions of other sets with its own gate
+//!    and norm.
 //!
 //! Nothing here looks at a problem of the measuring half.
 
 use super::attribution::{Endpoint, attribute};
 use super::conditions::Condition;
-use super::controls::{Stock, draw};
+use super::controls::{Cloud, Stock, draw};
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
 use super::percentiles::{self, percentiles};
@@ -123,9 +124,6 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
     if prepared.controls.is_empty() {
         prepared.controls = controls(prepared, selection, &matching, &chosen)?;
     }
-    let (mut found, key) = (std::mem::take(&mut prepared.controls), stable_hash(&prepared.hypothesis.name));
-    prepared.fill(&mut found, selection, &matching, &chosen, key);
-    prepared.controls = found;
     if prepared.rows.is_empty() {
         prepared.rows = set_rows(prepared, selection, &chosen, &[]);
     }
@@ -218,13 +216,13 @@ fn carriers(
     for index in preferred(&effects, selection.settings.effect_share) {
         let set = ranked.get(..sizes[index]).unwrap_or(&ranked).to_vec();
         let controls = controls(prepared, selection, matching, &set)?;
+        let borrowed = controls.iter().filter(|control| control.cloud == Cloud::BorrowedSet).count();
         tracing::debug!(
-            "{}: {} features have {} matched controls",
+            "{}: of the controls of {} features {borrowed} are borrowed directions",
             prepared.hypothesis.name,
             set.len(),
-            controls.iter().filter(|control| control.matched).count()
         );
-        if controls.iter().all(|control| control.matched) {
+        if borrowed == 0 {
             fallback = Some((set, controls));
             break;
         }

@@ -69,6 +69,7 @@ pub(super) fn random(prepared: &Prepared, selection: &Selection<'_>) -> Vec<Cont
             instead: Instead::Borrows(direction),
             gap: 0.0,
             matched: true,
+            likeness: None,
         })
         .collect()
 }

@@ -7,7 +7,9 @@ use super::rows::{ControlRow, DifferenceRow, EffectRow};
 use crate::interventions::{Edit, Positions};
 use crate::model::HookPoint;
 use crate::rng::stable_hash;
-use crate::stats::{Alternative, Summary, minimum_detectable_effect, p_controls, sign_flip};
+use crate::stats::{
+    Alternative, Likeness, Summary, minimum_detectable_effect, p_controls, sign_flip, widening,
+};
 use crate::tasks::{Endpoint, Suite};
 
 /// What a row says about a condition beside its numbers.
@@ -67,11 +69,10 @@ pub(super) fn rows(
         let summary = Summary::of(&paired);
         let key = stable_hash(&format!("{}/{}/{name}", about.condition, place.suite));
         let interval = summary.interval(0.95);
-        let matched: Vec<f64> = controls
-            .iter()
-            .filter(|control| control.counts(about.set_size) && control.endpoint == *name)
-            .map(|control| control.effect)
-            .collect();
+        let counted =
+            || controls.iter().filter(|control| control.counts(about.set_size) && control.endpoint == *name);
+        let matched: Vec<f64> = counted().map(|control| control.effect).collect();
+        let widening = widening(&counted().map(ControlRow::likeness).collect::<Vec<Likeness>>());
         let before = Summary::of(baseline).mean;
         effects.push(EffectRow {
             hypothesis: about.hypothesis.to_owned(),
@@ -101,7 +102,7 @@ pub(super) fn rows(
             ci_low: interval.low,
             ci_high: interval.high,
             p_zero: sign_flip(&paired, Alternative::TwoSided, about.seed ^ key),
-            p_controls: (!matched.is_empty()).then(|| p_controls(summary.mean, &matched)),
+            p_controls: (!matched.is_empty()).then(|| p_controls(summary.mean, &matched, widening)),
             controls: matched.len() as u64,
             mde: Some(minimum_detectable_effect(summary.standard_error(), summary.units, 0.05, 0.8))
                 .filter(|effect| effect.is_finite()),
@@ -149,6 +150,8 @@ pub(super) fn control_rows(
                 set_effect: measured.effect(1, endpoint),
                 balance: control.gap,
                 matched: control.matched,
+                alike: control.likeness.map(|likeness| likeness.among),
+                like_set: control.likeness.map(|likeness| likeness.to_set),
             });
         }
     }

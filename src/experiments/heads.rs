@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::interventions::{Head, HeadWriter};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenBatch};
 use crate::rng::{Stream, stable_hash};
+use crate::stats::Likeness;
 use crate::tasks::Suite;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -142,9 +143,33 @@ fn draw(
         let gap = gap(total(&set), wanted);
         let matched = gap <= settings.balance_tolerance;
         let instead = Instead::Target(Target::Heads(set));
-        controls.push(Control { cloud: Cloud::AnyHead, draw, instead, gap, matched });
+        controls.push(Control { cloud: Cloud::AnyHead, draw, instead, gap, matched, likeness: None });
     }
+    compare(&mut controls, energies);
     controls
+}
+
+/// Says of each control that matches how much it writes what the others write. What heads write lies in planes of their
+/// own, so two sets are alike as far as they have heads in common, and none is like the tested heads.
+fn compare(controls: &mut [Control], energies: &BTreeMap<Head, Energy>) {
+    let energy = |head: &Head| energies.get(head).map_or(0.0, |energy| energy.iter().sum::<f64>());
+    let mut matched: Vec<(Vec<Head>, &mut Control)> = controls
+        .iter_mut()
+        .filter(|control| control.matched)
+        .filter_map(|control| Some((control.heads()?.to_vec(), control)))
+        .collect();
+    let length = |set: &[Head]| set.iter().map(energy).sum::<f64>().max(f64::MIN_POSITIVE).sqrt();
+    let mut together: BTreeMap<Head, f64> = BTreeMap::new();
+    for (set, _) in &matched {
+        set.iter().for_each(|head| *together.entry(*head).or_default() += 1.0 / length(set));
+    }
+    let others = matched.len().saturating_sub(1).max(1) as f64;
+    for (set, control) in &mut matched {
+        let with_all: f64 =
+            set.iter().map(|head| energy(head) * together.get(head).copied().unwrap_or(0.0)).sum();
+        let among = (with_all / length(set) - 1.0) / others;
+        control.likeness = Some(Likeness { among, to_set: 0.0 });
+    }
 }
 
 /// Every head's values on all tokens but the first of each text: `[tokens, head_dim]`, flat.
@@ -202,5 +227,26 @@ mod tests {
         assert_eq!(gap([1.0, 2.0], [2.0, 1.0]), 1.0, "as much over all, but not where");
         assert!(gap([0.1, 1.0], [0.0, 1.0]) > 1.0, "nothing in the prompt is matched by nothing there");
         assert!((gap([0.0, 1.1], [0.0, 1.0]) - 0.1).abs() < 1e-9);
+    }
+
+    #[test]
+    fn heads_in_common_make_sets_alike() {
+        let head = |head| Head { layer: 0, head };
+        let control = |heads: &[usize], matched| Control {
+            cloud: Cloud::AnyHead,
+            draw: 0,
+            instead: Instead::Target(Target::Heads(heads.iter().map(|index| head(*index)).collect())),
+            gap: 0.0,
+            matched,
+            likeness: None,
+        };
+        let energies = BTreeMap::from([(head(0), [1.0, 2.0]), (head(1), [0.5, 0.5]), (head(2), [1.0, 0.0])]);
+        let mut controls = [control(&[0, 1], true), control(&[0, 2], true), control(&[1, 2], false)];
+        compare(&mut controls, &energies);
+        for control in &controls[..2] {
+            let likeness = control.likeness.unwrap();
+            assert!((likeness.among - 0.75).abs() < 1e-12 && likeness.to_set == 0.0, "{likeness:?}");
+        }
+        assert_eq!(controls[2].likeness, None);
     }
 }

@@ -1,7 +1,7 @@
 //! A hypothesis with all that was chosen for it on the selection half.
 
 use super::conditions::{Change, Condition};
-use super::controls::{Cloud, ControlSet, Stock, beside, borrowed, draw};
+use super::controls::{Cloud, ControlSet, Stock, draw};
 use super::heads;
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::interventions::{CodeBank, Edit, FeatureDelta, Head, HeadWriter, Reference, Writer};
 use crate::model::HookPoint;
 use crate::rng::stable_hash;
+use crate::stats::Likeness;
 use crate::tasks::Suite;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,12 +56,24 @@ pub(super) struct Control {
     /// The worst relative gap to the target, on the declared suite.
     pub(super) gap: f64,
     pub(super) matched: bool,
+    /// How much it writes what the other controls write, where it counts.
+    pub(super) likeness: Option<Likeness>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Instead {
     Target(Target),
     Borrows(Vec<f32>),
+}
+
+impl Control {
+    /// The heads, where it is heads.
+    pub(super) fn heads(&self) -> Option<&[Head]> {
+        match &self.instead {
+            Instead::Target(Target::Heads(heads)) => Some(heads),
+            _ => None,
+        }
+    }
 }
 
 impl From<ControlSet> for Control {
@@ -70,6 +83,7 @@ impl From<ControlSet> for Control {
             draw: set.draw,
             gap: set.balance.worst,
             matched: set.matched,
+            likeness: set.likeness,
             instead: match set.direction {
                 Some(direction) => Instead::Borrows(direction),
                 None => Instead::Target(Target::Features(set.features)),
@@ -220,35 +234,7 @@ impl Prepared {
         let (count, tolerance) = (selection.settings.controls, selection.settings.balance_tolerance);
         let key = stable_hash(&format!("{} on {}", self.hypothesis.name, suite.name()));
         let drawn = draw(&stock, &self.deltas, set, count, tolerance, selection.seed, key)?;
-        let mut controls: Vec<Control> = drawn.into_iter().map(Control::from).collect();
-        self.fill(&mut controls, selection, &stock, set, key);
-        Ok(controls)
-    }
-
-    /// Where too few sets match, the directions of others with the set's own gate and norm take their places. Of those
-    /// that do not match the nearest stay, to show how near they come.
-    pub(super) fn fill(
-        &self,
-        controls: &mut Vec<Control>,
-        selection: &Selection<'_>,
-        stock: &Stock,
-        set: &[u32],
-        key: u64,
-    ) {
-        let count = selection.settings.controls;
-        let of_sets = |control: &&Control| control.matched && control.cloud != Cloud::RandomDirection;
-        let missing = count.saturating_sub(controls.iter().filter(of_sets).count());
-        if missing == 0 {
-            return;
-        }
-        let (mut kept, mut unmatched): (Vec<Control>, Vec<Control>) =
-            std::mem::take(controls).into_iter().partition(|control| control.matched);
-        unmatched.sort_by(|a, b| a.gap.total_cmp(&b.gap));
-        unmatched.truncate(beside(count));
-        kept.extend(unmatched);
-        let directions = borrowed(stock, &self.deltas, set, missing, selection.seed, key);
-        kept.extend(directions.into_iter().map(Control::from));
-        *controls = kept;
+        Ok(drawn.into_iter().map(Control::from).collect())
     }
 
     /// The receiver's firing on the selection half of a suite, to judge balance there.

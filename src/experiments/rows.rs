@@ -5,6 +5,7 @@
 //! axis, collateral, and the same edit in base when the contrast with base is wanted.
 
 use super::controls::Cloud;
+use crate::stats::Likeness;
 use serde::{Deserialize, Serialize};
 
 /// One row of the table `effects`: what one condition does to one endpoint of one suite.
@@ -110,9 +111,19 @@ pub struct ControlRow {
     pub balance: f64,
     /// Whether the balance is within the study's tolerance. Draws that are not matched support no claim.
     pub matched: bool,
+    /// Mean cosine of what it writes on this suite with what the other controls that count write; null where it does not
+    /// count, and for directions of a direction.
+    pub alike: Option<f64>,
+    /// The same cosine with what the tested set writes.
+    pub like_set: Option<f64>,
 }
 
 impl ControlRow {
+    /// How much it writes what others write; nothing in common where that is not known.
+    pub fn likeness(&self) -> Likeness {
+        Likeness { among: self.alike.unwrap_or(0.0), to_set: self.like_set.unwrap_or(0.0) }
+    }
+
     /// Whether the draw counts among the controls of a set of `set_size` features; `None` for a direction, heads or the
     /// whole activation. A set is ranked among sets that match it: random directions stand beside it as a weaker null.
     pub fn counts(&self, set_size: Option<u64>) -> bool {

@@ -23,7 +23,7 @@ mod simultaneous;
 mod summary;
 
 pub use bootstrap::Bootstrap;
-pub use controls::p_controls;
+pub use controls::{Likeness, p_controls, widening};
 pub use distributions::{normal, normal_quantile, student_t, student_t_quantile};
 pub use equivalence::{equivalence, equivalence_of_shares};
 pub use multiple::{benjamini_hochberg, benjamini_yekutieli, false_coverage_level, holm};

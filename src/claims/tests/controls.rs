@@ -42,3 +42,17 @@ fn random_directions_stand_beside_sets_of_features_and_do_not_count() {
     world.effects.iter_mut().for_each(|row| row.set_size = None);
     assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
 }
+
+#[test]
+fn controls_that_are_copies_of_one_another_decide_nothing() {
+    let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    let claim = &world.decided()[0];
+    assert_eq!((claim.verdict, claim.widening), (Verdict::CarriesTransfer, 1.0));
+    world.controls.iter_mut().for_each(|control| control.alike = Some(0.999));
+    let claim = &world.decided()[0];
+    assert_eq!(claim.verdict, Verdict::Undecided);
+    assert!(claim.widening > 40.0 && claim.p_controls > 0.1, "{} {}", claim.widening, claim.p_controls);
+    // As like the set as like each other, they are its equals.
+    world.controls.iter_mut().for_each(|control| control.like_set = Some(0.999));
+    assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+}

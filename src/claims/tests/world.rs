@@ -102,6 +102,8 @@ impl World {
                 set_effect: effect,
                 balance: 0.1,
                 matched,
+                alike: None,
+                like_set: None,
             });
         }
         self.effects.push(EffectRow {

@@ -1,9 +1,10 @@
 //! Controls for a set that no other set edits as strongly as.
 //!
 //! Where post-training concentrated a change in a few features, every other set of that size writes less, and none can
-//! match. What remains to be asked is whether it matters *which* features are edited: the directions of other sets are
-//! given the tested set's own gate and norm, token by token, so that size, rate and strength match by construction.
-//! Unlike a random direction, such a one is a direction in which the edit of real features writes.
+//! match, or all that do are made of those same few. What remains to be asked is whether it matters *which* features are
+//! edited: the directions of other sets are given the tested set's own gate and norm, token by token, so that size, rate
+//! and strength match by construction. Unlike a random direction, such a one is a direction in which the edit of real
+//! features writes.
 
 use super::cloud::{Cloud, ControlSet};
 use super::search::Target;
@@ -18,18 +19,10 @@ const TRIES: u64 = 8;
 /// Distinct sets of as many live features as `set` has, none of them in it, with the direction of their mean delta
 /// where they fire: `constant + sum_j mean(f_j where > 0) slope_j`, of length one. Fewer than `count` if there are not
 /// as many.
-pub fn borrowed(
-    stock: &Stock,
-    deltas: &[FeatureDelta],
-    set: &[u32],
-    count: usize,
-    seed: u64,
-    key: u64,
-) -> Vec<ControlSet> {
-    let target = Target::new(stock, deltas, set, 0.0);
-    let Some(live) =
-        target.pools(Cloud::BorrowedSet).into_iter().next().filter(|live| live.len() >= set.len())
-    else {
+pub(super) fn borrowed(target: &Target<'_>, count: usize, seed: u64, key: u64) -> Vec<ControlSet> {
+    let Target { stock, deltas, set, .. } = target;
+    let pools = target.pools(Cloud::BorrowedSet);
+    let Some(live) = pools.into_iter().next().filter(|live| live.len() >= set.len()) else {
         return Vec::new();
     };
     let mut seen = BTreeSet::new();
@@ -47,6 +40,7 @@ pub fn borrowed(
             direction,
             balance,
             matched: true,
+            likeness: None,
         })
     });
     sets.take(count).collect()
@@ -78,7 +72,7 @@ mod tests {
     fn directions_are_those_of_other_sets_and_the_seed_decides_them() {
         let (stock, deltas) = random_stock(50);
         let set = [3, 8];
-        let found = borrowed(&stock, &deltas, &set, 20, 7, 1);
+        let found = borrowed(&Target::new(&stock, &deltas, &set, 0.2), 20, 7, 1);
         assert_eq!(found.len(), 20);
         let distinct: BTreeSet<&Vec<u32>> = found.iter().map(|control| &control.features).collect();
         assert_eq!(distinct.len(), 20);
@@ -95,9 +89,9 @@ mod tests {
             let inside = (bb * da * da - 2.0 * ab * da * db + aa * db * db) / (aa * bb - ab * ab);
             assert!((inside - 1.0).abs() < 1e-3, "{inside}");
         }
-        assert_eq!(found, borrowed(&stock, &deltas, &set, 20, 7, 1));
+        assert_eq!(found, borrowed(&Target::new(&stock, &deltas, &set, 0.2), 20, 7, 1));
         assert!(
-            borrowed(&stock, &deltas, &(0..40).collect::<Vec<u32>>(), 20, 7, 1).is_empty(),
+            borrowed(&Target::new(&stock, &deltas, &(0..40).collect::<Vec<u32>>(), 0.2), 20, 7, 1).is_empty(),
             "too few others"
         );
     }

@@ -9,19 +9,28 @@
 //! 3. [`draw`] fills a cloud: start from features that resemble the set's one by one, then swap features
 //!    as long as that brings the footprint closer, until every cell is within the tolerance.
 //!
+//! 4. Of the draws that match those are taken that have least in common (`spread`), and each says how much it still writes
+//!    of what the others write, and of what the set does (`likeness`): by that the p-value widens them
+//!    ([`crate::stats::widening`]).
+//!
 //! Three clouds of features (any; the same classes; shared features whose activation shifted as much) and
 //! one of random directions, which borrow the set's own gate and norm and so match by construction.
 //! A cloud that cannot be matched says so in its balance, and its draws support no claim. Where too few sets match
-//! because none edits as strongly, [`borrowed`] gives the directions of other sets the tested one's gate and norm.
+//! because none edits as strongly, or all that do are copies of one another, the directions of other sets with the tested
+//! one's gate and norm take their places (`borrowed`).
 
 mod balance;
 mod borrowed;
 mod cloud;
+mod draw;
+mod drawing;
 mod footprint;
+mod likeness;
 mod search;
+mod spread;
 mod stock;
 
 pub use balance::{Balance, CellBalance};
-pub use borrowed::borrowed;
-pub use cloud::{Cloud, ControlSet, balance, beside, draw, random_directions};
+pub use cloud::{Cloud, ControlSet};
+pub use draw::{balance, draw, random_directions};
 pub use stock::{Cell, FeatureTraits, Stock};

@@ -42,7 +42,7 @@ impl Stage for Claims {
     }
 
     fn revision(&self) -> u32 {
-        7
+        8
     }
 
     fn config(&self) -> Result<Value> {

@@ -140,7 +140,7 @@ impl Stage for Experiments {
     }
 
     fn revision(&self) -> u32 {
-        12
+        13
     }
 
     fn config(&self) -> Result<Value> {

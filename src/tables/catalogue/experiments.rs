@@ -123,6 +123,12 @@ pub const CONTROLS: TableSpec = TableSpec {
             "worst relative gap to the set in firing rate and squared delta on this suite, over prompt and response",
         ),
         fixed("matched", ColumnType::Boolean, "whether the balance is within the study's tolerance"),
+        fixed(
+            "alike",
+            ColumnType::Float,
+            "mean cosine of what it writes on this suite with what the other controls that count write",
+        ),
+        fixed("like_set", ColumnType::Float, "the same cosine with what the tested set writes"),
     ],
 };
 
@@ -205,6 +211,11 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed("p_corrected", ColumnType::Float, "p after the correction over all declared hypotheses"),
         fixed("correction", ColumnType::Text, "holm, bh or by"),
         fixed("controls", ColumnType::Integer, "matched controls beside it"),
+        fixed(
+            "widening",
+            ColumnType::Float,
+            "how many times as far from the mean of its controls as these do another set of their kind is to lie",
+        ),
         fixed("needed_controls", ColumnType::Integer, "controls that the study needs for each hypothesis"),
         fixed("problems", ColumnType::Integer, "problems measured"),
         fixed(

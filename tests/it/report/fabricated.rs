@@ -374,7 +374,7 @@ fn effects() -> (Vec<Value>, Vec<Value>) {
                 controls.push(json!({
                     "hypothesis": hypothesis, "condition": format!("{hypothesis}false"), "cloud": if draw % 2 == 0 { "any" } else { "same_class" },
                     "draw": draw, "suite": suite, "endpoint": endpoint, "effect": noise(&mut stream, 0.05),
-                    "set_effect": effect, "balance": 0.05 + stream.uniform_f64() * 0.16, "matched": true,
+                    "set_effect": effect, "balance": 0.05 + stream.uniform_f64() * 0.16, "matched": true, "alike": 0.21, "like_set": -0.02,
                 }));
             }
         }
@@ -392,7 +392,7 @@ pub(super) fn claims() -> Vec<Value> {
             "endpoint": if *suite == "refusal" { "refuse" } else { "pass" }, "direction": "either",
             "effect": effect, "ci_low": effect - 0.055, "ci_high": effect + 0.055,
             "p": p, "p_zero": p / 10.0, "p_controls": p, "p_corrected": (p * 3.0).min(1.0), "correction": "holm",
-            "controls": 59, "needed_controls": 59, "problems": 161,
+            "controls": 59, "widening": 1.26, "needed_controls": 59, "problems": 161,
             "other_suite": "refusal", "other_effect": 0.01, "other_ci_low": -0.03, "other_ci_high": 0.05,
             "other_p_corrected": 0.8, "equivalence_p": 0.2, "margin": 0.1, "margin_nats": 0.5,
             "gain": 0.21, "ceiling": 1.3 * effect, "equivalence_endpoint": "refusal_log_odds",

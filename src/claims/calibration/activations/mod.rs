@@ -113,7 +113,15 @@ fn blind(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], count: usize, seed
             features.truncate(SET_SIZE);
             features.sort_unstable();
             let balance = balance(stock, deltas, set, &features);
-            ControlSet { cloud: Cloud::Any, draw, features, direction: None, balance, matched: true }
+            ControlSet {
+                cloud: Cloud::Any,
+                draw,
+                features,
+                direction: None,
+                balance,
+                matched: true,
+                likeness: None,
+            }
         })
         .collect()
 }
@@ -265,6 +273,8 @@ impl Evidence {
             set_effect,
             balance: control.balance.worst,
             matched: control.matched,
+            alike: control.likeness.map(|likeness| likeness.among),
+            like_set: control.likeness.map(|likeness| likeness.to_set),
         });
     }
 }

@@ -30,6 +30,7 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             claim.problems,
         ),
         row.and_then(|row| nulls(data, row, scale)).unwrap_or_default(),
+        alike(claim),
         classes::sentence(data, claim).unwrap_or_default(),
         extent::sentence(data, claim, scale),
     ];
@@ -68,7 +69,7 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
             .map(|(count, range)| format!("Its {count} {what} changed it by {range}.")),
         of(&|control| counts(control) && control.is_borrowed_set()).map(|(count, range)| {
             format!(
-                "Too few sets of its size write as strongly there; {count} directions of other sets, with this \
+                "Too few sets of its size write as strongly there without being copies of one another; {count} directions of other sets, with this \
                  set's own gate and norm at every token, changed it by {range}."
             )
         }),
@@ -79,6 +80,21 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
     let sentences: Vec<String> = sentences.into_iter().flatten().collect();
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
+
+/// What it means for the rank of an effect that its controls resemble each other.
+fn alike(claim: &ClaimRow) -> String {
+    if claim.widening < SAID_FROM {
+        return String::new();
+    }
+    format!(
+        "These write more of the same as each other than as the set, so they are ranked as if they lay {:.1} times as far \
+         from their mean.",
+        claim.widening
+    )
+}
+
+/// The least factor worth a sentence.
+const SAID_FROM: f64 = 1.05;
 
 /// How many controls there are, and from what to what they reach.
 fn range<'a>(controls: impl Iterator<Item = &'a ControlRow>, scale: Scale) -> Option<(usize, String)> {

@@ -9,7 +9,7 @@ use crate::report::numbers::p_value;
 use crate::report::scale::Scale;
 use crate::report::view::{Cell, Sheet};
 
-const COLUMNS: [(&str, &str); 10] = [
+const COLUMNS: [(&str, &str); 11] = [
     ("Hypothesis", "The name in the study"),
     ("Verdict", "By the decision rule of the protocol"),
     ("Receiver", "The variant whose forward pass is edited"),
@@ -20,9 +20,13 @@ const COLUMNS: [(&str, &str); 10] = [
         "Percentage points for shares, nats for log-odds; the interval is simultaneous over all declared hypotheses and their other axes",
     ),
     ("p zero#", "Sign flip over problems"),
-    ("p controls#", "Rank among matched controls"),
+    ("p controls#", "Rank among matched controls, these widened"),
     ("p corrected#", "The larger of the two, corrected for the number of hypotheses"),
     ("Controls#", "Matched control sets, and how many the study needs"),
+    (
+        "Widened#",
+        "How many times as far from the mean of its controls as these another set of their kind is to lie: above 1 where they write more of the same as each other than as the set",
+    ),
 ];
 
 /// A column for studies that repeat something.
@@ -73,5 +77,6 @@ fn cells(data: &Data, claim: &ClaimRow) -> Vec<Cell> {
         p(claim.p_controls),
         p(claim.p_corrected),
         Cell::text(format!("{} of {}", claim.controls, claim.needed_controls)),
+        Cell::number(format!("{:.2}", claim.widening), claim.widening),
     ]
 }
