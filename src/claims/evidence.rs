@@ -226,7 +226,7 @@ fn other_axis(axis: &str) -> Option<&'static str> {
 pub(super) struct AmongControls {
     pub(super) p: f64,
     pub(super) controls: usize,
-    pub(super) widening: f64,
+    pub(super) widening: Option<f64>,
 }
 
 /// The largest p among the clouds that have the needed number of matched draws, and of all matched draws together.
@@ -253,7 +253,7 @@ pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: u
         }
     }
     let widening = widening(&likeness);
-    let p = |draws: &[f64]| p_controls(effect, draws, widening);
+    let p = |draws: &[f64]| widening.map_or(1.0, |widening| p_controls(effect, draws, widening));
     let full = clouds.values().filter(|draws| draws.len() >= needed.max(1));
     let largest = full.map(|draws| p(draws)).fold(p(&together), f64::max);
     AmongControls { p: largest, controls: together.len(), widening }

@@ -6,7 +6,8 @@
 //!
 //! 1. p = max(p_zero, p_controls): the effect must stand out from zero, by a sign flip over problems, and
 //!    from matched controls (controls outside the tolerance do not count; too few, no claim). For a set of features,
-//!    controls are sets of features: random directions stand beside them.
+//!    controls are sets of features: random directions stand beside them. Controls that resemble each other are widened
+//!    about their mean ([`crate::stats::widening`]).
 //! 2. One declared correction over all declared hypotheses, of every kind of p-value.
 //! 3. Intervals in one family, by a max-t bootstrap: all declared effects, those on their other axes, and the
 //!    contrasts of 4 and 5.

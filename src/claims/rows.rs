@@ -104,8 +104,9 @@ pub struct ClaimRow {
     /// Matched controls beside it.
     pub controls: u64,
     /// How many times as far from the mean of its controls as these lie from it another set of their kind is to be
-    /// expected: above 1 where they write more of the same as each other than as the set.
-    pub widening: f64,
+    /// expected: above 1 where they are more like each other than like the set. `None` where they are copies of one
+    /// another, and decide nothing.
+    pub widening: Option<f64>,
     /// Controls that the study needs for each hypothesis.
     pub needed_controls: u64,
     /// Problems measured.

@@ -17,11 +17,11 @@
 
 use super::attribution::{Endpoint, attribute};
 use super::conditions::Condition;
-use super::controls::{Cloud, Stock, draw};
+use super::controls::Stock;
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
 use super::percentiles::{self, percentiles};
-use super::prepared::{Control, Prepared, Target, Tools};
+use super::prepared::{Prepared, Target, Tools};
 use super::rows::SetRow;
 use super::set_rule::SetRule;
 use super::texts::{Texts, bank, reference, stock};
@@ -29,7 +29,6 @@ use super::{directions, heads, single};
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::interventions::{Decoders, FeatureDelta, TargetKind};
-use crate::rng::stable_hash;
 use crate::tasks::{Half, Suite};
 use std::sync::Arc;
 
@@ -121,30 +120,14 @@ fn features(prepared: &mut Prepared, selection: &mut Selection<'_>) -> Result<()
         prepared.fidelity_in_base = single.least(&chosen);
         prepared.tools.in_base = Some((base, single.reading));
     }
-    if prepared.controls.is_empty() {
-        prepared.controls = controls(prepared, selection, &matching, &chosen)?;
+    if prepared.controls.is_empty() && !chosen.is_empty() {
+        prepared.controls = prepared.drawn(selection, &matching, &chosen, &hypothesis.name)?;
     }
     if prepared.rows.is_empty() {
         prepared.rows = set_rows(prepared, selection, &chosen, &[]);
     }
     prepared.target = Target::Features(chosen);
     Ok(())
-}
-
-fn controls(
-    prepared: &Prepared,
-    selection: &Selection<'_>,
-    stock: &Stock,
-    set: &[u32],
-) -> Result<Vec<Control>> {
-    if set.is_empty() {
-        return Ok(Vec::new());
-    }
-    let settings = selection.settings;
-    let key = stable_hash(&prepared.hypothesis.name);
-    let (count, tolerance) = (settings.controls, settings.balance_tolerance);
-    let drawn = draw(stock, &prepared.deltas, set, count, tolerance, selection.seed, key)?;
-    Ok(drawn.into_iter().map(Control::from).collect())
 }
 
 fn set_rows(prepared: &Prepared, selection: &Selection<'_>, ranked: &[u32], scores: &[f64]) -> Vec<SetRow> {
@@ -215,14 +198,10 @@ fn carriers(
     let mut fallback = None;
     for index in preferred(&effects, selection.settings.effect_share) {
         let set = ranked.get(..sizes[index]).unwrap_or(&ranked).to_vec();
-        let controls = controls(prepared, selection, matching, &set)?;
-        let borrowed = controls.iter().filter(|control| control.cloud == Cloud::BorrowedSet).count();
-        tracing::debug!(
-            "{}: of the controls of {} features {borrowed} are borrowed directions",
-            prepared.hypothesis.name,
-            set.len(),
-        );
-        if borrowed == 0 {
+        let controls = prepared.drawn(selection, matching, &set, &prepared.hypothesis.name)?;
+        let matched = controls.iter().filter(|control| control.is_matched_set()).count();
+        tracing::debug!("{}: {matched} sets match {} features", prepared.hypothesis.name, set.len());
+        if matched >= selection.settings.controls {
             fallback = Some((set, controls));
             break;
         }

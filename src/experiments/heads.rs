@@ -167,7 +167,9 @@ fn compare(controls: &mut [Control], energies: &BTreeMap<Head, Energy>) {
     for (set, control) in &mut matched {
         let with_all: f64 =
             set.iter().map(|head| energy(head) * together.get(head).copied().unwrap_or(0.0)).sum();
-        let among = (with_all / length(set) - 1.0) / others;
+        // With itself, unless it writes nothing.
+        let with_itself = if set.iter().any(|head| energy(head) > 0.0) { 1.0 } else { 0.0 };
+        let among = (with_all / length(set) - with_itself) / others;
         control.likeness = Some(Likeness { among, to_set: 0.0 });
     }
 }

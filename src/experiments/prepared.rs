@@ -1,7 +1,7 @@
 //! A hypothesis with all that was chosen for it on the selection half.
 
 use super::conditions::{Change, Condition};
-use super::controls::{Cloud, ControlSet, Stock, draw};
+use super::controls::{Cloud, ControlSet, Stock, Wanted, draw};
 use super::heads;
 use super::hypothesis::{Axis, Hypothesis};
 use super::inputs::Selection;
@@ -67,6 +67,11 @@ pub(super) enum Instead {
 }
 
 impl Control {
+    /// Whether it is another set of features that matches.
+    pub(super) fn is_matched_set(&self) -> bool {
+        self.matched && Cloud::OF_FEATURES.contains(&self.cloud)
+    }
+
     /// The heads, where it is heads.
     pub(super) fn heads(&self) -> Option<&[Head]> {
         match &self.instead {
@@ -231,10 +236,29 @@ impl Prepared {
             Target::Direction(_) | Target::Whole => return Ok(self.controls.clone()),
         };
         let stock = self.stock(selection, suite)?;
-        let (count, tolerance) = (selection.settings.controls, selection.settings.balance_tolerance);
-        let key = stable_hash(&format!("{} on {}", self.hypothesis.name, suite.name()));
-        let drawn = draw(&stock, &self.deltas, set, count, tolerance, selection.seed, key)?;
-        Ok(drawn.into_iter().map(Control::from).collect())
+        let name = format!("{} on {}", self.hypothesis.name, suite.name());
+        self.drawn(selection, &stock, set, &name)
+    }
+
+    /// Controls of a set of features that match it on a stock, drawn by `name`.
+    ///
+    /// # Errors
+    /// If the set is empty.
+    pub(super) fn drawn(
+        &self,
+        selection: &Selection<'_>,
+        stock: &Stock,
+        set: &[u32],
+        name: &str,
+    ) -> Result<Vec<Control>> {
+        let wanted = Wanted {
+            count: selection.settings.controls,
+            tolerance: selection.settings.balance_tolerance,
+            positions: self.hypothesis.positions,
+            seed: selection.seed,
+            key: stable_hash(name),
+        };
+        Ok(draw(stock, &self.deltas, set, wanted)?.into_iter().map(Control::from).collect())
     }
 
     /// The receiver's firing on the selection half of a suite, to judge balance there.

@@ -67,7 +67,7 @@ pub struct EffectRow {
     pub ci_high: f64,
     /// Two-sided sign-flip p-value over problems, against no effect.
     pub p_zero: f64,
-    /// Share of matched controls (with one added above and below) that move it as much. `None` without controls. Random
+    /// Share of matched controls, widened by how alike they are, (with one added above and below) that move it as much. `None` without controls. Random
     /// directions do not count beside a set of features.
     pub p_controls: Option<f64>,
     /// How many matched control draws stand beside it.
@@ -111,8 +111,8 @@ pub struct ControlRow {
     pub balance: f64,
     /// Whether the balance is within the study's tolerance. Draws that are not matched support no claim.
     pub matched: bool,
-    /// Mean cosine of what it writes on this suite with what the other controls that count write; null where it does not
-    /// count, and for directions of a direction.
+    /// Mean cosine of what it writes on this suite with what the other controls that count write; of heads, by the heads
+    /// in common. `None` where it does not count, and for the random directions beside a direction.
     pub alike: Option<f64>,
     /// The same cosine with what the tested set writes.
     pub like_set: Option<f64>,

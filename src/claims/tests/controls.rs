@@ -44,15 +44,28 @@ fn random_directions_stand_beside_sets_of_features_and_do_not_count() {
 }
 
 #[test]
-fn controls_that_are_copies_of_one_another_decide_nothing() {
+fn controls_that_are_alike_are_widened_and_copies_decide_nothing() {
     let mut world = World::default().hypothesis("selective", -0.2, 0.0, true);
+    let largest = world.controls.iter().map(|control| control.effect.abs()).fold(0.0, f64::max);
+    world.controls.iter_mut().for_each(|control| control.effect *= 0.1 / largest);
     let claim = &world.decided()[0];
-    assert_eq!((claim.verdict, claim.widening), (Verdict::CarriesTransfer, 1.0));
-    world.controls.iter_mut().for_each(|control| control.alike = Some(0.999));
+    assert_eq!((claim.verdict, claim.widening), (Verdict::CarriesTransfer, Some(1.0)));
+    world.controls.iter_mut().for_each(|control| control.alike = Some(0.94));
     let claim = &world.decided()[0];
     assert_eq!(claim.verdict, Verdict::Undecided);
-    assert!(claim.widening > 40.0 && claim.p_controls > 0.1, "{} {}", claim.widening, claim.p_controls);
+    assert!(
+        claim.widening > Some(5.0) && claim.p_controls > 0.1,
+        "{:?} {}",
+        claim.widening,
+        claim.p_controls
+    );
     // As like the set as like each other, they are its equals.
-    world.controls.iter_mut().for_each(|control| control.like_set = Some(0.999));
+    world.controls.iter_mut().for_each(|control| control.like_set = Some(0.94));
     assert_eq!(world.decided()[0].verdict, Verdict::CarriesTransfer);
+    world.controls.iter_mut().for_each(|control| {
+        control.effect = 0.0;
+        control.alike = Some(1.0);
+    });
+    let claim = &world.decided()[0];
+    assert_eq!((claim.verdict, claim.widening, claim.p_controls), (Verdict::Undecided, None, 1.0));
 }

@@ -5,65 +5,78 @@ use super::borrowed::borrowed;
 use super::cloud::{Cloud, ControlSet};
 use super::drawing::drawn;
 use super::footprint::Footprints;
-use super::likeness::compare;
+use super::likeness::{Sketcher, compare};
 use super::search::Target;
 use super::spread::Spread;
 use super::stock::Stock;
 use crate::error::{Error, Result};
-use crate::interventions::FeatureDelta;
+use crate::interventions::{FeatureDelta, Positions};
 use crate::rng::Stream;
 
 /// Feature sets for every control that stands beside them without counting.
-const BESIDE: usize = 8;
+const BESIDE: usize = 16;
+
+/// Directions of other sets among which one that is missing is chosen.
+const TRIES: usize = 2;
 
 /// Controls beside `count` that count: enough to show what they do.
 fn beside(count: usize) -> usize {
     count.div_ceil(BESIDE)
 }
 
-/// Draws `count` control sets for `set`, dealt over the clouds of features in turn, and a few random directions
-/// beside them, which are the weaker null and do not count.
+/// What controls are drawn for, beside the set.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// Controls that count.
+    pub count: usize,
+    /// Relative gap to the set that a matched control may have.
+    pub tolerance: f64,
+    /// Where the edit acts.
+    pub positions: Positions,
+    /// Seed of all draws.
+    pub seed: u64,
+    /// Which draws of that seed.
+    pub key: u64,
+}
+
+/// Draws control sets for `set`, dealt over the clouds of features in turn, and a few random directions beside them, which
+/// are the weaker null and do not count.
 ///
-/// Of those that match the ones are taken that have least in common. A cloud that cannot be matched passes its places to
-/// the others. Where too few sets match, or all are copies of one another, the directions of other sets with the tested
-/// one's own gate and norm take their places; of those that do not match the nearest stay, to show how near they come.
+/// Of those that match the ones are taken that differ most. A cloud that cannot be matched passes its places to the others.
+/// Where too few sets match, or all are copies of one another, the directions of other sets with the tested one's own gate
+/// and norm take their places; of those that do not match the nearest stay, to show how near they come.
 ///
 /// # Errors
 /// If the set is empty.
-pub fn draw(
-    stock: &Stock,
-    deltas: &[FeatureDelta],
-    set: &[u32],
-    count: usize,
-    tolerance: f64,
-    seed: u64,
-    key: u64,
-) -> Result<Vec<ControlSet>> {
+pub fn draw(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], wanted: Wanted) -> Result<Vec<ControlSet>> {
     if set.is_empty() {
         return Err(Error::work("there is no feature in the set, so nothing to match controls to"));
     }
+    let Wanted { count, tolerance, positions, seed, key } = wanted;
     let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
     let target = Target::new(stock, deltas, set, tolerance);
+    let sketcher = Sketcher::new(stock, deltas, set, positions);
     let clouds = Cloud::OF_FEATURES;
-    let (mut matched, unmatched): (Vec<_>, Vec<_>) =
+    let (matched, unmatched): (Vec<_>, Vec<_>) =
         clouds.into_iter().map(|cloud| drawn(&target, cloud, count, seed, key)).unzip();
-    let mut spread = Spread::new(&target);
-    for (place, candidates) in matched.iter_mut().enumerate() {
+    let mut spread = Spread::new(&sketcher);
+    let mut spare = Vec::new();
+    for (place, candidates) in matched.into_iter().enumerate() {
         let quota = (count + clouds.len() - 1 - place) / clouds.len();
-        spread.take(candidates, quota);
+        spare.extend(spread.take(candidates, quota));
     }
-    spread.take(&mut matched.into_iter().flatten().collect(), count - spread.len());
-    let mut controls = spread.into_taken();
-    let missing = count - controls.len();
-    if missing > 0 {
-        let mut nearest: Vec<ControlSet> = unmatched.into_iter().flatten().collect();
+    spread.take(spare, count - spread.len());
+    let mut nearest: Vec<ControlSet> = Vec::new();
+    if spread.len() < count {
+        nearest.extend(unmatched.into_iter().flatten());
         nearest.sort_by(|a, b| a.balance.worst.total_cmp(&b.balance.worst));
         nearest.truncate(beside(count));
-        controls.append(&mut nearest);
-        controls.extend(borrowed(&target, missing, seed, key));
+        spread.take(borrowed(&target, TRIES * count, seed, key), count - spread.len());
     }
+    let mut controls = spread.into_taken();
+    compare(&sketcher, set, &mut controls);
+    controls.append(&mut nearest);
     controls.sort_by_key(|control| (control.cloud, control.draw));
-    compare(stock, deltas, set, &mut controls);
     let directions = random_directions(beside(count), width, seed, key).into_iter().zip(0..);
     controls.extend(directions.map(|(direction, draw)| ControlSet {
         cloud: Cloud::RandomDirection,
@@ -100,12 +113,16 @@ mod tests {
     use super::super::stock::tests::random_stock;
     use super::*;
 
+    fn wanted(count: usize) -> Wanted {
+        Wanted { count, tolerance: 0.2, positions: Positions::All, seed: 7, key: 1 }
+    }
+
     #[test]
     fn controls_match_the_set_in_size_rate_and_energy_and_never_contain_it() {
         let (stock, deltas) = random_stock(200);
         let set = [3, 8, 15, 100];
-        let controls = draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap();
-        assert_eq!(controls.len(), 59 + 8);
+        let controls = draw(&stock, &deltas, &set, wanted(59)).unwrap();
+        assert_eq!(controls.len(), 59 + 4);
         for control in &controls {
             assert_eq!(control.features.len(), set.len());
             assert!(control.matched && control.balance.worst <= 0.2, "{control:?}");
@@ -124,22 +141,21 @@ mod tests {
             .map(|cloud| controls.iter().filter(|control| control.cloud == *cloud).count())
             .collect();
         assert_eq!(clouds.iter().sum::<usize>(), 59, "{clouds:?}");
-        assert_eq!(
-            controls,
-            draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap(),
-            "the seed decides every draw"
-        );
+        assert_eq!(controls, draw(&stock, &deltas, &set, wanted(59)).unwrap(), "the seed decides every draw");
     }
 
     #[test]
     fn what_a_set_writes_on_the_whole_its_controls_write() {
         // The set is an extreme one: of the features that write most.
         let (stock, deltas) = random_stock(200);
-        let target = Target::new(&stock, &deltas, &[0], 0.2);
+        let energy = |feature: u32| {
+            let codes: f32 = stock.firing[feature as usize].iter().map(|(_, code)| code * code).sum();
+            codes * deltas[feature as usize].slope.iter().map(|x| x * x).sum::<f32>()
+        };
         let mut features: Vec<u32> = (0..200).collect();
-        features.sort_by(|a, b| target.energy(*b).total_cmp(&target.energy(*a)));
+        features.sort_by(|a, b| energy(*b).total_cmp(&energy(*a)));
         let set = [features[4], features[9], features[14], features[19]];
-        let controls = draw(&stock, &deltas, &set, 59, 0.2, 7, 1).unwrap();
+        let controls = draw(&stock, &deltas, &set, wanted(59)).unwrap();
         let counted = || controls.iter().filter(|control| control.matched && control.direction.is_none());
         let ratio = |control: &ControlSet| {
             let sum = |value: fn(&CellBalance) -> f64| control.balance.cells.iter().map(value).sum::<f64>();
@@ -153,13 +169,13 @@ mod tests {
     fn a_set_that_nothing_resembles_gets_the_directions_of_others_and_says_how_near_they_come() {
         let (mut stock, deltas) = random_stock(50);
         stock.firing[3].iter_mut().for_each(|(_, code)| *code *= 100.0);
-        let controls = draw(&stock, &deltas, &[3], 20, 0.2, 7, 1).unwrap();
+        let controls = draw(&stock, &deltas, &[3], wanted(20)).unwrap();
         let of = |cloud: Cloud| controls.iter().filter(move |control| control.cloud == cloud);
         assert_eq!(of(Cloud::BorrowedSet).count(), 20);
         assert!(of(Cloud::BorrowedSet).all(|control| control.matched && control.likeness.is_some()));
         assert!(of(Cloud::RandomDirection).all(|control| control.matched && control.likeness.is_none()));
         let nearest: Vec<&ControlSet> = controls.iter().filter(|control| !control.matched).collect();
-        assert_eq!(nearest.len(), 3);
+        assert_eq!(nearest.len(), 2);
         assert!(nearest.iter().all(|control| control.balance.worst > 0.9 && control.direction.is_none()));
     }
 
@@ -172,7 +188,7 @@ mod tests {
             stock.firing[feature].iter_mut().for_each(|(_, code)| *code *= 30.0);
         }
         deltas[20].slope = deltas[3].slope.iter().rev().copied().collect();
-        let controls = draw(&stock, &deltas, &[3, 40, 41], 19, 0.2, 7, 1).unwrap();
+        let controls = draw(&stock, &deltas, &[3, 40, 41], wanted(19)).unwrap();
         let sets = controls.iter().filter(|control| control.matched && control.direction.is_none());
         let sets: Vec<&ControlSet> = sets.collect();
         assert_eq!(sets.len(), 1, "{sets:?}");

@@ -221,14 +221,14 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::stock::tests::random_stock;
+    use super::super::stock::tests::{WIDTH, random_stock};
     use super::*;
 
     /// Token by token, by the definition.
     fn by_definition(stock: &Stock, deltas: &[FeatureDelta], set: &[u32]) -> [(f64, f64); 2] {
         let mut sums = [(0.0, 0.0); 2];
         for (token, cell) in (0..).zip(&stock.cell_of_token) {
-            let mut delta = [0.0f64; 4];
+            let mut delta = [0.0f64; WIDTH];
             for feature in set.iter().map(|feature| *feature as usize) {
                 let delta_of = &deltas[feature];
                 delta.iter_mut().zip(&delta_of.constant).for_each(|(sum, x)| *sum += f64::from(*x));
@@ -257,7 +257,7 @@ mod tests {
         stock.cell_of_token = (0..800).map(|token| usize::from(token % 2 == 1)).collect();
         let set = [1, 4, 5];
         check(&Footprints::new(&stock, &deltas).of(&set), by_definition(&stock, &deltas, &set));
-        deltas[4].slope = vec![0.0; 4];
+        deltas[4].slope = vec![0.0; WIDTH];
         check(&Footprints::new(&stock, &deltas).of(&set), by_definition(&stock, &deltas, &set));
         deltas.iter_mut().for_each(|delta| delta.constant = vec![0.1, 0.2, 0.0, -0.3]);
         check(&Footprints::new(&stock, &deltas).of(&set), by_definition(&stock, &deltas, &set));

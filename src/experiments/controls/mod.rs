@@ -6,12 +6,10 @@
 //!    which cell (suite x prompt/response) each token belongs.
 //! 2. The `footprint` is what a set does there under an edit: per cell the share of tokens at which
 //!    it acts, and its mean squared delta. [`Balance`] compares two footprints.
-//! 3. [`draw`] fills a cloud: start from features that resemble the set's one by one, then swap features
-//!    as long as that brings the footprint closer, until every cell is within the tolerance.
-//!
-//! 4. Of the draws that match those are taken that have least in common (`spread`), and each says how much it still writes
-//!    of what the others write, and of what the set does (`likeness`): by that the p-value widens them
-//!    ([`crate::stats::widening`]).
+//! 3. A cloud's draws start from features that resemble the set's one by one, then swap features as long as that brings
+//!    the footprint closer, until every cell is within the tolerance (`search`, `drawing`).
+//! 4. [`draw`] takes of those that match the ones that differ most (`spread`). How much each still writes of what the others
+//!    write, and of what the set does (`likeness`), is what the p-value widens them by ([`crate::stats::widening`]).
 //!
 //! Three clouds of features (any; the same classes; shared features whose activation shifted as much) and
 //! one of random directions, which borrow the set's own gate and norm and so match by construction.
@@ -32,5 +30,5 @@ mod stock;
 
 pub use balance::{Balance, CellBalance};
 pub use cloud::{Cloud, ControlSet};
-pub use draw::{balance, draw, random_directions};
+pub use draw::{Wanted, balance, draw, random_directions};
 pub use stock::{Cell, FeatureTraits, Stock};

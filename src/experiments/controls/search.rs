@@ -82,11 +82,6 @@ impl<'a> Target<'a> {
         Balance::new(&self.stock.cells, &self.footprint, &self.footprint)
     }
 
-    /// What a feature by itself writes, over all cells.
-    pub(super) fn energy(&self, feature: u32) -> f64 {
-        self.alone(feature).iter().map(|cell| cell.energy).sum()
-    }
-
     fn shift_of(&self, set: &[u32]) -> f64 {
         set.iter()
             .filter_map(|feature| self.stock.traits.get(*feature as usize))

@@ -1,60 +1,64 @@
-//! Controls that have as little in common as there is to choose from.
+//! Controls that differ.
 //!
 //! Matching favours the few features that write most, and controls that are made of the same few say little more than one
-//! of them does ([`super::likeness`]).
+//! of them does ([`super::likeness`]). Which features they hold does not tell: two features may write the same.
 
 use super::cloud::ControlSet;
-use super::search::Target;
-use std::collections::BTreeMap;
+use super::likeness::{Sketch, Sketcher};
+use rayon::prelude::*;
 
-/// The largest share that a set may have in common with those that were taken before it, on the mean. With more it is
-/// rather another copy of them than another set.
+/// The largest cosine, of either sign, that what a set writes may have with what a set writes that was taken before it.
+/// Beyond it is rather another copy of that set than another set.
 const MOST: f64 = 0.5;
 
 /// What was taken so far.
 pub(super) struct Spread<'a> {
-    target: &'a Target<'a>,
-    taken: Vec<ControlSet>,
-    /// How many of the taken sets hold a feature.
-    uses: BTreeMap<u32, f64>,
+    sketcher: &'a Sketcher<'a>,
+    taken: Vec<(ControlSet, Sketch)>,
+}
+
+/// One that may be taken.
+struct Candidate {
+    control: ControlSet,
+    sketch: Sketch,
+    /// The largest cosine, of either sign, with what was taken.
+    nearest: f64,
 }
 
 impl<'a> Spread<'a> {
-    pub(super) fn new(target: &'a Target<'a>) -> Self {
-        Self { target, taken: Vec::new(), uses: BTreeMap::new() }
+    pub(super) fn new(sketcher: &'a Sketcher<'a>) -> Self {
+        Self { sketcher, taken: Vec::new() }
     }
 
-    /// Takes `count` of `candidates`, one after another: each time the set that writes least by features that are in use.
-    /// Fewer, if the next one has more in common with those that were taken than it has of its own.
-    pub(super) fn take(&mut self, candidates: &mut Vec<ControlSet>, count: usize) {
+    /// Takes `count` of `candidates`, one after another: each time the one that is least like any that was taken. Fewer,
+    /// if all others are copies of what was taken. Gives back what is left.
+    pub(super) fn take(&mut self, candidates: Vec<ControlSet>, count: usize) -> Vec<ControlSet> {
+        let candidate = |control: ControlSet| {
+            let sketch = self.sketcher.of(&control);
+            let nearest = self.taken.iter().map(|(_, taken)| sketch.cosine(taken).abs()).fold(0.0, f64::max);
+            Candidate { control, sketch, nearest }
+        };
+        let mut candidates: Vec<Candidate> = candidates.into_par_iter().map(candidate).collect();
         for _ in 0..count {
-            candidates.retain(|control| self.taken.iter().all(|taken| taken.features != control.features));
-            let used: Vec<f64> = candidates.iter().map(|control| self.used(control)).collect();
-            let least = (0..used.len()).min_by(|a, b| used[*a].total_cmp(&used[*b]));
-            let Some(least) = least.filter(|least| used[*least] <= MOST) else { return };
-            let control = candidates.remove(least);
-            control.features.iter().for_each(|feature| *self.uses.entry(*feature).or_default() += 1.0);
-            self.taken.push(control);
+            let least = (0..candidates.len())
+                .min_by(|a, b| candidates[*a].nearest.total_cmp(&candidates[*b].nearest))
+                .filter(|least| candidates[*least].nearest <= MOST);
+            let Some(least) = least else { break };
+            let Candidate { control, sketch, .. } = candidates.remove(least);
+            candidates.par_iter_mut().for_each(|candidate| {
+                candidate.nearest = candidate.nearest.max(candidate.sketch.cosine(&sketch).abs());
+            });
+            self.taken.push((control, sketch));
         }
-    }
-
-    pub(super) fn into_taken(self) -> Vec<ControlSet> {
-        self.taken
+        candidates.into_iter().map(|candidate| candidate.control).collect()
     }
 
     pub(super) fn len(&self) -> usize {
         self.taken.len()
     }
 
-    /// The share of what a set writes, each feature by itself, that a set among the taken ones has too, on the mean.
-    fn used(&self, control: &ControlSet) -> f64 {
-        let (mut used, mut all) = (0.0, f64::MIN_POSITIVE);
-        for feature in &control.features {
-            let energy = self.target.energy(*feature);
-            used += energy * self.uses.get(feature).copied().unwrap_or(0.0);
-            all += energy;
-        }
-        used / all / self.taken.len().max(1) as f64
+    pub(super) fn into_taken(self) -> Vec<ControlSet> {
+        self.taken.into_iter().map(|(control, _)| control).collect()
     }
 }
 
@@ -64,26 +68,33 @@ mod tests {
     use super::super::cloud::Cloud;
     use super::super::stock::tests::random_stock;
     use super::*;
+    use crate::interventions::Positions;
 
     #[test]
-    fn sets_that_have_nothing_in_common_are_taken_first_and_no_set_twice() {
-        let (stock, deltas) = random_stock(20);
-        let target = Target::new(&stock, &deltas, &[0, 1], 0.2);
-        let control = |features: [u32; 2]| ControlSet {
+    fn sets_that_have_nothing_in_common_are_taken_and_copies_are_not() {
+        let (mut stock, mut deltas) = random_stock(20);
+        // 4 writes what 2 does, by another name, and 3 its opposite.
+        for feature in [3, 4] {
+            stock.firing[feature] = stock.firing[2].clone();
+            deltas[feature].slope =
+                deltas[2].slope.iter().map(|x| if feature == 3 { -x } else { *x }).collect();
+        }
+        let sketcher = Sketcher::new(&stock, &deltas, &[0], Positions::All);
+        let control = |feature: u32| ControlSet {
             cloud: Cloud::Any,
             draw: 0,
-            features: features.to_vec(),
+            features: vec![feature],
             direction: None,
             balance: Balance { cells: Vec::new(), worst: 0.0 },
             matched: true,
             likeness: None,
         };
-        let mut spread = Spread::new(&target);
-        let mut candidates = [[2, 3], [2, 4], [5, 6], [2, 3], [5, 7], [8, 9]].map(control).to_vec();
-        spread.take(&mut candidates, 4);
-        let taken: Vec<[u32; 2]> =
-            spread.into_taken().iter().map(|control| [control.features[0], control.features[1]]).collect();
-        assert_eq!(taken[..3], [[2, 3], [5, 6], [8, 9]]);
-        assert!(taken.len() == 4 && !taken[3..].contains(&[2, 3]), "{taken:?}");
+        let mut spread = Spread::new(&sketcher);
+        let left = spread.take([2, 2, 3, 4, 5, 6].map(control).to_vec(), 3);
+        let mut taken: Vec<u32> = spread.taken.iter().map(|(control, _)| control.features[0]).collect();
+        assert_eq!((taken[0], left.len(), spread.len()), (2, 3, 3));
+        taken.sort_unstable();
+        assert_eq!(taken, [2, 5, 6]);
+        assert_eq!(spread.take(left, 3).len(), 3, "only copies are left");
     }
 }

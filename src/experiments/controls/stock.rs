@@ -41,6 +41,9 @@ pub(super) mod tests {
     use crate::interventions::FeatureDelta;
     use crate::rng::Stream;
 
+    /// Numbers of a slope.
+    pub(in crate::experiments::controls) const WIDTH: usize = 16;
+
     /// A stock of `features` features on two cells of 400 tokens, with rates and strengths that vary.
     pub(in crate::experiments::controls) fn random_stock(features: usize) -> (Stock, Vec<FeatureDelta>) {
         let cell = |part| Cell { suite: "suite".into(), part };
@@ -56,7 +59,7 @@ pub(super) mod tests {
                 .push(fires.into_iter().map(|token| (token, strength * (0.5 + stream.uniform()))).collect());
             deltas.push(FeatureDelta {
                 constant: Vec::new(),
-                slope: (0..4).map(|_| stream.normal()).collect(),
+                slope: (0..WIDTH).map(|_| stream.normal()).collect(),
             });
             let class = if feature % 2 == 0 { "shared" } else { "specific" };
             traits.push(FeatureTraits {

@@ -80,7 +80,11 @@ pub const EFFECTS: TableSpec = TableSpec {
         ),
         fixed("ci_high", ColumnType::Float, "upper end of it"),
         fixed("p_zero", ColumnType::Float, "two-sided sign-flip p-value over problems"),
-        fixed("p_controls", ColumnType::Float, "(1 + controls that move it as much) / (1 + controls)"),
+        fixed(
+            "p_controls",
+            ColumnType::Float,
+            "(1 + controls that move it as much) / (1 + controls), the controls widened (claims.widening)",
+        ),
         fixed(
             "controls",
             ColumnType::Integer,
@@ -126,7 +130,7 @@ pub const CONTROLS: TableSpec = TableSpec {
         fixed(
             "alike",
             ColumnType::Float,
-            "mean cosine of what it writes on this suite with what the other controls that count write",
+            "mean cosine of what it writes on this suite with what the other controls that count write (of heads: by the heads in common); null where it does not count, and beside a direction",
         ),
         fixed("like_set", ColumnType::Float, "the same cosine with what the tested set writes"),
     ],
@@ -214,7 +218,7 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed(
             "widening",
             ColumnType::Float,
-            "how many times as far from the mean of its controls as these do another set of their kind is to lie",
+            "factor by which the controls' distances from their mean are widened before the effect is ranked; null where they are copies of one another",
         ),
         fixed("needed_controls", ColumnType::Integer, "controls that the study needs for each hypothesis"),
         fixed("problems", ColumnType::Integer, "problems measured"),

@@ -51,7 +51,7 @@ fn the_page_says_what_a_claim_rests_on() {
         "50 are specific (absent in base, so training added them)",
         "changed refusal log odds by +0.02 nats (\u{2212}0.11 to +0.15; margin \u{b1}0.5",
         "smallest that 59 controls and 3 hypotheses can give",
-        "ranked as if they lay 1.3 times as far from their mean",
+        "Its controls are more like each other than like the set, so they are ranked as if they lay 1.3 times as far",
         "Its features: 12 specific.",
         "For measure: without an edit rl@120 is +21.0 points from base, and exchanging the whole activation",
         "<b>Limits.</b> The verdicts are those of one dictionary seed and one training seed",

@@ -7,9 +7,9 @@ use super::super::{ClaimSettings, Power};
 use super::judge::Evidence;
 use super::setting::{Finding, Method, Planting, Suite};
 use crate::error::Result;
-use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, balance, draw};
+use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, Wanted, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Reference, Writer};
+use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Positions, Reference, Writer};
 use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
 use std::ops::Range;
@@ -60,7 +60,10 @@ pub(super) fn study(
     let (stock, deltas) = stock(&world, &halves);
     let controls = match method {
         Method::ControlsUnmatched => blind(&stock, &deltas, &set, count, seed),
-        _ => draw(&stock, &deltas, &set, count, TOLERANCE, seed, 0)?,
+        _ => {
+            let wanted = Wanted { count, tolerance: TOLERANCE, positions: Positions::All, seed, key: 0 };
+            draw(&stock, &deltas, &set, wanted)?
+        }
     };
 
     let writer = zero(&set)?;

@@ -46,7 +46,7 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let strips: Vec<Panel> =
         data.effects.iter().filter(|row| row.declared).map(|row| strip::panel(data, row)).collect();
     if !strips.is_empty() {
-        let caption = "Each declared set against its matched controls, on the endpoint that it was declared on. A grey point is a control set, hollow where it is not matched; each row of them is one way of drawing controls. The coloured interval is simultaneous over hypotheses. Dashed: the whole activation exchanged. Shaded: beyond what the baseline leaves room for.";
+        let caption = "Each declared set against its matched controls, on the endpoint that it was declared on. A grey point is a control set, hollow where it is not matched; each row of them is one way of drawing controls. Where they are alike they are widened about their mean before the set is ranked, which is not drawn. The coloured interval is simultaneous over hypotheses. Dashed: the whole activation exchanged. Shaded: beyond what the baseline leaves room for.";
         let figure = Figure::new("control-strips", "Declared sets among their controls", caption, &strips)?;
         blocks.push(Block::Figure(figure));
     }

@@ -19,7 +19,7 @@ const COLUMNS: [(&str, &str); 17] = [
     ("Effect#", "Percentage points for shares, nats for log-odds"),
     ("95 % interval#", "Pointwise, clustered by problem"),
     ("p zero#", "Sign flip over problems"),
-    ("p controls#", "Rank among matched controls"),
+    ("p controls#", "Rank among matched controls, these widened by how alike they are"),
     ("Whole#", "Effect of exchanging the whole activation"),
     ("Fired, prompt#", "Share of prompt positions where the set was active"),
     ("Fired, response#", "Share of response positions where the set was active"),

@@ -83,14 +83,14 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
 
 /// What it means for the rank of an effect that its controls resemble each other.
 fn alike(claim: &ClaimRow) -> String {
-    if claim.widening < SAID_FROM {
-        return String::new();
+    match claim.widening {
+        None => "Its controls are copies of one another, and decide nothing.".to_owned(),
+        Some(widening) if widening < SAID_FROM => String::new(),
+        Some(widening) => format!(
+            "Its controls are more like each other than like the set, so they are ranked as if they lay {widening:.1} \
+             times as far from their mean."
+        ),
     }
-    format!(
-        "These write more of the same as each other than as the set, so they are ranked as if they lay {:.1} times as far \
-         from their mean.",
-        claim.widening
-    )
 }
 
 /// The least factor worth a sentence.

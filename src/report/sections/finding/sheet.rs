@@ -20,12 +20,12 @@ const COLUMNS: [(&str, &str); 11] = [
         "Percentage points for shares, nats for log-odds; the interval is simultaneous over all declared hypotheses and their other axes",
     ),
     ("p zero#", "Sign flip over problems"),
-    ("p controls#", "Rank among matched controls, these widened"),
+    ("p controls#", "Rank among matched controls, these widened by how alike they are"),
     ("p corrected#", "The larger of the two, corrected for the number of hypotheses"),
     ("Controls#", "Matched control sets, and how many the study needs"),
     (
         "Widened#",
-        "How many times as far from the mean of its controls as these another set of their kind is to lie: above 1 where they write more of the same as each other than as the set",
+        "Factor on the controls\u{2019} distances from their mean before the effect is ranked: above 1 where they are more like each other than like the set",
     ),
 ];
 
@@ -77,6 +77,9 @@ fn cells(data: &Data, claim: &ClaimRow) -> Vec<Cell> {
         p(claim.p_controls),
         p(claim.p_corrected),
         Cell::text(format!("{} of {}", claim.controls, claim.needed_controls)),
-        Cell::number(format!("{:.2}", claim.widening), claim.widening),
+        claim.widening.map_or_else(
+            || Cell::text("copies"),
+            |widening| Cell::number(format!("{widening:.2}"), widening),
+        ),
     ]
 }
