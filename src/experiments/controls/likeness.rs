@@ -21,6 +21,9 @@ use rayon::prelude::*;
 /// Places of a sketch: cosines to within some .016.
 const SUMS: usize = 4096;
 
+/// Tokens whose vectors are held in full at once.
+const CHUNK: usize = 512;
+
 /// What a set writes, in short.
 #[derive(Clone, Debug)]
 pub(super) struct Sketch(Vec<f32>);
@@ -117,16 +120,22 @@ impl<'a> Sketcher<'a> {
 
     /// The length of what a set writes at every token.
     fn lengths_of(&self, set: &[u32]) -> Vec<f32> {
-        let constant = self.constant(set);
-        let mut rows: Vec<f32> = constant.repeat(self.places.len());
-        for (feature, delta) in self.of_set(set) {
-            for (token, code) in feature {
-                let start = *token as usize * self.width;
-                let row = rows.get_mut(start..start + self.width).unwrap_or_default();
-                row.iter_mut().zip(&delta.slope).for_each(|(x, slope)| *x += code * slope);
+        let (constant, tokens) = (self.constant(set), self.places.len());
+        let of_chunk = |first: usize| {
+            let last = (first + CHUNK).min(tokens);
+            let mut rows: Vec<f32> = constant.repeat(last - first);
+            for (firing, delta) in self.of_set(set) {
+                let place = |token: usize| firing.partition_point(|(at, _)| (*at as usize) < token);
+                for (token, code) in &firing[place(first)..place(last)] {
+                    let start = (*token as usize - first) * self.width;
+                    let row = rows.get_mut(start..start + self.width).unwrap_or_default();
+                    row.iter_mut().zip(&delta.slope).for_each(|(x, slope)| *x += code * slope);
+                }
             }
-        }
-        rows.chunks(self.width.max(1)).map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect()
+            let length = |row: &[f32]| row.iter().map(|x| x * x).sum::<f32>().sqrt();
+            rows.chunks(self.width.max(1)).map(length).collect::<Vec<f32>>()
+        };
+        (0..tokens).step_by(CHUNK).flat_map(of_chunk).collect()
     }
 }
 
