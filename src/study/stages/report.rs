@@ -197,7 +197,7 @@ impl Stage for Report {
     }
 
     fn revision(&self) -> u32 {
-        5
+        6
     }
 
     fn config(&self) -> Result<Value> {

@@ -66,7 +66,7 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
     let what = if row.set_size.is_some() { "matched control sets" } else { "matched controls" };
     let sentences = [
         of(&|control| counts(control) && !control.is_borrowed_set())
-            .map(|(count, range)| format!("Its {count} {what} changed it by {range}.")),
+            .map(|(count, range)| format!("Its {what} ({count}) changed it by {range}.")),
         of(&|control| counts(control) && control.is_borrowed_set()).map(|(count, range)| {
             format!(
                 "Too few sets of its size write as strongly there without being copies of one another; {count} directions of other sets, with this \
