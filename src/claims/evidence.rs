@@ -253,7 +253,7 @@ pub(super) fn among_controls(row: &EffectRow, controls: &[ControlRow], needed: u
         }
     }
     let widening = widening(&likeness);
-    let p = |draws: &[f64]| widening.map_or(1.0, |widening| p_controls(effect, draws, widening));
+    let p = |draws: &[f64]| p_controls(effect, draws, widening);
     let full = clouds.values().filter(|draws| draws.len() >= needed.max(1));
     let largest = full.map(|draws| p(draws)).fold(p(&together), f64::max);
     AmongControls { p: largest, controls: together.len(), widening }

@@ -102,8 +102,7 @@ pub(super) fn rows(
             ci_low: interval.low,
             ci_high: interval.high,
             p_zero: sign_flip(&paired, Alternative::TwoSided, about.seed ^ key),
-            p_controls: (!matched.is_empty())
-                .then(|| widening.map_or(1.0, |widening| p_controls(summary.mean, &matched, widening))),
+            p_controls: (!matched.is_empty()).then(|| p_controls(summary.mean, &matched, widening)),
             controls: matched.len() as u64,
             mde: Some(minimum_detectable_effect(summary.standard_error(), summary.units, 0.05, 0.8))
                 .filter(|effect| effect.is_finite()),

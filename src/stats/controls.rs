@@ -30,12 +30,14 @@ pub fn widening(controls: &[Likeness]) -> Option<f64> {
 
 /// (1 + number of controls that move it as much, in either direction) / (1 + number of controls), where the controls are
 /// taken to lie `widening` times as far from their mean as they do ([`widening`]; 1 for sets that have nothing in common).
+/// 1 where they are copies of one another, and there is no such factor.
 ///
 /// Valid when the tested set is exchangeable with its controls under the null, hence the matching. Widened controls are
 /// ranked by how far they are from zero, the set by its effect as it is: where their mean is near zero, that asks a little
 /// more of the effect than the level does. A control counts as what moves it more, as measured or widened. An effect that
 /// is no number has the p-value 1, and a control that is none counts against the effect.
-pub fn p_controls(effect: f64, controls: &[f64], widening: f64) -> f64 {
+pub fn p_controls(effect: f64, controls: &[f64], widening: Option<f64>) -> f64 {
+    let Some(widening) = widening else { return 1.0 };
     let known = || controls.iter().filter(|control| control.is_finite());
     let mean = known().sum::<f64>() / known().count().max(1) as f64;
     // A tie counts against the effect; the tolerance keeps rounding from breaking ties.
@@ -53,30 +55,30 @@ mod tests {
 
     #[test]
     fn ties_and_both_signs_count_against_the_effect() {
-        assert_eq!(p_controls(-0.5, &[0.1, -0.2, 0.3], 1.0), 0.25);
-        assert_eq!(p_controls(0.3, &[0.1, -0.3, 0.5], 1.0), 0.75);
-        assert_eq!(p_controls(0.5, &[], 1.0), 1.0);
-        assert_eq!(p_controls(-2.0, &[1.0; 59], 1.0), 1.0 / 60.0);
+        assert_eq!(p_controls(-0.5, &[0.1, -0.2, 0.3], Some(1.0)), 0.25);
+        assert_eq!(p_controls(0.3, &[0.1, -0.3, 0.5], Some(1.0)), 0.75);
+        assert_eq!(p_controls(0.5, &[], Some(1.0)), 1.0);
+        assert_eq!(p_controls(-2.0, &[1.0; 59], Some(1.0)), 1.0 / 60.0);
     }
 
     #[test]
     fn what_is_no_number_never_helps() {
-        assert_eq!(p_controls(f64::NAN, &[0.1, 0.2], 1.0), 1.0);
-        assert_eq!(p_controls(0.5, &[0.1, f64::NAN], 1.0), 2.0 / 3.0);
-        assert_eq!(p_controls(0.5, &[0.1, f64::NAN], 2.0), 2.0 / 3.0);
+        assert_eq!(p_controls(f64::NAN, &[0.1, 0.2], Some(1.0)), 1.0);
+        assert_eq!(p_controls(0.5, &[0.1, f64::NAN], Some(1.0)), 2.0 / 3.0);
+        assert_eq!(p_controls(0.5, &[0.1, f64::NAN], Some(2.0)), 2.0 / 3.0);
     }
 
     #[test]
     fn controls_are_widened_about_their_mean() {
         // About .1: .3 comes to .5, -.1 to -.3.
         let controls = [0.3, -0.1];
-        assert_eq!(p_controls(0.4, &controls, 1.0), 1.0 / 3.0);
-        assert_eq!(p_controls(0.4, &controls, 2.0), 2.0 / 3.0);
-        assert_eq!(p_controls(-0.25, &controls, 2.0), 1.0);
+        assert_eq!(p_controls(0.4, &controls, Some(1.0)), 1.0 / 3.0);
+        assert_eq!(p_controls(0.4, &controls, Some(2.0)), 2.0 / 3.0);
+        assert_eq!(p_controls(-0.25, &controls, Some(2.0)), 1.0);
         // Those above the effect are not drawn below it.
         let mut controls = vec![1.0; 57];
         controls.extend([10.0, 10.0]);
-        assert_eq!(p_controls(0.9, &controls, 2.0), 1.0);
+        assert_eq!(p_controls(0.9, &controls, Some(2.0)), 1.0);
     }
 
     #[test]
@@ -90,6 +92,7 @@ mod tests {
         assert_eq!(alike(0.1, 0.9), 1.0, "nor no number");
         for copies in [0.96, 1.0, f64::NAN] {
             assert_eq!(widening(&[Likeness { among: copies, to_set: 0.0 }; 3]), None);
+            assert_eq!(p_controls(1.0, &[0.0; 59], None), 1.0);
         }
     }
 
@@ -99,7 +102,7 @@ mod tests {
         for (among, to_set, mean) in
             [(0.0, 0.0, 0.0), (0.3, 0.0, 0.0), (0.3, 0.0, 2.0), (0.9, 0.0, 2.0), (0.6, 0.4, 2.0)]
         {
-            let widening = widening(&[Likeness { among, to_set }; 1]).unwrap();
+            let widening = widening(&[Likeness { among, to_set }; 1]);
             let mut false_claims = [0, 0];
             for world in 0..worlds {
                 let mut stream = Stream::new(7, "alike", &[world]);
@@ -113,7 +116,7 @@ mod tests {
                         + f64::sqrt(1.0 - among) * normal()
                 };
                 let controls: Vec<f64> = (0..count).map(control).collect();
-                for (place, factor) in [1.0, widening].into_iter().enumerate() {
+                for (place, factor) in [Some(1.0), widening].into_iter().enumerate() {
                     false_claims[place] += usize::from(p_controls(effect, &controls, factor) <= 0.05);
                 }
             }

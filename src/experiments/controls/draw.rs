@@ -53,7 +53,6 @@ pub fn draw(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], wanted: Wanted)
         return Err(Error::work("there is no feature in the set, so nothing to match controls to"));
     }
     let Wanted { count, tolerance, positions, seed, key } = wanted;
-    let width = deltas.iter().map(|delta| delta.slope.len().max(delta.constant.len())).max().unwrap_or(0);
     let target = Target::new(stock, deltas, set, tolerance);
     let sketcher = Sketcher::new(stock, deltas, set, positions);
     let clouds = Cloud::OF_FEATURES;
@@ -77,7 +76,7 @@ pub fn draw(stock: &Stock, deltas: &[FeatureDelta], set: &[u32], wanted: Wanted)
     compare(&sketcher, set, &mut controls);
     controls.append(&mut nearest);
     controls.sort_by_key(|control| (control.cloud, control.draw));
-    let directions = random_directions(beside(count), width, seed, key).into_iter().zip(0..);
+    let directions = random_directions(beside(count), sketcher.width, seed, key).into_iter().zip(0..);
     controls.extend(directions.map(|(direction, draw)| ControlSet {
         cloud: Cloud::RandomDirection,
         draw,

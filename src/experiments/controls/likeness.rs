@@ -43,7 +43,8 @@ impl Sketch {
 pub(super) struct Sketcher<'a> {
     stock: &'a Stock,
     deltas: &'a [FeatureDelta],
-    width: usize,
+    /// Numbers of a token's vector.
+    pub(super) width: usize,
     /// Per token, the place of its vector and its sign; `None` where the edit does not act.
     places: Vec<Option<(usize, f32)>>,
     /// Per token, the length of what the tested set writes: the length of what borrows it.
