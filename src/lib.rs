@@ -24,6 +24,7 @@
 //! * [`store`]: content-addressed artifacts, written atomically.
 //! * [`tables`]: Parquet tables with documented columns.
 //! * [`stats`]: bootstrap, sign flips, multiple testing, equivalence.
+//! * `foreign`: the one door for files that somebody else made.
 //! * [`compute`], [`progress`], [`rng`], [`error`]: what every floor stands on.
 
 pub mod activations;
@@ -35,6 +36,7 @@ pub mod diff;
 pub mod error;
 pub mod evaluation;
 pub mod experiments;
+mod foreign;
 pub mod interventions;
 pub mod model;
 pub mod ops;

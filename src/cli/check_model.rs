@@ -36,7 +36,6 @@ struct Answer {
     family: &'static str,
     parameters: usize,
     findings: Vec<Finding>,
-    notes: Vec<String>,
 }
 
 pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> Result<()> {
@@ -61,10 +60,9 @@ pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> 
         (None, Some(_)) => conformance::golden_tensors(&model, &tokens, conformance::GREEDY_TOKENS)?,
         (None, None) => BTreeMap::new(),
     };
-    let mut notes = Vec::new();
     for comparison in comparisons {
         findings.extend(comparison.findings);
-        notes.extend(comparison.note);
+        comparison.note.into_iter().for_each(|note| context.printer.note(note));
     }
     if let Some(path) = &arguments.out {
         ours.insert("input_ids".to_owned(), tokens.ids()?);
@@ -75,7 +73,6 @@ pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> 
         family: model.config().family.model_type(),
         parameters: model.parameters().elements(),
         findings,
-        notes,
     };
     context.printer.answer(&answer, || text(&answer))?;
     let wrong = answer.findings.iter().filter(|finding| !finding.passed).count();
@@ -96,6 +93,5 @@ fn text(answer: &Answer) -> String {
             _ => format!("{mark} {}\n", finding.check),
         };
     }
-    answer.notes.iter().for_each(|note| text += &format!("note: {note}\n"));
     text
 }
