@@ -16,11 +16,12 @@
 //! `"data.jsonl:limit=30:reward=command:python3 'my checks/judge.py'"`.
 //!
 //! `rule` says what is right; `extract` finds the answer in a completion; `rational` and `expression` judge
-//! it in exact arithmetic; `command` asks a program.
+//! it in exact arithmetic, `math` whatever mathematics it is; `command` asks a program.
 
 mod command;
 mod expression;
 mod extract;
+mod math;
 mod rational;
 mod rule;
 
@@ -79,7 +80,7 @@ impl<'a> Options<'a> {
                 Some(("limit", seconds)) => limit = Some(seconds_of(seconds)?),
                 _ => {
                     return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
-                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|regex|expression|command:PROGRAM`"));
+                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|math|regex|expression|command:PROGRAM`"));
                 }
             }
         }

@@ -2,7 +2,8 @@
 
 use super::command::Checker;
 use super::expression::evaluates_to;
-use super::extract::last_answer;
+use super::extract::{Reading, last_answer};
+use super::math;
 use super::rational::Rational;
 use crate::error::{Error, Result, nearest};
 use crate::store;
@@ -15,8 +16,10 @@ use tokenizers::utils::SysRegex;
 pub(super) enum Rule {
     /// The response is the answer, up to space at its ends.
     Exact,
-    /// The last `\boxed{}` or `####` of the response is the answer's number, or failing numbers its text.
+    /// The last marked answer of the response ([`super::extract`]) is the answer's number, or failing numbers its text.
     Number,
+    /// The last marked answer of the response is the answer by the mathematics ([`super::math`]).
+    Math,
     /// The answer is a regular expression that is found in the response.
     Regex,
     /// The last `\boxed{}`, `####` or `<answer>` holds an expression of `+ - * /` and parentheses that uses
@@ -37,13 +40,14 @@ pub(in crate::tasks) enum Truth {
     Row { answer: Value, row: Value },
 }
 
-const NAMES: [&str; 5] = ["exact", "number", "regex", "expression", "command"];
+const NAMES: [&str; 6] = ["exact", "number", "math", "regex", "expression", "command"];
 
 impl Rule {
     pub(super) fn parse(name: &str) -> Result<Self> {
         match name {
             "exact" => Ok(Self::Exact),
             "number" => Ok(Self::Number),
+            "math" => Ok(Self::Math),
             "regex" => Ok(Self::Regex),
             "expression" => Ok(Self::Expression),
             _ => {
@@ -116,14 +120,21 @@ impl Rule {
             (Self::Exact, Truth::Texts(answers)) => {
                 answers.iter().any(|answer| response.trim() == answer.trim())
             }
-            (Self::Number, Truth::Texts(answers)) => last_answer(response)
+            (Self::Number, Truth::Texts(answers)) => last_answer(response, reads_number)
                 .is_some_and(|found| answers.iter().any(|answer| same_number(&found, answer))),
+            (Self::Math, Truth::Texts(answers)) => {
+                last_answer(response, math::reading).is_some_and(|found| {
+                    answers.iter().any(|answer| {
+                        let right = last_answer(answer, math::reading);
+                        math::same(&found, right.as_deref().unwrap_or(answer))
+                    })
+                })
+            }
             (Self::Regex, Truth::Texts(answers)) => answers.iter().any(|answer| {
                 pattern(answer).is_ok_and(|pattern| pattern.find_iter(response).next().is_some())
             }),
-            (Self::Expression, Truth::Target { numbers, target }) => {
-                last_answer(response).is_some_and(|found| evaluates_to(&found, numbers, *target))
-            }
+            (Self::Expression, Truth::Target { numbers, target }) => last_answer(response, reads_expression)
+                .is_some_and(|found| evaluates_to(&found, numbers, *target)),
             _ => false,
         };
         f64::from(u8::from(right))
@@ -144,9 +155,19 @@ fn pattern(text: &str) -> Result<SysRegex> {
         .map_err(|error| Error::request(format!("`{text}` is not a regular expression: {error}")))
 }
 
+/// A number is an answer; anything else is words.
+fn reads_number(text: &str) -> Reading {
+    if Rational::read(text).is_some() { Reading::Answer } else { Reading::Words }
+}
+
+/// Whatever holds a digit may be an expression.
+fn reads_expression(text: &str) -> Reading {
+    if text.contains(|letter: char| letter.is_ascii_digit()) { Reading::Answer } else { Reading::Words }
+}
+
 /// Equal as rational numbers or, where either is none, as texts without spaces.
 fn same_number(found: &str, answer: &str) -> bool {
-    let expected = last_answer(answer).unwrap_or_else(|| answer.to_owned());
+    let expected = last_answer(answer, reads_number).unwrap_or_else(|| answer.to_owned());
     match (Rational::read(found), Rational::read(&expected)) {
         (Some(found), Some(expected)) => found == expected,
         _ => found.split_whitespace().eq(expected.split_whitespace()),
