@@ -298,7 +298,7 @@ impl UnderEdits {
 fn tokens(model: &Model, row: Row, bos: Bos) -> Result<Vec<u32>> {
     let tokens = match (row.prompt, row.messages, row.input_ids) {
         (Some(prompt), None, None) => match bos {
-            Bos::Tokenizer => model.tokenizer()?.encode_with_specials(&prompt)?,
+            Bos::Tokenizer => model.tokenizer()?.encode_begun(&prompt)?,
             Bos::Always | Bos::Never => model.tokenizer()?.encode(&prompt)?,
         },
         (None, Some(messages), None) => {
