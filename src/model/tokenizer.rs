@@ -77,7 +77,8 @@ impl Tokenizer {
         let name = |of: &Map<String, Value>, key: &str| of.get(key)?.as_str().map(str::to_owned);
         let (own, beside) = (name(&config, "tokenizer_class"), name(&model, "tokenizer_class"));
         let family = name(&model, "model_type");
-        let code = config.get("auto_map").is_some_and(|map| map.is_array() || map.get("AutoTokenizer").is_some());
+        let code =
+            config.get("auto_map").is_some_and(|map| map.is_array() || map.get("AutoTokenizer").is_some());
         let class = Class::of(&Signs {
             family: family.as_deref(),
             own: own.as_deref(),
@@ -230,7 +231,8 @@ impl Tokenizer {
     /// What stands before and after texts, as a sentence for an answer.
     pub fn rule(&self) -> String {
         let written = |ids: &[u32]| {
-            let tokens = ids.iter().map(|id| format!("`{}`", self.token(*id).unwrap_or_else(|| id.to_string())));
+            let tokens =
+                ids.iter().map(|id| format!("`{}`", self.token(*id).unwrap_or_else(|| id.to_string())));
             tokens.collect::<Vec<_>>().join(" ")
         };
         let around = &self.0.around;
@@ -399,7 +401,8 @@ fn is_old_mistral(document: &Value, model: &Map<String, Value>) -> bool {
     let count = |key: &str, of: &Value| of.get(key).and_then(Value::as_object).map_or(0, Map::len);
     let tokens = document.get("model").map_or(0, |model| count("vocab", model));
     let text = |key: &str| model.get(key).and_then(Value::as_str);
-    let major = text("transformers_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    let major =
+        text("transformers_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     tokens > 100_000
         && document.get("pre_tokenizer").is_some_and(|found| !found.is_null())
         && major.is_none_or(|major| major < 5)
@@ -427,7 +430,9 @@ fn cleaned(text: &str) -> String {
 pub(super) fn token_ids(document: &Map<String, Value>, key: &str) -> Result<Vec<u32>> {
     let one = |id: &Value| {
         stated::number(id).ok_or_else(|| {
-            Error::request(format!("field `{key}`: expected a token id (a whole number of 32 bits), found {id}"))
+            Error::request(format!(
+                "field `{key}`: expected a token id (a whole number of 32 bits), found {id}"
+            ))
         })
     };
     match document.get(key) {

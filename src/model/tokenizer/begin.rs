@@ -17,7 +17,9 @@ impl Around {
         let one = Encoding::from_tokens(vec![token], 0);
         let wrong = |why: String| Error::request(format!("field `post_processor`: {why}"));
         let whole = tokenizer.post_process(one, None, true).map_err(|error| wrong(error.to_string()))?;
-        let own: Vec<usize> = (0..).zip(whole.get_special_tokens_mask()).filter(|(_, mask)| **mask == 0)
+        let own: Vec<usize> = (0..)
+            .zip(whole.get_special_tokens_mask())
+            .filter(|(_, mask)| **mask == 0)
             .map(|(place, _)| place)
             .collect();
         let ids = whole.get_ids();

@@ -185,14 +185,17 @@ impl Class {
                 "field `model`: `{}` takes the vocabulary and merges of a BPE, found {found}",
                 self.name()
             ))
-            .hint("name PreTrainedTokenizerFast as `tokenizer_class` if tokenizer.json is right as it stands"));
+            .hint(
+                "name PreTrainedTokenizerFast as `tokenizer_class` if tokenizer.json is right as it stands",
+            ));
         };
         let mut bpe = json!({
             "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": "",
             "end_of_word_suffix": "", "fuse_unk": false, "byte_fallback": false, "ignore_merges": false,
         });
         let space = settings.add_prefix_space;
-        let bytes = json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+        let bytes =
+            json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
         let (normalizer, pre_tokenizer, decoder) = match self {
             Self::Plain | Self::Gpt2 => (Value::Null, by_bytes(space.unwrap_or(false), true), bytes),
             Self::GptNeoX => (json!({"type": "NFC"}), by_bytes(space.unwrap_or(false), true), bytes),
@@ -273,7 +276,8 @@ pub(super) const MISTRAL: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p
 
 /// The object whose keys are `document`'s own `pre_tokenizer`, with Mistral's way of splitting before it.
 pub(super) fn split_as_mistral(document: &mut Map<String, Value>) {
-    let split = json!({"type": "Split", "pattern": {"Regex": MISTRAL}, "behavior": "Isolated", "invert": false});
+    let split =
+        json!({"type": "Split", "pattern": {"Regex": MISTRAL}, "behavior": "Isolated", "invert": false});
     let current = document.remove("pre_tokenizer").unwrap_or_default();
     let kind = current.get("type").and_then(Value::as_str).map(str::to_owned);
     let steps = match (kind.as_deref(), current.get("pretokenizers").and_then(Value::as_array)) {

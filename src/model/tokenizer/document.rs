@@ -76,7 +76,9 @@ impl Growth {
             Some("Strip") => {
                 for key in ["start", "stop"] {
                     if part.get(key).and_then(Value::as_u64).is_some_and(|count| count > ADDED as u64) {
-                        return Err(Error::request(format!("field `{place}.{key}`: expected at most {ADDED}")));
+                        return Err(Error::request(format!(
+                            "field `{place}.{key}`: expected at most {ADDED}"
+                        )));
                     }
                 }
             }

@@ -142,7 +142,9 @@ impl Stated {
         }
         let object = Object::new(config.clone());
         object.harmless(&HARMLESS);
-        if object.get("fast_tokenizer_files").is_some_and(|files| files.as_array().is_none_or(|all| all.len() > 1))
+        if object
+            .get("fast_tokenizer_files")
+            .is_some_and(|files| files.as_array().is_none_or(|all| all.len() > 1))
         {
             return Err(Error::request("field `fast_tokenizer_files`: only tokenizer.json is read"))
                 .at(place.display());
@@ -321,9 +323,9 @@ impl Stated {
     /// If the library refuses the tokens.
     pub(super) fn add_to(&mut self, tokenizer: &mut tokenizers::Tokenizer, class: Class) -> Result<()> {
         let known: BTreeMap<u32, AddedToken> = tokenizer.get_added_tokens_decoder().into_iter().collect();
-        let special = |text: &str| self.named.iter().filter_map(|(_, token)| token.as_ref()).any(|token| {
-            token.added.content == text
-        });
+        let special = |text: &str| {
+            self.named.iter().filter_map(|(_, token)| token.as_ref()).any(|token| token.added.content == text)
+        };
         let mut texts: Vec<String> = known.values().map(|token| token.content.clone()).collect();
         let mut adding: Vec<AddedToken> = self.decoder.values().cloned().collect();
         texts.extend(adding.iter().map(|token| token.content.clone()));
