@@ -67,9 +67,10 @@ fn raw(model: &str, arguments: &CaptureArguments, context: &Context) -> Result<(
     let (Some(tokens), Some(names), Some(out)) = (&arguments.tokens, &arguments.hooks, &arguments.out) else {
         return Err(Error::request("expected --tokens, --hooks and --out"));
     };
-    let model = Model::load(&hub::find(model)?, &context.device()?)?;
+    let model = context.reading(Model::load(&hub::find(model)?, &context.device()?)?);
     let points = matching(model.config(), names)?;
-    let tokens = TokenFile::load(tokens)?;
+    let tokens = TokenFile::load(tokens, model.config().vocabulary)?;
+    context.printer.notes(tokens.notes());
     let mut hooks = points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));
     model.forward(&tokens.batch, None, &mut hooks, Gradients::Off)?;
     hooks.finish()?;
@@ -114,7 +115,10 @@ fn store(arguments: &CaptureArguments, context: &Context) -> Result<()> {
     // One hook has the folder to itself; several have one each, named after them.
     let place = |hook: &HookPoint| if hooks.len() == 1 { out.clone() } else { out.join(hook.to_string()) };
     let places: Vec<(HookPoint, PathBuf)> = hooks.iter().map(|hook| (*hook, place(hook))).collect();
-    let batch = TokenFile::load(tokens)?.batch;
+    let vocabulary = models.iter().map(|(_, model)| model.config().vocabulary).min().unwrap_or(0);
+    let tokens = TokenFile::load(tokens, vocabulary)?;
+    context.printer.notes(tokens.notes());
+    let batch = tokens.batch;
     let example = |row: usize| Example { tokens: batch.row(row).to_vec(), ..Example::default() };
     let examples: Vec<Example> = (0..batch.rows()).map(example).collect();
     let stores = activations::capture_all(&models, &places, &examples, &settings, &context.observer)?;

@@ -40,11 +40,12 @@ struct Answer {
 
 pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
-    let model = Model::load(&folder, &context.device()?)?;
+    let model = context.reading(Model::load(&folder, &context.device()?)?);
     let tokens = match &arguments.golden {
-        Some(file) => TokenFile::load(file)?,
+        Some(file) => TokenFile::load(file, model.config().vocabulary)?,
         None => conformance::drawn_tokens(&model)?,
     };
+    context.printer.notes(tokens.notes());
     let mut findings = conformance::check(&model, &tokens)?;
     let mut comparisons = Vec::new();
     if let Some(PeerName::Candle) = arguments.peer {

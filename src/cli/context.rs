@@ -5,6 +5,7 @@ use super::progress::Bars;
 use super::{logging, signals};
 use crate::compute::Compute;
 use crate::error::Result;
+use crate::model::Model;
 use crate::progress::Observer;
 use std::sync::Arc;
 
@@ -49,6 +50,15 @@ impl Context {
         signals::listen(&observer, &bars);
         let printer = Printer::new(arguments.json, bars);
         Self { printer, observer, device: arguments.device, dtype: arguments.dtype }
+    }
+
+    /// The same model. The answer says what stands before texts, and what of the tokenizer's files was left out.
+    pub(crate) fn reading(&self, model: Model) -> Model {
+        if let Ok(tokenizer) = model.tokenizer() {
+            self.printer.notes(tokenizer.notes());
+            self.printer.note(tokenizer.rule());
+        }
+        model
     }
 
     /// The device of `--device`, with the number format of `--dtype`.

@@ -78,7 +78,8 @@ pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> R
                 return Err(Error::request(format!("`{flag}`: expected NAME=DIR, found `{text}`"))
                     .hint(format!("name the variant that the model is, as in `{flag} rl=runs/rl`")));
             };
-            Ok((name.to_owned(), Model::load(&hub::find(folder)?, &device).at(format!("{flag} {name}"))?))
+            let model = Model::load(&hub::find(folder)?, &device).at(format!("{flag} {name}"))?;
+            Ok((name.to_owned(), context.reading(model)))
         })
         .collect()
 }

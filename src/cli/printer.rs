@@ -30,6 +30,11 @@ impl Printer {
         }
     }
 
+    /// Keeps sentences that belong to the answer, each once.
+    pub(crate) fn notes(&self, notes: &[String]) {
+        notes.iter().for_each(|note| self.note(note.as_str()));
+    }
+
     /// Prints a verb's answer: `value` as one JSON document under `--json`, else `text`.
     ///
     /// # Errors
@@ -39,8 +44,13 @@ impl Printer {
         let text = if self.json {
             let wrong = |error| Error::work(format!("the answer cannot be written as JSON: {error}"));
             let mut value = serde_json::to_value(value).map_err(wrong)?;
-            if let (Some(answer), false) = (value.as_object_mut(), notes.is_empty()) {
-                answer.insert("notes".to_owned(), notes.into());
+            match value.as_object_mut() {
+                Some(answer) if !notes.is_empty() => {
+                    answer.insert("notes".to_owned(), notes.into());
+                }
+                Some(_) => {}
+                // A list has no place for them.
+                None => notes.iter().for_each(|note| self.bars.print(&format!("note: {note}"))),
             }
             serde_json::to_string_pretty(&value).map_err(wrong)?
         } else {

@@ -136,6 +136,10 @@ struct ConditionAnswer {
 pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
     let model = Model::load(&folder, &context.device()?)?;
+    if let Ok(tokenizer) = model.tokenizer() {
+        context.printer.notes(tokenizer.notes());
+        context.printer.note(rule(tokenizer, arguments.bos));
+    }
     let text =
         std::fs::read_to_string(&arguments.prompts).map_err(|error| io("read", &arguments.prompts, error))?;
     let mut prompts = Vec::new();
@@ -295,10 +299,20 @@ impl UnderEdits {
     }
 }
 
+/// What stands before prompts, as a sentence.
+fn rule(tokenizer: &Tokenizer, bos: Bos) -> String {
+    let name = tokenizer.bos().and_then(|bos| tokenizer.token(bos)).unwrap_or_default();
+    match bos {
+        Bos::Tokenizer => tokenizer.rule(),
+        Bos::Always => format!("begin token: `{name}` stands once before every prompt, as --bos always asks"),
+        Bos::Never => "begin token: none stands before a prompt, as --bos never asks".to_owned(),
+    }
+}
+
 fn tokens(model: &Model, row: Row, bos: Bos) -> Result<Vec<u32>> {
     let tokens = match (row.prompt, row.messages, row.input_ids) {
         (Some(prompt), None, None) => match bos {
-            Bos::Tokenizer => model.tokenizer()?.encode_with_specials(&prompt)?,
+            Bos::Tokenizer => model.tokenizer()?.encode_begun(&prompt)?,
             Bos::Always | Bos::Never => model.tokenizer()?.encode(&prompt)?,
         },
         (None, Some(messages), None) => {

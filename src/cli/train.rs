@@ -70,7 +70,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
     }
     let training = request(&arguments)?;
     let folder = hub::find(&arguments.model)?;
-    let model = Model::load(&folder, &context.device()?)?.into_merged()?;
+    let model = context.reading(Model::load(&folder, &context.device()?)?).into_merged()?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
         seed: arguments.seed.seed,

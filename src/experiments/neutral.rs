@@ -54,7 +54,7 @@ fn of_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
             let line: Line = serde_json::from_str(line).map_err(|error| {
                 Error::request(format!("expected an object with `text`: {error}")).at(place())
             })?;
-            let tokens = model.tokenizer()?.encode_with_specials(&line.text).at(place())?;
+            let tokens = model.tokenizer()?.encode_begun(&line.text).at(place())?;
             Ok(GivenText { id: format!("line {}", number + 1), tokens, prompt: 1 })
         })
         .collect()

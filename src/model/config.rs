@@ -4,9 +4,13 @@ use super::config_json;
 use super::family::Family;
 use super::rope_scaling::Rope;
 use crate::error::{Error, Result, io};
+use crate::foreign;
 use crate::ops::{Activation, NormKind};
 use serde_json::{Map, Value, json};
 use std::path::Path;
+
+/// The largest `config.json` that is read.
+const LARGEST: u64 = 64 << 20;
 
 /// How the two halves of a block are joined to the residual stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +125,7 @@ impl Config {
     /// decoder does not do: it is refused by name.
     pub fn load(folder: &Path) -> Result<Self> {
         let path = folder.join("config.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let text = foreign::text(&path, LARGEST)?;
         Self::parse(&text).map_err(|error| error.at(path.display()))
     }
 

@@ -472,12 +472,7 @@ pub fn stop_tokens(folder: &Path, tokenizer: Option<&Tokenizer>) -> Result<Vec<u
     for file in ["generation_config.json", "config.json"] {
         let path = folder.join(file);
         let document = tokenizer::optional_object(&path)?;
-        let found = match document.get("eos_token_id") {
-            Some(serde_json::Value::Array(ids)) => ids.clone(),
-            Some(id) => vec![id.clone()],
-            None => Vec::new(),
-        };
-        stop.extend(found.iter().filter_map(serde_json::Value::as_u64).map(|id| id as u32));
+        stop.extend(tokenizer::token_ids(&document, "eos_token_id").at(path.display())?);
         if !stop.is_empty() {
             break;
         }

@@ -1,13 +1,20 @@
 //! Token files: `input_ids` and `attention_mask` in safetensors, padded at either end.
 //!
 //! The decoder packs rows and forgets the padding; what goes back to the user stands where the tokens
-//! stood in the file.
+//! stood in the file. Every tensor of the file is used, checked, or named in a note ([`TokenFile::notes`]).
+
+mod numbers;
 
 use super::TokenBatch;
-use super::weights;
 use crate::error::{At, Error, Result};
-use candle_core::{DType, Device, Tensor};
+use crate::foreign;
+use candle_core::{Device, Tensor};
+use numbers::Numbers;
+use safetensors::SafeTensors;
 use std::path::Path;
+
+/// The largest file that is read.
+const LARGEST: u64 = 64 << 30;
 
 /// A batch and the columns that its tokens had in the file.
 #[derive(Clone, Debug)]
@@ -16,27 +23,88 @@ pub struct TokenFile {
     pub batch: TokenBatch,
     width: usize,
     firsts: Vec<usize>,
+    notes: Vec<String>,
 }
 
 impl TokenFile {
-    /// Reads a file. Without `attention_mask` every token is real.
+    /// Reads a file for a model of so many tokens. Without `attention_mask` every token is real. Integers, truths and
+    /// whole floating-point numbers of any width are read; `position_ids` must be those that the decoder counts.
     ///
     /// # Errors
-    /// If the file is not safetensors, has no `input_ids` [rows, width], or the mask does not fit.
-    pub fn load(path: &Path) -> Result<Self> {
-        let tensors = weights::load_file(path, &Device::Cpu)?;
-        let rows = |name: &str| -> Result<Option<Vec<Vec<u32>>>> {
-            let Some(tensor) = tensors.get(name) else { return Ok(None) };
-            let tensor = tensor.to_dtype(DType::U32)?;
-            tensor.to_vec2::<u32>().map(Some).map_err(|_| {
-                Error::request(format!("`{name}`: expected [rows, width], found {:?}", tensor.dims()))
-            })
+    /// If the file is not safetensors, has no `input_ids` [rows, width], a token is none of the vocabulary, or a mask or
+    /// positions do not fit. Row and column are named.
+    pub fn load(path: &Path, vocabulary: usize) -> Result<Self> {
+        let bytes = foreign::bytes(path, LARGEST)?;
+        foreign::guarded(path, || Self::read(&bytes, vocabulary).at(path.display()))
+    }
+
+    fn read(bytes: &[u8], vocabulary: usize) -> Result<Self> {
+        let file = SafeTensors::deserialize(bytes)
+            .map_err(|error| Error::request(format!("not a readable safetensors file: {error}")))?;
+        let numbers = |name: &str| match file.tensor(name) {
+            Ok(view) => Numbers::read(name, &view).map(Some),
+            Err(_) => Ok(None),
         };
-        let ids = rows("input_ids").at(path.display())?;
-        let ids = ids.ok_or_else(|| Error::request("expected a tensor `input_ids`").at(path.display()))?;
-        let mask = rows("attention_mask").at(path.display())?;
-        let mask = mask.unwrap_or_else(|| ids.iter().map(|row| vec![1; row.len()]).collect());
-        Self::new(&ids, &mask).at(path.display())
+        let ids = numbers("input_ids")?
+            .ok_or_else(|| Error::request("expected a tensor `input_ids`, found none"))?;
+        let rows = ids.rows()?;
+        let mask = match numbers("attention_mask")? {
+            None => (0..rows).map(|row| vec![1; ids.row(row).len()]).collect(),
+            Some(mask) if mask.rows()? == rows && mask.dims == ids.dims => {
+                (0..rows).map(|row| truths(&mask, row)).collect::<Result<Vec<_>>>()?
+            }
+            Some(mask) => {
+                return Err(Error::request(format!(
+                    "`attention_mask`: expected the shape of `input_ids`, {:?}, found {:?}",
+                    ids.dims, mask.dims
+                )));
+            }
+        };
+        let tokens = (0..rows).zip(&mask).map(|(row, mask)| tokens(&ids, row, mask, vocabulary));
+        let mut read = Self::new(&tokens.collect::<Result<Vec<_>>>()?, &mask)?;
+        if let Some(positions) = numbers("position_ids")? {
+            read.check_positions(&positions)?;
+        }
+        if let Some(types) = numbers("token_type_ids")?
+            && types.all().iter().any(|kind| *kind != Some(0))
+        {
+            return Err(Error::request(
+                "`token_type_ids`: expected zeros, found others: the decoder has no types",
+            ));
+        }
+        read.notes = left_out(&file);
+        Ok(read)
+    }
+
+    /// Refuses positions that are not those of the decoder: from 0 at each row's first real token.
+    fn check_positions(&self, positions: &Numbers) -> Result<()> {
+        let rows = self.firsts.len();
+        let held = match positions.dims.as_slice() {
+            [width] | [1, width] if *width == self.width => 1,
+            [count, width] if *count == rows && *width == self.width => rows,
+            dims => {
+                return Err(Error::request(format!(
+                    "`position_ids`: expected [{rows}, {}], found {dims:?}",
+                    self.width
+                )));
+            }
+        };
+        for (row, (first, length)) in self.firsts.iter().zip(self.batch.lengths()).enumerate() {
+            let row = if held == 1 { 0 } else { row };
+            for place in 0..*length {
+                let column = first + place;
+                if positions.row(row).get(column).copied().flatten() != Some(place as i128) {
+                    let expected = format!("{place}: positions count from each row's first real token");
+                    return Err(positions.wrong(row, column, &expected));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What of the file was left out, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// Padded rows and their mask.
@@ -46,7 +114,12 @@ impl TokenFile {
     pub fn new(ids: &[Vec<u32>], mask: &[Vec<u32>]) -> Result<Self> {
         let batch = TokenBatch::from_mask(ids, mask)?;
         let first = |row: &Vec<u32>| row.iter().position(|real| *real != 0).unwrap_or(0);
-        Ok(Self { batch, width: ids.first().map_or(0, Vec::len), firsts: mask.iter().map(first).collect() })
+        Ok(Self {
+            batch,
+            width: ids.first().map_or(0, Vec::len),
+            firsts: mask.iter().map(first).collect(),
+            notes: Vec::new(),
+        })
     }
 
     /// The first `length` tokens of each row, unpadded at the left.
@@ -57,7 +130,7 @@ impl TokenFile {
         let rows = 0..self.batch.rows();
         let first = |row| self.batch.row(row).iter().copied().take(length).collect();
         let batch = TokenBatch::new(&rows.clone().map(first).collect::<Vec<Vec<u32>>>())?;
-        Ok(Self { width: batch.width(), firsts: vec![0; batch.rows()], batch })
+        Ok(Self { width: batch.width(), firsts: vec![0; batch.rows()], notes: self.notes.clone(), batch })
     }
 
     /// `input_ids` in the file's layout, zeros at padding.
@@ -120,3 +193,49 @@ impl TokenFile {
         Ok(Tensor::cat(&rows, 0)?.contiguous()?)
     }
 }
+
+/// The tokens of a row. What stands at padding is nobody's concern.
+fn tokens(ids: &Numbers, row: usize, mask: &[u32], vocabulary: usize) -> Result<Vec<u32>> {
+    let one = |(column, (id, real)): (usize, (&Option<i128>, &u32))| {
+        let known = id.and_then(|id| u32::try_from(id).ok()).filter(|id| (*id as usize) < vocabulary);
+        match (known, real) {
+            (Some(id), _) => Ok(id),
+            (None, 0) => Ok(0),
+            (None, _) => {
+                Err(ids.wrong(row, column, &format!("a token id, a whole number from 0 below {vocabulary}")))
+            }
+        }
+    };
+    ids.row(row).iter().zip(mask).enumerate().map(one).collect()
+}
+
+/// A row of a mask.
+fn truths(mask: &Numbers, row: usize) -> Result<Vec<u32>> {
+    let one = |(column, truth): (usize, &Option<i128>)| match truth {
+        Some(0) => Ok(0),
+        Some(1) => Ok(1),
+        _ => Err(mask.wrong(row, column, "0 or 1")),
+    };
+    mask.row(row).iter().enumerate().map(one).collect()
+}
+
+/// Names the tensors that are neither tokens nor what a reference file holds.
+fn left_out(file: &SafeTensors<'_>) -> Vec<String> {
+    const USED: [&str; 7] =
+        ["input_ids", "attention_mask", "position_ids", "token_type_ids", "logits", "loss", "greedy"];
+    let of_a_reference =
+        |name: &str| ["hidden.", "attn.", "grad."].iter().any(|start| name.starts_with(start));
+    let mut names: Vec<&str> =
+        file.names().into_iter().filter(|name| !USED.contains(name) && !of_a_reference(name)).collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        [] => Vec::new(),
+        names => vec![format!(
+            "left out of the token file: {}; which tokens are real is said by `attention_mask` alone",
+            names.join(", ")
+        )],
+    }
+}
+
+#[cfg(test)]
+mod tests;

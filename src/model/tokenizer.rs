@@ -1,10 +1,40 @@
 //! Tokenizers: `tokenizer.json` in and out, and small word-level vocabularies.
+//!
+//! A text has the tokens that transformers' `AutoTokenizer` gives it, called on the same folder: `class` says which
+//! tokenizer it makes, `stated` which tokens the files beside `tokenizer.json` add, `document` what no file may ask for.
+//!
+//! # What stands around a text
+//!
+//! One rule, for `sample`, `eval`, `train`, `diff`, `intervene` and studies, and for every text that a model reads from its
+//! beginning ([`Tokenizer::encode_begun`]):
+//!
+//! 1. Before a plain text stands what the tokenizer's own rules (its post-processor) put there, as in `AutoTokenizer`;
+//!    a text that begins with it already does not get it twice.
+//! 2. What a chat template writes, and token ids that are given, stay as they are.
+//! 3. What the tokenizer would put after a text is left out: the model goes on. A response that is learned ends with one
+//!    end token.
+//!
+//! A tokenizer has a begin token ([`Tokenizer::bos`]) only if its own files name one; `bos_token_id` of `config.json` says
+//! nothing about texts, and transformers does not ask it either. Where they name no end or padding token, that of
+//! `config.json` is taken, by which transformers stops; not where they say that there is none (`null`).
 
-use crate::error::{Error, Result, io};
+mod begin;
+mod class;
+mod document;
+mod stated;
+#[cfg(test)]
+mod tests;
+
+use crate::error::{At, Error, Result, io};
+use crate::foreign;
+use begin::Around;
+use class::{Class, Signs};
 use serde_json::{Map, Value, json};
+use stated::Stated;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tokenizers::ModelWrapper;
 
 /// A tokenizer with its special tokens. Cheap to clone.
 #[derive(Clone)]
@@ -16,6 +46,12 @@ struct Inner {
     eos: Option<u32>,
     stop: Vec<u32>,
     pad: Option<u32>,
+    around: Around,
+    /// Whether spaces before punctuation are taken out of what is decoded.
+    cleans: bool,
+    notes: Vec<String>,
+    /// What an error names.
+    place: PathBuf,
     /// `tokenizer_config.json`, with the special tokens that an older repository names beside it.
     config: Map<String, Value>,
     /// The special tokens as chat templates know them, by name (`bos_token`).
@@ -25,42 +61,110 @@ struct Inner {
 }
 
 impl Tokenizer {
-    /// Reads `tokenizer.json`, and the special tokens from `tokenizer_config.json` or, by id, from
-    /// `config.json`.
+    /// Reads `tokenizer.json`, and what the files beside it say of its tokens.
     ///
     /// # Errors
-    /// If `tokenizer.json` is missing or malformed.
+    /// If `tokenizer.json` is missing, malformed or hostile, or its class is one that is not made here.
     pub fn load(folder: &Path) -> Result<Self> {
-        let path = folder.join("tokenizer.json");
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
-        let tokenizer: tokenizers::Tokenizer = text.parse().map_err(|error| {
-            Error::request(format!("not a readable tokenizer: {error}")).at(path.display())
-        })?;
-        let mut config = optional_object(&folder.join("tokenizer_config.json"))?;
-        // Older repositories name their special tokens beside it, and transformers believes those.
-        if !config.contains_key("added_tokens_decoder") {
-            config.extend(optional_object(&folder.join("special_tokens_map.json"))?);
-        }
-        let named = named_tokens(&config);
+        let place = folder.join("tokenizer.json");
+        let text = foreign::text(&place, document::LARGEST)?;
+        let document: Value = serde_json::from_str(&text)
+            .map_err(|error| Error::request(format!("not a readable tokenizer: {error}")))
+            .at(place.display())?;
+        document::check(&document).at(place.display())?;
+        let config = optional_object(&folder.join("tokenizer_config.json"))?;
         let model = optional_object(&folder.join("config.json"))?;
-        let special = |name: &str| {
-            let text = named.get(&format!("{name}_token"));
-            text.and_then(|text| tokenizer.token_to_id(text)).or_else(|| {
-                let id = model.get(&format!("{name}_token_id"))?;
-                id.as_u64().or_else(|| id.as_array()?.first()?.as_u64()).map(|id| id as u32)
-            })
+        let name = |of: &Map<String, Value>, key: &str| of.get(key)?.as_str().map(str::to_owned);
+        let (own, beside) = (name(&config, "tokenizer_class"), name(&model, "tokenizer_class"));
+        let family = name(&model, "model_type");
+        let code =
+            config.get("auto_map").is_some_and(|map| map.is_array() || map.get("AutoTokenizer").is_some());
+        let class = Class::of(&Signs {
+            family: family.as_deref(),
+            own: own.as_deref(),
+            beside: beside.as_deref(),
+            code,
+            bytes: text.contains("\"ByteLevel\""),
+        })
+        .at(folder.join("tokenizer_config.json").display())?;
+        let mut stated = Stated::read(folder, config, class, &document)?;
+        let rebuilt = match class.rebuilt(&document, &stated.settings()).at(place.display())? {
+            None if stated.fixes_mistral && is_old_mistral(&document, &model) => {
+                let mut fields = document.as_object().cloned().unwrap_or_default();
+                class::split_as_mistral(&mut fields);
+                Some(Value::Object(fields))
+            }
+            rebuilt => rebuilt,
         };
-        let (bos, eos, pad) = (special("bos"), special("eos"), special("pad"));
+        if rebuilt.is_some() && class != Class::Plain {
+            stated.notes.push(format!(
+                "AutoTokenizer makes a {} of tokenizer.json: only its vocabulary, merges and post-processor count",
+                class.name()
+            ));
+        }
+        let text = rebuilt.map_or(text, |document| document.to_string());
+        let (tokenizer, around) = foreign::guarded(&place, || {
+            let mut tokenizer: tokenizers::Tokenizer = text
+                .parse()
+                .map_err(|error| Error::request(format!("not a readable tokenizer: {error}")))
+                .at(place.display())?;
+            // As a call of AutoTokenizer, which sets neither unless it is asked for.
+            tokenizer.with_padding(None);
+            tokenizer
+                .with_truncation(None)
+                .map_err(|error| Error::request(format!("not a readable tokenizer: {error}")))
+                .at(place.display())?;
+            stated.add_to(&mut tokenizer, class).at(place.display())?;
+            tokenizer.set_encode_special_tokens(stated.splits_special);
+            let around = Around::of(&tokenizer).at(place.display())?;
+            Ok((tokenizer, around))
+        })?;
+        for key in ["truncation", "padding"] {
+            if document.get(key).is_some_and(|setting| !setting.is_null()) {
+                stated.notes.push(format!(
+                    "`{key}` of tokenizer.json is not applied, as in a call of AutoTokenizer: texts keep all of their \
+                     tokens, and get no others"
+                ));
+            }
+        }
+        let special = |name: &str| -> Result<Option<u32>> {
+            let key = format!("{name}_token");
+            let in_file = |text: &str| {
+                let vocabulary = document.get("model").and_then(|model| model.get("vocab"));
+                vocabulary.is_some_and(|all| all.get(text).is_some())
+                    || document.get("added_tokens").and_then(Value::as_array).is_some_and(|all| {
+                        all.iter().any(|token| token.get("content").is_some_and(|content| content == text))
+                    })
+            };
+            // What a class has by itself, and the vocabulary lacks, is no token that this model ever saw.
+            let token = stated.named(&key).filter(|token| !token.is_default || in_file(&token.added.content));
+            match token {
+                Some(token) => Ok(tokenizer.token_to_id(&token.added.content)),
+                None if name == "bos" || stated.says_none(&key) => Ok(None),
+                None => {
+                    let ids = token_ids(&model, &format!("{name}_token_id"));
+                    Ok(ids.at(folder.join("config.json").display())?.first().copied())
+                }
+            }
+        };
+        let (bos, eos, pad) = (special("bos")?, special("eos")?, special("pad")?);
         let path = folder.join("chat_template.jinja");
         let chat_file = match path.exists() {
-            true => Some(std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?),
+            true => Some(foreign::text(&path, document::LARGEST)?),
             false => None,
         };
         let mut stop = super::stop_tokens(folder, None)?;
         stop.extend(eos);
         stop.sort_unstable();
         stop.dedup();
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, named, chat_file })))
+        let is_bpe = matches!(tokenizer.get_model(), ModelWrapper::BPE(_));
+        let cleans = stated.cleans.unwrap_or(false) && (!is_bpe || stated.cleans_bpe);
+        let text = |(name, token): (String, Option<stated::Token>)| Some((name, token?.added.content));
+        let named = stated.named.into_iter().filter_map(text).collect();
+        let (config, notes) = (stated.config, stated.notes);
+        let inner =
+            Inner { tokenizer, bos, eos, stop, pad, around, cleans, notes, place, config, named, chat_file };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Writes `tokenizer.json` and `tokenizer_config.json`, and `generation_config.json` where several tokens end a
@@ -98,25 +202,54 @@ impl Tokenizer {
     /// # Errors
     /// If the text cannot be encoded, as when a word-level vocabulary lacks a word.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .0
-            .tokenizer
-            .encode(text, false)
-            .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+        foreign::guarded(&self.0.place, || {
+            let encoding = self
+                .0
+                .tokenizer
+                .encode(text, false)
+                .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
+            Ok(encoding.get_ids().to_vec())
+        })
     }
 
-    /// Token ids of `text` with the special tokens that the tokenizer's own rules add.
+    /// Token ids of a plain text that a model reads from its beginning: with what the tokenizer's own rules put before
+    /// a text, unless it begins with that. This is the one rule of all verbs.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn encode_with_specials(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .0
-            .tokenizer
-            .encode(text, true)
-            .map_err(|error| Error::request(format!("cannot encode `{text}`: {error}")))?;
-        Ok(encoding.get_ids().to_vec())
+    pub fn encode_begun(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = self.encode(text)?;
+        let before = &self.0.around.before;
+        if ids.starts_with(before) { Ok(ids) } else { Ok([before.as_slice(), &ids].concat()) }
+    }
+
+    /// The tokens that stand before a plain text.
+    pub fn begin(&self) -> &[u32] {
+        &self.0.around.before
+    }
+
+    /// What stands before and after texts, as a sentence for an answer.
+    pub fn rule(&self) -> String {
+        let written = |ids: &[u32]| {
+            let tokens =
+                ids.iter().map(|id| format!("`{}`", self.token(*id).unwrap_or_else(|| id.to_string())));
+            tokens.collect::<Vec<_>>().join(" ")
+        };
+        let around = &self.0.around;
+        let before = match around.before.as_slice() {
+            [] => "begin token: none is put before a text".to_owned(),
+            ids => format!("begin token: {} is put before a text that does not begin with it", written(ids)),
+        };
+        let after = match around.after.as_slice() {
+            [] => String::new(),
+            ids => format!("; {}, which the tokenizer would put after it, is left out", written(ids)),
+        };
+        format!("{before}{after}; chat templates and given token ids stay as they are")
+    }
+
+    /// What of its files was left out, or read otherwise than it stands there, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.0.notes
     }
 
     /// `messages` (role and content) as text, by the chat template of the repository.
@@ -140,9 +273,14 @@ impl Tokenizer {
         super::chat::render_chat(&template, messages, add_generation_prompt, &self.0.named)
     }
 
-    /// The text of token ids, special tokens included. Unknown ids are left out.
+    /// The text of token ids, special tokens included. Unknown ids are left out. What the tokenizer cannot decode
+    /// becomes one replacement character.
     pub fn decode(&self, ids: &[u32]) -> String {
-        self.0.tokenizer.decode(ids, false).unwrap_or_default()
+        let decoded = foreign::guarded(&self.0.place, || {
+            self.0.tokenizer.decode(ids, false).map_err(|error| Error::request(error.to_string()))
+        });
+        let text = decoded.unwrap_or_else(|_| char::REPLACEMENT_CHARACTER.to_string());
+        if self.0.cleans { cleaned(&text) } else { text }
     }
 
     /// The text of a response, without the tokens that end one: what closes it is no part of the answer.
@@ -189,8 +327,7 @@ impl Tokenizer {
 
     /// Whether every token id stands for the same token in both: the number of tokens alone does not say so.
     pub fn has_tokens_of(&self, other: &Self) -> bool {
-        self.vocabulary() == other.vocabulary()
-            && (0..self.vocabulary() as u32).all(|id| self.token(id) == other.token(id))
+        self.0.tokenizer.get_vocab(true) == other.0.tokenizer.get_vocab(true)
     }
 
     /// A vocabulary of whole words, split at spaces; ids are their order. A word outside of it is an error
@@ -240,96 +377,75 @@ impl Tokenizer {
             Value::Object(config) => config,
             _ => Map::new(),
         };
-        let named = named_tokens(&config);
-        let (bos, eos, pad, stop) = (Some(bos_id), Some(eos_id), Some(pad_id), vec![eos_id]);
-        Ok(Self(Arc::new(Inner { tokenizer, bos, eos, stop, pad, config, named, chat_file: None })))
+        let named = [("bos_token", bos), ("eos_token", eos), ("pad_token", pad)];
+        Ok(Self(Arc::new(Inner {
+            tokenizer,
+            bos: Some(bos_id),
+            eos: Some(eos_id),
+            stop: vec![eos_id],
+            pad: Some(pad_id),
+            around: Around::default(),
+            cleans: false,
+            notes: Vec::new(),
+            place: PathBuf::from("tokenizer.json"),
+            config,
+            named: named.into_iter().map(|(name, token)| (name.to_owned(), token.to_owned())).collect(),
+            chat_file: None,
+        })))
     }
 }
 
-/// The special tokens that `tokenizer_config.json` names, each as a text or as an object with its content. One that is
-/// `null` there does not exist for a template, whatever `config.json` says of its id.
-fn named_tokens(config: &Map<String, Value>) -> BTreeMap<String, String> {
-    let names = ["bos", "eos", "unk", "sep", "pad", "cls", "mask"].map(|name| format!("{name}_token"));
-    let text = |name: &String| {
-        let token = config.get(name)?;
-        token.as_str().or_else(|| token.get("content")?.as_str()).map(str::to_owned)
+/// Whether Mistral's corrected way of splitting is for this repository, as transformers decides it.
+fn is_old_mistral(document: &Value, model: &Map<String, Value>) -> bool {
+    const FAMILIES: [&str; 5] = ["mistral", "mistral3", "voxtral", "ministral", "pixtral"];
+    let count = |key: &str, of: &Value| of.get(key).and_then(Value::as_object).map_or(0, Map::len);
+    let tokens = document.get("model").map_or(0, |model| count("vocab", model));
+    let text = |key: &str| model.get(key).and_then(Value::as_str);
+    let major =
+        text("transformers_version").and_then(|version| version.split('.').next()?.parse::<u32>().ok());
+    tokens > 100_000
+        && document.get("pre_tokenizer").is_some_and(|found| !found.is_null())
+        && major.is_none_or(|major| major < 5)
+        && text("model_type").is_none_or(|family| FAMILIES.contains(&family))
+}
+
+/// Without the spaces that stand before punctuation, as transformers takes them out.
+fn cleaned(text: &str) -> String {
+    const PLACES: [(&str, &str); 10] = [
+        (" .", "."),
+        (" ?", "?"),
+        (" !", "!"),
+        (" ,", ","),
+        (" ' ", "'"),
+        (" n't", "n't"),
+        (" 'm", "'m"),
+        (" 's", "'s"),
+        (" 've", "'ve"),
+        (" 're", "'re"),
+    ];
+    PLACES.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The ids that a field of a `config.json` or `generation_config.json` names: one, several, or none.
+pub(super) fn token_ids(document: &Map<String, Value>, key: &str) -> Result<Vec<u32>> {
+    let one = |id: &Value| {
+        stated::number(id).ok_or_else(|| {
+            Error::request(format!(
+                "field `{key}`: expected a token id (a whole number of 32 bits), found {id}"
+            ))
+        })
     };
-    names.into_iter().filter_map(|name| Some((text(&name)?, name))).map(|(text, name)| (name, text)).collect()
+    match document.get(key) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::Array(ids)) => ids.iter().map(one).collect(),
+        Some(id) => one(id).map(|id| vec![id]),
+    }
 }
 
 pub(super) fn optional_object(path: &Path) -> Result<Map<String, Value>> {
     if !path.exists() {
         return Ok(Map::new());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
-    serde_json::from_str(&text)
+    serde_json::from_str(&foreign::text(path, document::LARGEST)?)
         .map_err(|error| Error::request(format!("expected a JSON object: {error}")).at(path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn word_level_vocabularies_survive_a_save() -> Result<()> {
-        let words = ["0", "1", "<pad>", "<bos>", "<eos>", ":", "make"];
-        let tokenizer = Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?;
-        let folder = tempfile::tempdir().unwrap();
-        tokenizer.save(folder.path())?;
-        let read = Tokenizer::load(folder.path())?;
-        for tokenizer in [&tokenizer, &read] {
-            let ids = tokenizer.encode("<bos> make 1 0 : <eos>")?;
-            assert_eq!(ids, [3, 6, 1, 0, 5, 4]);
-            assert_eq!(tokenizer.decode(&ids), "<bos> make 1 0 : <eos>");
-            assert_eq!(tokenizer.decode_response(&ids[1..]), "make 1 0 :");
-            assert_eq!((tokenizer.bos(), tokenizer.eos(), tokenizer.pad()), (Some(3), Some(4), Some(2)));
-            assert_eq!(tokenizer.stop_tokens(), [4]);
-            assert_eq!(tokenizer.vocabulary(), 7);
-            assert!(tokenizer.encode("unknown").is_err());
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn a_template_sees_the_special_tokens_that_the_repository_names() -> Result<()> {
-        let words = ["0", "<pad>", "<bos>", "<eos>"];
-        let folder = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
-        Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?.save(folder.path())?;
-        let write = |name: &str, document: Value| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, document.to_string()).map_err(|error| io("write", &path, error))
-        };
-        write("config.json", json!({"bos_token_id": 2, "eos_token_id": 3}))?;
-        let template = "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}|{{ unk_token is defined }}";
-        let mut config =
-            json!({"bos_token": null, "eos_token": {"content": "<eos>"}, "chat_template": template});
-        write("tokenizer_config.json", config.clone())?;
-        let read = Tokenizer::load(folder.path())?;
-        assert_eq!(read.render_chat(&json!([]), false)?, "|<eos>||False");
-        assert_eq!((read.bos(), read.eos()), (Some(2), Some(3)));
-        // As in repositories of before `added_tokens_decoder`; and the file beside it is not read in later ones.
-        write("special_tokens_map.json", json!({"bos_token": "<bos>", "pad_token": "<pad>"}))?;
-        let read = Tokenizer::load(folder.path())?;
-        assert_eq!(read.render_chat(&json!([]), false)?, "<bos>|<eos>|<pad>|False");
-        config["added_tokens_decoder"] = json!({});
-        write("tokenizer_config.json", config)?;
-        assert_eq!(Tokenizer::load(folder.path())?.render_chat(&json!([]), false)?, "|<eos>||False");
-        Ok(())
-    }
-
-    #[test]
-    fn every_token_that_ends_a_turn_is_kept() -> Result<()> {
-        let words = ["0", "1", "<pad>", "<bos>", "<eos>", "<turn>"];
-        let folder = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
-        Tokenizer::word_level(&words, "<bos>", "<eos>", "<pad>")?.save(folder.path())?;
-        let path = folder.path().join("generation_config.json");
-        std::fs::write(&path, "{\"eos_token_id\": [5, 4]}").map_err(|error| io("write", &path, error))?;
-        let tokenizer = Tokenizer::load(folder.path())?;
-        assert_eq!(tokenizer.stop_tokens(), [4, 5]);
-        assert_eq!(tokenizer.decode_response(&[0, 1, 5]), "0 1");
-        let copy = tempfile::tempdir().map_err(|error| io("create", Path::new("folder"), error))?;
-        tokenizer.save(copy.path())?;
-        assert_eq!(Tokenizer::load(copy.path())?.stop_tokens(), [4, 5]);
-        Ok(())
-    }
 }

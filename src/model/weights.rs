@@ -1,9 +1,16 @@
 //! safetensors in and out: one file or shards with an index, f32, bf16 or f16.
 
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
+use candle_core::safetensors::Load;
 use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::TensorView;
+use safetensors::{Dtype, SafeTensors};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+/// The largest index of shards.
+const LARGEST_INDEX: u64 = 256 << 20;
 
 /// The tensors of a model repository by name.
 pub(super) type Tensors = BTreeMap<String, Tensor>;
@@ -17,20 +24,23 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<Tensors> {
     Ok(tensors)
 }
 
-/// Reads one safetensors file; floating-point tensors become f32.
+/// Reads one safetensors file; floating-point tensors become f32, truths (the mask buffers of old checkpoints) become
+/// bytes. What the header declares is held against the file's length before anything is made of it.
 pub(super) fn load_file(file: &Path, device: &Device) -> Result<Tensors> {
-    if let Err(error) = std::fs::File::open(file) {
-        return Err(io("read", file, error));
-    }
-    candle_core::safetensors::load(file, device)
-        .map_err(|error| Error::work(format!("not a readable safetensors file: {error}")))
-        .at(file.display())?
-        .into_iter()
-        .map(|(name, tensor)| {
+    let bytes = foreign::bytes(file, u64::MAX)?;
+    foreign::guarded(file, || {
+        let wrong = |error| Error::work(format!("not a readable safetensors file: {error}"));
+        let held = SafeTensors::deserialize(&bytes).map_err(wrong).at(file.display())?;
+        let tensor = |(name, view): (String, TensorView<'_>)| {
+            let tensor = match view.dtype() {
+                Dtype::BOOL | Dtype::I8 => Tensor::from_slice(view.data(), view.shape(), device)?,
+                _ => view.load(device)?,
+            };
             let tensor = if tensor.dtype().is_float() { tensor.to_dtype(DType::F32)? } else { tensor };
             Ok((name, tensor))
-        })
-        .collect()
+        };
+        held.tensors().into_iter().map(tensor).collect::<Result<Tensors>>().at(file.display())
+    })
 }
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -52,7 +62,7 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 
 /// The names of the files that an index lists; none leads out of the folder.
 pub(super) fn shards(index: &Path) -> Result<Vec<String>> {
-    let text = std::fs::read_to_string(index).map_err(|error| io("read", index, error))?;
+    let text = foreign::text(index, LARGEST_INDEX)?;
     let wrong = |why: String| Error::work(why).at(index.display());
     let document: serde_json::Value =
         serde_json::from_str(&text).map_err(|error| wrong(format!("expected JSON: {error}")))?;

@@ -95,7 +95,10 @@ impl Problem {
     /// # Errors
     /// If the prompt cannot be encoded, or it is messages and the model has no chat template.
     pub fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        tokenizer.encode(&self.asked.render(tokenizer)?)
+        match &self.asked {
+            Asked::Text(text) => tokenizer.encode_begun(text),
+            Asked::Messages(_) => tokenizer.encode(&self.asked.render(tokenizer)?),
+        }
     }
 }
 

@@ -43,8 +43,8 @@ struct Line {
 
 /// Reads a `.jsonl` file with a `prompt`, a `label` and perhaps a `response` in each line: with a response, what
 /// is read is the mean over its tokens, else the last token of the prompt. Prompts with one `problem_id` are never
-/// split. Text is tokenized as it stands; if
-/// its first token is not the tokenizer's beginning of a text, that is put before it.
+/// split. What stands
+/// before a prompt is put there by [`Tokenizer::encode_begun`].
 ///
 /// # Errors
 /// If the file is missing, a line is not such an object, or a prompt cannot be tokenized.
@@ -56,10 +56,7 @@ pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPr
         let line: Line = serde_json::from_str(line).map_err(|error| {
             Error::request(format!("expected an object with `prompt` and `label`: {error}")).at(place())
         })?;
-        let mut tokens = tokenizer.encode(&line.prompt).at(place())?;
-        if let Some(bos) = tokenizer.bos().filter(|bos| tokens.first() != Some(bos)) {
-            tokens.insert(0, bos);
-        }
+        let mut tokens = tokenizer.encode_begun(&line.prompt).at(place())?;
         if tokens.is_empty() {
             return Err(Error::request("expected a prompt with a token, found none").at(place()));
         }

@@ -248,7 +248,26 @@ fn activation(fields: Fields<'_>, key: &str, default: &str) -> Result<Activation
     })
 }
 
+/// The widest head: frequencies are made for each number of it before any tensor is looked for.
+const WIDEST_HEAD: usize = 1 << 13;
+
+/// A size that is no slip of the pen.
+fn bounded(key: &str, size: usize, most: usize) -> Result<usize> {
+    if size <= most { Ok(size) } else { Err(refused(key, size, &format!("at most {most}"))) }
+}
+
 fn check(config: &Config) -> Result<()> {
+    // Products of any two of these fit into a number.
+    for (key, size, most) in [
+        ("hidden_size", config.d_model, 1 << 24),
+        ("intermediate_size", config.d_mlp, 1 << 26),
+        ("num_attention_heads", config.heads, 1 << 16),
+        ("num_key_value_heads", config.key_heads, 1 << 16),
+        ("head_dim", config.head_dim, WIDEST_HEAD),
+        ("vocab_size", config.vocabulary, 1 << 28),
+    ] {
+        bounded(key, size, most)?;
+    }
     if !config.heads.is_multiple_of(config.key_heads) {
         return Err(Error::request(format!(
             "field `num_key_value_heads`: expected a divisor of num_attention_heads ({}), found {}",

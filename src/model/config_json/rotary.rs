@@ -4,6 +4,7 @@
 //! out is looked up beside it.
 
 use super::fields::{Fields, refused};
+use super::{WIDEST_HEAD, bounded};
 use crate::error::Result;
 use crate::model::family::Family;
 use crate::model::rope_scaling::{Rope, RopeScaling};
@@ -18,6 +19,7 @@ pub(super) fn ropes(
     head_dim: usize,
     max_positions: usize,
 ) -> Result<(Rope, Rope)> {
+    bounded("head_dim", head_dim, WIDEST_HEAD)?;
     let empty = Map::new();
     let new = fields.object("rope_parameters")?;
     let old = fields.object("rope_scaling")?;

@@ -147,3 +147,65 @@ fn what_is_written_says_the_type_of_its_weights() {
     config.save(folder.path()).unwrap();
     assert!(Config::load(folder.path()).unwrap().cast_as_a_whole().is_none());
 }
+
+/// Whatever a field holds, a document is read or refused, at once and without much memory.
+#[test]
+fn no_size_is_believed_before_it_is_checked() {
+    let values = [
+        json!(0),
+        json!(-1),
+        json!(1),
+        json!(3),
+        json!(0.5),
+        json!(4096),
+        json!(1u64 << 32),
+        json!(u64::MAX),
+        json!(1e300),
+        json!(null),
+        json!(""),
+        json!("x"),
+        json!([]),
+        json!([1]),
+        json!({}),
+        json!({"a": 1}),
+        json!(true),
+    ];
+    for family in
+        ["llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text", "olmo2", "phi3", "gpt2", "gpt_neox"]
+    {
+        let whole: Value = serde_json::from_str(&document(family, &json!({}))).unwrap();
+        let mut keys: Vec<String> = whole.as_object().unwrap().keys().cloned().collect();
+        keys.extend(
+            [
+                "head_dim",
+                "rope_scaling",
+                "rope_parameters",
+                "layer_types",
+                "sliding_window",
+                "max_window_layers",
+                "rotary_pct",
+                "partial_rotary_factor",
+                "num_key_value_heads",
+                "rope_theta",
+                "original_max_position_embeddings",
+            ]
+            .map(str::to_owned),
+        );
+        for key in keys {
+            for value in &values {
+                let _ = Config::parse(&document(family, &json!({ key.as_str(): value })));
+            }
+        }
+        for kind in ["default", "linear", "llama3", "yarn", "longrope", "dynamic"] {
+            for value in [0.0, 1e-30, 1.0, 1e30, -1.0] {
+                let scaling = json!({"rope_type": kind, "factor": value, "low_freq_factor": value, "rope_theta": value,
+                    "high_freq_factor": value, "original_max_position_embeddings": value as u64, "beta_fast": value});
+                let _ = Config::parse(&document(family, &json!({"rope_scaling": scaling})));
+            }
+        }
+    }
+    let huge = json!({"model_type": "llama", "hidden_size": 4_294_967_296_u64, "num_attention_heads": 1,
+        "num_hidden_layers": 1, "intermediate_size": 1, "vocab_size": 1});
+    let error = Config::parse(&huge.to_string()).unwrap_err().to_string();
+    assert!(error.contains("`head_dim`"), "{error}");
+}

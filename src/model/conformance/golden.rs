@@ -1,7 +1,8 @@
 //! Agreement with tensors that another program computed.
 
 use super::{Finding, numbers};
-use crate::error::{At, Result};
+use crate::error::Result;
+use crate::model::weights;
 use crate::model::{
     BlockPoint, Gradients, HookPoint, Hooks, Model, Prompt, SampleSettings, TokenBatch, TokenFile,
     sample_model,
@@ -39,9 +40,8 @@ pub struct Comparison {
 /// # Errors
 /// If the file cannot be read, or a pass fails.
 pub fn compare_with_golden(model: &Model, repository: &Path, file: &Path) -> Result<Comparison> {
-    let tokens = TokenFile::load(file)?;
-    let golden: BTreeMap<String, Tensor> =
-        candle_core::safetensors::load(file, &Device::Cpu).at(file.display())?.into_iter().collect();
+    let tokens = TokenFile::load(file, model.config().vocabulary)?;
+    let golden = weights::load_file(file, &Device::Cpu)?;
     let continued = golden.get("greedy").and_then(|greedy| greedy.dim(1).ok());
     let continuation =
         continued.map_or(GREEDY_TOKENS, |width| width.saturating_sub(tokens.batch.row(0).len()));
@@ -99,9 +99,16 @@ pub fn golden_tensors(
     found.insert("logits".to_owned(), tokens.aligned(&model.logits(&hidden)?, &[1])?);
     found.insert(format!("hidden.{layers}"), tokens.aligned(&hidden, &[1])?);
     model.parameters().zero_gradients();
-    let loss = loss(model, &TokenBatch::new(&[tokens.batch.row(0).to_vec()])?)?;
-    found.insert("loss".to_owned(), loss.detach());
-    loss.backward()?;
+    let first = tokens.batch.row(0);
+    // A row of one token, or of none, has no next token and so no loss.
+    let loss = match first {
+        [_, _, ..] => loss(model, &TokenBatch::new(&[first.to_vec()])?)?,
+        _ => None,
+    };
+    if let Some(loss) = loss {
+        found.insert("loss".to_owned(), loss.detach());
+        loss.backward()?;
+    }
     for parameter in model.parameters().iter() {
         if let Some(gradient) = parameter.gradient()? {
             if parameter.name() == "embed_out.weight" {
@@ -191,8 +198,11 @@ fn ids(tensor: &Tensor) -> Result<Vec<u32>> {
     Ok(tensor.to_dtype(DType::U32)?.flatten_all()?.to_vec1::<u32>()?)
 }
 
-/// Mean next-token cross-entropy of all rows.
-pub(super) fn loss(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
+/// Mean next-token cross-entropy of all rows; none where no token follows another.
+pub(super) fn loss(model: &Model, batch: &TokenBatch) -> Result<Option<Tensor>> {
+    if batch.width() < 2 {
+        return Ok(None);
+    }
     let hidden = model.hidden(batch, None, &mut Hooks::none(), Gradients::On)?;
     let mut at = Vec::new();
     let mut targets = Vec::new();
@@ -203,5 +213,5 @@ pub(super) fn loss(model: &Model, batch: &TokenBatch) -> Result<Tensor> {
         }
     }
     let found = model.token_log_probabilities(&hidden, &at, &targets)?;
-    Ok((found.log_probabilities.mean_all()? * -1.0)?)
+    Ok(Some((found.log_probabilities.mean_all()? * -1.0)?))
 }

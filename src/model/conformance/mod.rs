@@ -71,7 +71,8 @@ pub fn check(model: &Model, tokens: &TokenFile) -> Result<Vec<Finding>> {
     findings.push(cached_equals(model, batch, &plain)?);
     findings.extend(identity_hooks(model, batch, &plain)?);
     model.parameters().zero_gradients();
-    loss(model, batch)?.backward()?;
+    let Some(loss) = loss(model, batch)? else { return Ok(findings) };
+    loss.backward()?;
     let missing = model.parameters().missing_gradients();
     let name = match missing.first() {
         Some(first) => {

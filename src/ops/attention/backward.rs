@@ -51,7 +51,8 @@ pub(super) fn gradients<'a>(
             let mut local_q = vec![0f32; length * head_dim];
             for head in key_head * shape.group()..(key_head + 1) * shape.group() {
                 let view = |data: &'a [f32]| Matrix {
-                    data: &data[(first * heads + head) * head_dim..],
+                    // A last row without tokens begins where the numbers end.
+                    data: data.get((first * heads + head) * head_dim..).unwrap_or_default(),
                     rows: length,
                     columns: head_dim,
                     row_stride: heads * head_dim,
