@@ -67,7 +67,7 @@ fn raw(model: &str, arguments: &CaptureArguments, context: &Context) -> Result<(
     let (Some(tokens), Some(names), Some(out)) = (&arguments.tokens, &arguments.hooks, &arguments.out) else {
         return Err(Error::request("expected --tokens, --hooks and --out"));
     };
-    let model = Model::load(&hub::find(model)?, &context.device()?)?;
+    let model = context.model(&hub::find(model)?)?;
     let points = matching(model.config(), names)?;
     let tokens = TokenFile::load(tokens)?;
     let mut hooks = points.iter().fold(Hooks::none(), |hooks, point| hooks.capture(*point));

@@ -5,7 +5,9 @@ use super::progress::Bars;
 use super::{logging, signals};
 use crate::compute::Compute;
 use crate::error::Result;
+use crate::model::Model;
 use crate::progress::Observer;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Flags that mean the same for every verb.
@@ -57,5 +59,15 @@ impl Context {
     /// If a name is unknown, the two do not go together, or the device cannot be opened.
     pub(crate) fn device(&self) -> Result<Compute> {
         Compute::named(&self.device, &self.dtype)
+    }
+
+    /// The model in a folder, on that device. What of its files was left out ends the answer.
+    ///
+    /// # Errors
+    /// As [`Context::device`] and [`Model::load`].
+    pub(crate) fn model(&self, folder: &Path) -> Result<Model> {
+        let model = Model::load(folder, &self.device()?)?;
+        model.notes().iter().for_each(|note| self.printer.note(note.as_str()));
+        Ok(model)
     }
 }

@@ -135,7 +135,7 @@ struct ConditionAnswer {
 
 pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
-    let model = Model::load(&folder, &context.device()?)?;
+    let model = context.model(&folder)?;
     let text =
         std::fs::read_to_string(&arguments.prompts).map_err(|error| io("read", &arguments.prompts, error))?;
     let mut prompts = Vec::new();

@@ -14,6 +14,9 @@ use std::path::Path;
 /// Objects that one pickle may make. A dictionary makes a few hundred.
 const MOST: usize = 1 << 20;
 
+/// Numbers that tensors may have for a byte of the file. Compressed and shared ones have a few.
+const REPEATS: u64 = 64;
+
 /// A named tensor.
 pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
 
@@ -46,13 +49,42 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Array>> {
     };
     let folder = member.trim_end_matches("data.pkl").to_owned();
     let machine = Machine::run(&archive.read(&member)?).at(path.display())?;
+    let mut tensors = machine.tensors().at(path.display())?;
+    sound_in_sum(&tensors, std::fs::metadata(path).map_or(0, |facts| facts.len())).at(path.display())?;
+    // Tensors may share their numbers, which are read once.
+    tensors.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
+    let mut held: Option<(String, Dtype, Vec<f32>)> = None;
     let mut arrays = Vec::new();
-    for (name, stored) in machine.tensors().at(path.display())? {
-        let bytes = archive.read(&format!("{folder}data/{}", stored.key))?;
-        let (shape, values) = stored.gather(&bytes).at(format!("tensor `{name}`")).at(path.display())?;
+    for (name, stored) in tensors {
+        let place = |error: Error| error.at(format!("tensor `{name}`")).at(path.display());
+        let is_held =
+            |(key, kind, _): &&(String, Dtype, Vec<f32>)| *key == stored.key && *kind == stored.dtype;
+        if held.as_ref().filter(is_held).is_none() {
+            let bytes = archive.read(&format!("{folder}data/{}", stored.key))?;
+            held = Some((stored.key.clone(), stored.dtype, decode(stored.dtype, &bytes).map_err(place)?));
+        }
+        let numbers = held.as_ref().map_or(&[][..], |(_, _, numbers)| numbers);
+        let (shape, values) = stored.gather_from(numbers).map_err(place)?;
         arrays.push((name, shape, values));
     }
     Ok(arrays)
+}
+
+/// Tensors that share their numbers may be more than the file holds, but not many times: the rest is meant to fill
+/// memory.
+fn sound_in_sum(tensors: &[(String, Stored)], length: u64) -> Result<()> {
+    let count =
+        |stored: &Stored| stored.shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size as u64));
+    let total = tensors
+        .iter()
+        .try_fold(0u64, |total, (_, stored)| total.checked_add(count(stored)?))
+        .filter(|total| *total <= length.saturating_mul(REPEATS));
+    match total {
+        Some(_) => Ok(()),
+        None => Err(Error::work(format!(
+            "its tensors would hold more than {REPEATS} numbers for every byte of the file"
+        ))),
+    }
 }
 
 /// The stack machine.
@@ -372,10 +404,14 @@ struct Stored {
 }
 
 impl Stored {
-    /// The numbers in the order of the axes, which a transposed tensor does not keep them in.
+    #[cfg(test)]
     fn gather(&self, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>)> {
+        self.gather_from(&decode(self.dtype, bytes)?)
+    }
+
+    /// The numbers in the order of the axes, which a transposed tensor does not keep them in.
+    fn gather_from(&self, storage: &[f32]) -> Result<(Vec<usize>, Vec<f32>)> {
         let outside = || Error::work(format!("shape {:?} reaches beyond its numbers", self.shape));
-        let storage = decode(self.dtype, bytes)?;
         let count = self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         let count = count.filter(|count| *count <= storage.len()).ok_or_else(outside)?;
         if self.shape.len() != self.strides.len() {
