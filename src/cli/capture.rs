@@ -67,7 +67,7 @@ fn raw(model: &str, arguments: &CaptureArguments, context: &Context) -> Result<(
     let (Some(tokens), Some(names), Some(out)) = (&arguments.tokens, &arguments.hooks, &arguments.out) else {
         return Err(Error::request("expected --tokens, --hooks and --out"));
     };
-    let model = context.reading(Model::load(&hub::find(model)?, &context.device()?)?);
+    let model = context.reading(&hub::find(model)?)?;
     let points = matching(model.config(), names)?;
     let tokens = TokenFile::load(tokens, model.config().vocabulary)?;
     context.printer.notes(tokens.notes());

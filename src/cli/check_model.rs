@@ -2,8 +2,8 @@
 
 use super::Context;
 use crate::error::{Error, Result};
+use crate::model::TokenFile;
 use crate::model::conformance::{self, Finding};
-use crate::model::{Model, TokenFile};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,7 @@ struct Answer {
 
 pub(crate) fn check_model(arguments: CheckModelArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
-    let model = context.reading(Model::load(&folder, &context.device()?)?);
+    let model = context.reading(&folder)?;
     let tokens = match &arguments.golden {
         Some(file) => TokenFile::load(file, model.config().vocabulary)?,
         None => conformance::drawn_tokens(&model)?,

@@ -7,6 +7,7 @@ use crate::compute::Compute;
 use crate::error::Result;
 use crate::model::Model;
 use crate::progress::Observer;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Flags that mean the same for every verb.
@@ -52,20 +53,36 @@ impl Context {
         Self { printer, observer, device: arguments.device, dtype: arguments.dtype }
     }
 
-    /// The same model. The answer says what stands before texts, and what of the tokenizer's files was left out.
-    pub(crate) fn reading(&self, model: Model) -> Model {
-        if let Ok(tokenizer) = model.tokenizer() {
-            self.printer.notes(tokenizer.notes());
-            self.printer.note(tokenizer.rule());
-        }
-        model
-    }
-
     /// The device of `--device`, with the number format of `--dtype`.
     ///
     /// # Errors
     /// If a name is unknown, the two do not go together, or the device cannot be opened.
     pub(crate) fn device(&self) -> Result<Compute> {
         Compute::named(&self.device, &self.dtype)
+    }
+
+    /// The model in a folder, on that device. What of its files was left out ends the answer.
+    ///
+    /// # Errors
+    /// As [`Context::device`] and [`Model::load`].
+    pub(crate) fn model(&self, folder: &Path) -> Result<Model> {
+        let model = Model::load(folder, &self.device()?)?;
+        self.printer.notes(model.notes());
+        if let Ok(tokenizer) = model.tokenizer() {
+            self.printer.notes(tokenizer.notes());
+        }
+        Ok(model)
+    }
+
+    /// As [`Context::model`], for a model that reads texts: the answer says what stands before them.
+    ///
+    /// # Errors
+    /// As [`Context::model`].
+    pub(crate) fn reading(&self, folder: &Path) -> Result<Model> {
+        let model = self.model(folder)?;
+        if let Ok(tokenizer) = model.tokenizer() {
+            self.printer.note(tokenizer.rule());
+        }
+        Ok(model)
     }
 }

@@ -3,8 +3,8 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result, io};
-use crate::evaluation::{self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow};
-use crate::model::{Model, hub};
+use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow};
+use crate::model::hub;
 use crate::tables::{self, catalogue};
 use crate::tasks::{Label, Suite};
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub(crate) fn eval(arguments: EvalArguments, context: &Context) -> Result<()> {
         let last = Path::new(&arguments.model).file_name();
         last.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
     });
-    let model = context.reading(Model::load(&hub::find(&arguments.model)?, &context.device()?)?);
+    let model = context.reading(&hub::find(&arguments.model)?)?;
     let seed = arguments.seed.seed;
     let outcomes = evaluation::evaluate(&model, &suites, &settings, seed, &context.observer)?;
     let rows = evaluation::summarise(&name, 0, &outcomes);

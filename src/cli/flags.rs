@@ -70,7 +70,6 @@ impl SetFlag {
 /// # Errors
 /// If a flag has another form, or a folder holds no model.
 pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> Result<Vec<(String, Model)>> {
-    let device = context.device()?;
     given
         .iter()
         .map(|text| {
@@ -78,8 +77,7 @@ pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> R
                 return Err(Error::request(format!("`{flag}`: expected NAME=DIR, found `{text}`"))
                     .hint(format!("name the variant that the model is, as in `{flag} rl=runs/rl`")));
             };
-            let model = Model::load(&hub::find(folder)?, &device).at(format!("{flag} {name}"))?;
-            Ok((name.to_owned(), context.reading(model)))
+            Ok((name.to_owned(), context.reading(&hub::find(folder)?).at(format!("{flag} {name}"))?))
         })
         .collect()
 }

@@ -16,6 +16,7 @@
 
 mod capture;
 mod check;
+mod check_adapter;
 mod check_calibration;
 mod check_dictionary;
 mod check_model;

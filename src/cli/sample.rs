@@ -135,9 +135,8 @@ struct ConditionAnswer {
 
 pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()> {
     let folder = crate::model::hub::find(&arguments.model)?;
-    let model = Model::load(&folder, &context.device()?)?;
+    let model = context.model(&folder)?;
     if let Ok(tokenizer) = model.tokenizer() {
-        context.printer.notes(tokenizer.notes());
         context.printer.note(rule(tokenizer, arguments.bos));
     }
     let text =

@@ -3,7 +3,7 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result};
-use crate::model::{Model, hub};
+use crate::model::hub;
 use crate::study::{overrides, post_training};
 use crate::tables;
 use crate::tasks::Suite;
@@ -70,7 +70,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
     }
     let training = request(&arguments)?;
     let folder = hub::find(&arguments.model)?;
-    let model = context.reading(Model::load(&folder, &context.device()?)?).into_merged()?;
+    let model = context.reading(&folder)?.into_merged()?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
         seed: arguments.seed.seed,

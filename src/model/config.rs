@@ -178,6 +178,15 @@ impl Config {
         self
     }
 
+    /// The same configuration for so many tokens.
+    pub(super) fn with_vocabulary(mut self, vocabulary: usize) -> Self {
+        if vocabulary != self.vocabulary {
+            self.vocabulary = vocabulary;
+            self.document.insert("vocab_size".to_owned(), json!(vocabulary));
+        }
+        self
+    }
+
     /// The settings of `config.json` by which transformers drops activations in training, with their probabilities,
     /// as far as these are not zero. The decoder drops nothing.
     pub fn dropout(&self) -> Vec<(&'static str, f64)> {

@@ -35,6 +35,7 @@ mod tokenizer;
 mod tokens;
 mod weights;
 
+pub use adapters::{AdapterGroup, AdapterMove, AdapterSummary};
 pub use cache::KvCache;
 pub use change::Change;
 pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
@@ -74,6 +75,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub struct Model {
     inner: Arc<Inner>,
     tokenizer: Option<Tokenizer>,
+    /// Whether an adapter was put beside the weights or into them.
+    is_adapted: bool,
+    notes: Vec<String>,
 }
 
 struct Inner {
@@ -95,8 +99,8 @@ impl Model {
     }
 
     /// Reads a Hugging Face model repository: `config.json`, `model.safetensors` or shards, and the
-    /// tokenizer if it is there. Of the folder of a PEFT adapter, its base with the adapter beside the
-    /// weights.
+    /// tokenizer if it is there. Of the folder of a PEFT adapter, its base with the adapter; see
+    /// [`Model::with_adapter`].
     ///
     /// # Errors
     /// If a file is missing or malformed, a tensor is missing, has the wrong shape or is not known, or a
@@ -133,7 +137,7 @@ impl Model {
         let decoder = build(&config, source)?;
         let rotations = Mutex::new(Arc::new(vec![None; config.layers()]));
         let inner = Inner { config, decoder, compute, rotations };
-        Ok(Self { inner: Arc::new(inner), tokenizer: None })
+        Ok(Self { inner: Arc::new(inner), tokenizer: None, is_adapted: false, notes: Vec::new() })
     }
 
     /// Writes a Hugging Face model repository that transformers loads. An adapter is merged into what is
@@ -191,6 +195,7 @@ impl Model {
         let mut source = Copied(self.parameters());
         let mut copy = Self::from_source(self.config().clone(), &mut source, self.compute().clone())?;
         copy.tokenizer = self.tokenizer.clone();
+        copy.notes = self.notes.clone();
         Ok(copy)
     }
 

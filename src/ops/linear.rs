@@ -120,11 +120,6 @@ impl Linear {
         Ok(times_panels(Matrix::dense(x, self.inputs), &panels))
     }
 
-    /// Outputs of the whole stored tensor.
-    pub(crate) fn total(&self) -> usize {
-        self.weight.elements() / self.inputs.max(1)
-    }
-
     /// `scale · x Aᵀ` [tokens, rank].
     fn lowered(&self, adapter: &Adapter, x: &[f32]) -> Result<Vec<f32>> {
         let mut low = with_slice(&adapter.down.value(), |down| {

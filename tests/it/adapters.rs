@@ -140,3 +140,29 @@ fn chat_templates_render_as_transformers_renders_them() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn an_adapter_is_told_before_a_long_run() {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let told = |arguments: &[&str]| {
+        let output = crate::cli::deltascope(&here, arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), text, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let adapter = "tests/fixtures/adapters/peft/dora-llama";
+    let (code, text, _) = told(&["check", "adapter", adapter]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("DoRA for ../../../models/llama") && text.contains("layers 0-1"), "{text}");
+    assert!(text.contains("logits move by up to"), "{text}");
+    let (code, text, _) = told(&["check", "adapter", adapter, "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &answer["kind"], &answer["groups"][0]["rank"]), (Some(0), &json!("DoRA"), &json!(3)));
+    let (code, _, error) = told(&["check", "adapter", adapter, "--model", "tests/fixtures/models/gpt2"]);
+    assert!(code == Some(2) && error.contains("target_modules"), "{error}");
+    // The note of what a model was made of reaches other verbs.
+    let resized = "tests/fixtures/adapters/peft/resized-llama";
+    let (code, text, _) = told(&["check", "model", resized, "--json"]);
+    let answer: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(answer["notes"][0].as_str().unwrap().contains("323 tokens"), "{text}");
+}

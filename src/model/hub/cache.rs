@@ -9,7 +9,7 @@
 //! ```
 
 use super::client::Remote;
-use super::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, INDEX, OPTIONAL, WEIGHTS};
+use super::{ADAPTER_CONFIG, ADAPTER_PICKLE, ADAPTER_WEIGHTS, CONFIG, INDEX, OPTIONAL, WEIGHTS};
 use crate::error::{Error, Result, io};
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use std::fs::{self, File};
@@ -58,7 +58,7 @@ impl Repository {
         let folder = self.snapshot(commit);
         let has = |file: &str| folder.join(file).is_file();
         if !has(CONFIG) {
-            return has(ADAPTER_CONFIG) && has(ADAPTER_WEIGHTS);
+            return has(ADAPTER_CONFIG) && (has(ADAPTER_WEIGHTS) || has(ADAPTER_PICKLE));
         }
         let shards = || crate::model::weights::shards(&folder.join(INDEX));
         has(WEIGHTS) || shards().is_ok_and(|shards| shards.iter().all(|shard| has(shard)))

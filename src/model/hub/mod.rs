@@ -32,6 +32,8 @@ use std::sync::{Mutex, PoisonError};
 const CONFIG: &str = "config.json";
 const ADAPTER_CONFIG: &str = "adapter_config.json";
 const ADAPTER_WEIGHTS: &str = "adapter_model.safetensors";
+/// Read as data where the other is missing.
+const ADAPTER_PICKLE: &str = "adapter_model.bin";
 const INDEX: &str = "model.safetensors.index.json";
 const WEIGHTS: &str = "model.safetensors";
 
@@ -172,7 +174,8 @@ impl Fetch {
             }
         }
         match is_adapter {
-            true => self.required(ADAPTER_WEIGHTS)?,
+            true if self.get(ADAPTER_WEIGHTS)?.is_none() => self.required(ADAPTER_PICKLE)?,
+            true => {}
             false => self.weights()?,
         }
         self.repository.name_commit(&self.name.revision, self.revision())?;

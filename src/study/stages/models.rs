@@ -123,6 +123,7 @@ impl ModelSource {
     pub(super) fn load(&self, made: &Made) -> Result<(String, Model)> {
         let name = self.chosen(made)?.to_string();
         let model = Model::load(&self.folder(made)?, &made.device).at(format!("model `{name}`"))?;
+        model.notes().iter().for_each(|note| tracing::warn!("model `{name}`: {note}"));
         Ok((name, model))
     }
 }

@@ -5,7 +5,7 @@
 //! list and name each other by index, so that no nesting is too deep and what a pickle repeats costs nothing.
 
 use super::archive::Archive;
-use super::tensors::decode;
+use super::numbers::decode;
 use crate::error::{At, Error, Result};
 use safetensors::Dtype;
 use std::collections::BTreeMap;
@@ -14,8 +14,11 @@ use std::path::Path;
 /// Objects that one pickle may make. A dictionary makes a few hundred.
 const MOST: usize = 1 << 20;
 
+/// Numbers that tensors may have for a byte of the file. Compressed and shared ones have a few.
+const REPEATS: u64 = 64;
+
 /// A named tensor.
-pub(super) type Array = (String, Vec<usize>, Vec<f32>);
+pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
 
 /// What a pickle is made of. Numbers that are indices name other objects.
 #[derive(Clone, Debug)]
@@ -36,7 +39,7 @@ enum Object {
 }
 
 /// The tensors of a file's state dictionary.
-pub(super) fn read(path: &Path) -> Result<Vec<Array>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Array>> {
     let hint = "save it with torch.save of PyTorch 1.6 or newer";
     let mut archive = Archive::open(path, hint)?;
     let Some(member) = archive.names().into_iter().find(|name| name.ends_with("data.pkl")) else {
@@ -46,13 +49,42 @@ pub(super) fn read(path: &Path) -> Result<Vec<Array>> {
     };
     let folder = member.trim_end_matches("data.pkl").to_owned();
     let machine = Machine::run(&archive.read(&member)?).at(path.display())?;
+    let mut tensors = machine.tensors().at(path.display())?;
+    sound_in_sum(&tensors, std::fs::metadata(path).map_or(0, |facts| facts.len())).at(path.display())?;
+    // Tensors may share their numbers, which are read once.
+    tensors.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
+    let mut held: Option<(String, Dtype, Vec<f32>)> = None;
     let mut arrays = Vec::new();
-    for (name, stored) in machine.tensors().at(path.display())? {
-        let bytes = archive.read(&format!("{folder}data/{}", stored.key))?;
-        let (shape, values) = stored.gather(&bytes).at(format!("tensor `{name}`")).at(path.display())?;
+    for (name, stored) in tensors {
+        let place = |error: Error| error.at(format!("tensor `{name}`")).at(path.display());
+        let is_held =
+            |(key, kind, _): &&(String, Dtype, Vec<f32>)| *key == stored.key && *kind == stored.dtype;
+        if held.as_ref().filter(is_held).is_none() {
+            let bytes = archive.read(&format!("{folder}data/{}", stored.key))?;
+            held = Some((stored.key.clone(), stored.dtype, decode(stored.dtype, &bytes).map_err(place)?));
+        }
+        let numbers = held.as_ref().map_or(&[][..], |(_, _, numbers)| numbers);
+        let (shape, values) = stored.gather_from(numbers).map_err(place)?;
         arrays.push((name, shape, values));
     }
     Ok(arrays)
+}
+
+/// Tensors that share their numbers may be more than the file holds, but not many times: the rest is meant to fill
+/// memory.
+fn sound_in_sum(tensors: &[(String, Stored)], length: u64) -> Result<()> {
+    let count =
+        |stored: &Stored| stored.shape.iter().try_fold(1u64, |count, size| count.checked_mul(*size as u64));
+    let total = tensors
+        .iter()
+        .try_fold(0u64, |total, (_, stored)| total.checked_add(count(stored)?))
+        .filter(|total| *total <= length.saturating_mul(REPEATS));
+    match total {
+        Some(_) => Ok(()),
+        None => Err(Error::work(format!(
+            "its tensors would hold more than {REPEATS} numbers for every byte of the file"
+        ))),
+    }
 }
 
 /// The stack machine.
@@ -372,10 +404,14 @@ struct Stored {
 }
 
 impl Stored {
-    /// The numbers in the order of the axes, which a transposed tensor does not keep them in.
+    #[cfg(test)]
     fn gather(&self, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>)> {
+        self.gather_from(&decode(self.dtype, bytes)?)
+    }
+
+    /// The numbers in the order of the axes, which a transposed tensor does not keep them in.
+    fn gather_from(&self, storage: &[f32]) -> Result<(Vec<usize>, Vec<f32>)> {
         let outside = || Error::work(format!("shape {:?} reaches beyond its numbers", self.shape));
-        let storage = decode(self.dtype, bytes)?;
         let count = self.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
         let count = count.filter(|count| *count <= storage.len()).ok_or_else(outside)?;
         if self.shape.len() != self.strides.len() {
