@@ -12,13 +12,10 @@
 //! Whatever a format does to its inputs (subtract the decoder's bias, centre, scale, rescale features by decoder
 //! norm) is folded into the weights when it is read. Only layer normalisation, which depends on the token, stays.
 
-mod archive;
 mod crosscoder;
 mod dictionary_learning;
 mod gemma_scope;
 mod native;
-mod numpy;
-mod pickle;
 mod saelens;
 mod sparsify;
 mod tensors;

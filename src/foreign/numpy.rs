@@ -1,16 +1,16 @@
 //! Arrays of NumPy (`.npy`, in archives `.npz`): a magic, a header that is a Python dictionary, and the numbers.
 
 use super::archive::Archive;
-use super::tensors::decode;
+use super::numbers::decode;
 use crate::error::{At, Error, Result};
 use safetensors::Dtype;
 use std::path::Path;
 
 /// A named array.
-pub(super) type Array = (String, Vec<usize>, Vec<f32>);
+pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
 
 /// All arrays of an archive.
-pub(super) fn read(path: &Path) -> Result<Vec<Array>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Array>> {
     let mut archive = Archive::open(path, "write them with numpy.savez or numpy.savez_compressed")?;
     let mut arrays = Vec::new();
     for member in archive.names() {
@@ -57,12 +57,18 @@ fn parse(bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>)> {
         return Err(Error::work(format!("expected the numbers of shape {shape:?}, found {}", values.len())));
     }
     match (&shape[..], fortran) {
-        (&[rows, _], true) => Ok((shape.clone(), super::transpose(&values, rows))),
+        (&[rows, _], true) => Ok((shape.clone(), transposed(&values, rows))),
         (_, true) if shape.len() > 2 => {
             Err(Error::work("more than two axes in Fortran order are not supported"))
         }
         _ => Ok((shape, values)),
     }
+}
+
+/// The transpose of a `[rows, columns]` matrix.
+fn transposed(values: &[f32], columns: usize) -> Vec<f32> {
+    let rows = values.len().checked_div(columns).unwrap_or(0);
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
 #[cfg(test)]

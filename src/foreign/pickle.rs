@@ -5,7 +5,7 @@
 //! list and name each other by index, so that no nesting is too deep and what a pickle repeats costs nothing.
 
 use super::archive::Archive;
-use super::tensors::decode;
+use super::numbers::decode;
 use crate::error::{At, Error, Result};
 use safetensors::Dtype;
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use std::path::Path;
 const MOST: usize = 1 << 20;
 
 /// A named tensor.
-pub(super) type Array = (String, Vec<usize>, Vec<f32>);
+pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
 
 /// What a pickle is made of. Numbers that are indices name other objects.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ enum Object {
 }
 
 /// The tensors of a file's state dictionary.
-pub(super) fn read(path: &Path) -> Result<Vec<Array>> {
+pub(crate) fn read(path: &Path) -> Result<Vec<Array>> {
     let hint = "save it with torch.save of PyTorch 1.6 or newer";
     let mut archive = Archive::open(path, hint)?;
     let Some(member) = archive.names().into_iter().find(|name| name.ends_with("data.pkl")) else {
