@@ -6,13 +6,16 @@
 
 use super::archive::Archive;
 use super::numbers::decode;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, io};
 use safetensors::Dtype;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Objects that one pickle may make. A dictionary makes a few hundred.
 const MOST: usize = 1 << 20;
+
+/// How often each number of a file may be named by its tensors, on average: tied weights name theirs twice.
+const SHARED: u64 = 4;
 
 /// A named tensor.
 pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
@@ -46,8 +49,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Array>> {
     };
     let folder = member.trim_end_matches("data.pkl").to_owned();
     let machine = Machine::run(&archive.read(&member)?).at(path.display())?;
+    let stored = machine.tensors().at(path.display())?;
+    // Names of one storage cost nothing in the file: all tensors together are held to its length.
+    let length = std::fs::metadata(path).map_err(|error| io("inspect", path, error))?.len();
+    let named = stored.iter().fold(0u64, |sum, (_, stored)| sum.saturating_add(stored.bytes()));
+    if named > length.saturating_mul(SHARED) {
+        return Err(Error::work(format!(
+            "its tensors name {named} bytes of numbers, more than {SHARED} times the {length} of the file"
+        ))
+        .at(path.display()));
+    }
     let mut arrays = Vec::new();
-    for (name, stored) in machine.tensors().at(path.display())? {
+    for (name, stored) in stored {
         let bytes = archive.read(&format!("{folder}data/{}", stored.key))?;
         let (shape, values) = stored.gather(&bytes).at(format!("tensor `{name}`")).at(path.display())?;
         arrays.push((name, shape, values));
@@ -306,9 +319,12 @@ impl Machine {
         let mut found = Vec::new();
         for (key, value) in entries {
             let name = self.text(*key)?;
-            if let Object::Call(callee, arguments) = self.objects[*value] {
-                found.push((name.to_owned(), self.stored(callee, arguments).at(format!("entry `{name}`"))?));
-            }
+            let Object::Call(callee, arguments) = self.objects[*value] else {
+                return Err(Error::work("expected a tensor, found another object")
+                    .hint("save the state dictionary alone: torch.save(model.state_dict(), file)")
+                    .at(format!("entry `{name}`")));
+            };
+            found.push((name.to_owned(), self.stored(callee, arguments).at(format!("entry `{name}`"))?));
         }
         Ok(found)
     }
@@ -372,6 +388,16 @@ struct Stored {
 }
 
 impl Stored {
+    /// How many bytes of numbers it names.
+    fn bytes(&self) -> u64 {
+        let width = match self.dtype {
+            Dtype::F16 | Dtype::BF16 => 2,
+            Dtype::F64 | Dtype::I64 => 8,
+            _ => 4,
+        };
+        self.shape.iter().fold(width, |bytes: u64, size| bytes.saturating_mul(*size as u64))
+    }
+
     /// The numbers in the order of the axes, which a transposed tensor does not keep them in.
     fn gather(&self, bytes: &[u8]) -> Result<(Vec<usize>, Vec<f32>)> {
         let outside = || Error::work(format!("shape {:?} reaches beyond its numbers", self.shape));
