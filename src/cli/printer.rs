@@ -39,8 +39,13 @@ impl Printer {
         let text = if self.json {
             let wrong = |error| Error::work(format!("the answer cannot be written as JSON: {error}"));
             let mut value = serde_json::to_value(value).map_err(wrong)?;
-            if let (Some(answer), false) = (value.as_object_mut(), notes.is_empty()) {
-                answer.insert("notes".to_owned(), notes.into());
+            match value.as_object_mut() {
+                _ if notes.is_empty() => {}
+                Some(answer) => {
+                    answer.insert("notes".to_owned(), notes.into());
+                }
+                // A list has no place for them; they are not lost.
+                None => notes.iter().for_each(|note| self.bars.print(&format!("note: {note}"))),
             }
             serde_json::to_string_pretty(&value).map_err(wrong)?
         } else {

@@ -4,7 +4,7 @@
 //! so that they are together no longer than the file, each states how long it is when unpacked, and all together are at
 //! most [`EXPANDS`] times as long. What is read counts against that budget, too, however often a member is asked for.
 
-use super::door;
+use super::{guarded, regular};
 use crate::error::{At, Error, Result};
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -44,8 +44,8 @@ impl Archive {
     /// If the file cannot be read, is no archive, or its members are more than its length allows; `hint` says how to
     /// write one.
     pub(super) fn open(path: &Path, hint: &str) -> Result<Self> {
-        let (file, length) = door::regular(path, u64::MAX)?;
-        let zip = door::guarded(path, || {
+        let (file, length) = regular(path, u64::MAX)?;
+        let zip = guarded(path, || {
             ZipArchive::new(BufReader::new(file)).map_err(|error| {
                 Error::work(format!("not an archive that can be read: {error}"))
                     .hint(hint)
