@@ -5,7 +5,8 @@ use super::Context;
 use super::flags::{TranscoderFlag, named_models, renamed};
 use crate::activations::import;
 use crate::dictionaries::{
-    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, Reading, TOLERANCE, TokenScale, add_splice_costs, judge, stability,
+    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, Reading, TOLERANCE, TokenScale,
+    add_splice_costs, judge, stability,
 };
 use crate::error::{Error, Result};
 use crate::tables::{self, catalogue};
@@ -101,7 +102,9 @@ impl Understood {
     }
 
     fn text(&self, hook: &str) -> String {
-        let named = |hook: &str| if hook.is_empty() { "a hook that is not named".to_owned() } else { hook.to_owned() };
+        let named = |hook: &str| {
+            if hook.is_empty() { "a hook that is not named".to_owned() } else { hook.to_owned() }
+        };
         let mut lines = vec![
             format!("format {}, activation: {}", self.reading.format, self.activation),
             format!(
@@ -123,7 +126,10 @@ impl Understood {
         }
         lines.extend(self.reading.folded.iter().map(|what| format!("folded into the weights: {what}")));
         if !self.reading.about.is_empty() {
-            lines.push(format!("said of how it was made, and not computed with: {}", self.reading.about.join("; ")));
+            lines.push(format!(
+                "said of how it was made, and not computed with: {}",
+                self.reading.about.join("; ")
+            ));
         }
         lines.join("\n")
     }
@@ -144,7 +150,8 @@ struct Answer {
 }
 
 pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Context) -> Result<()> {
-    let dictionary = renamed(arguments.transcoder.dictionary(&arguments.dictionary, context)?, &arguments.rename)?;
+    let dictionary =
+        renamed(arguments.transcoder.dictionary(&arguments.dictionary, context)?, &arguments.rename)?;
     let mut report = None;
     if let Some(path) = &arguments.golden {
         let golden = Golden::read(path, &dictionary)?;

@@ -3,12 +3,12 @@
 use super::Context;
 use super::flags::{SetFlag, TranscoderFlag, named_models, renamed};
 use crate::activations::import;
+use crate::dictionaries::NoteRow;
 use crate::diff::models::{
     self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
     heads, probes, read_prompts, weights,
 };
 use crate::diff::{Class, DiffSettings, FeatureRow, add_lens, add_stability, features_pair, readouts};
-use crate::dictionaries::NoteRow;
 use crate::error::{Error, Result, io, nearest};
 use crate::experiments::neutral_texts;
 use crate::model::{HookPoint, Model};

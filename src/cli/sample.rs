@@ -283,11 +283,8 @@ impl UnderEdits {
         };
         let mut models = named_models(&self.variant, "--variant", context)?;
         models.push((name, model.clone()));
-        let dictionary = self
-            .dictionary
-            .as_deref()
-            .map(|name| self.transcoder.dictionary(name, context))
-            .transpose()?;
+        let dictionary =
+            self.dictionary.as_deref().map(|name| self.transcoder.dictionary(name, context)).transpose()?;
         let hook = match &dictionary {
             Some(dictionary) => dictionary.hook().parse().at("the dictionary")?,
             None => HookPoint::resid_post(model.config().layers() / 2),

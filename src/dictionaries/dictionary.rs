@@ -88,6 +88,13 @@ impl Dictionary {
         }
     }
 
+    /// The same dictionary with one more note.
+    pub(super) fn noted(self, note: String) -> Result<Self> {
+        let mut spec = self.0.spec.clone();
+        spec.notes.push(note);
+        Ok(Self::new(spec, self.0.weights.clone())?.read_as(self.0.reading.clone()))
+    }
+
     /// The number of features.
     pub fn features(&self) -> usize {
         self.0.spec.features

@@ -130,7 +130,8 @@ fn entry(text: &str, release: &str, id: &str) -> Result<Place> {
 fn read_release(text: &str, release: &str) -> Result<Release> {
     let mut lines = text.lines().enumerate().skip_while(|(_, line)| key_of(line) != Some((0, release, "")));
     if lines.next().is_none() {
-        let names = text.lines().filter_map(key_of).filter(|(depth, _, value)| *depth == 0 && value.is_empty());
+        let names =
+            text.lines().filter_map(key_of).filter(|(depth, _, value)| *depth == 0 && value.is_empty());
         let names: Vec<&str> = names.map(|(_, name, _)| name).collect();
         let error = Error::request(format!("the table has no release `{release}`"));
         return Err(match nearest(release, names) {
@@ -199,7 +200,9 @@ fn read_release(text: &str, release: &str) -> Result<Release> {
             "model" | "links" | "saes" | "config_overrides" => {}
             other => match other.strip_prefix("override ") {
                 Some(name) => set(&mut found.overrides, name, scalar(&value)),
-                None => return Err(Error::request(format!("release `{release}`: key `{other}` is not known"))),
+                None => {
+                    return Err(Error::request(format!("release `{release}`: key `{other}` is not known")));
+                }
             },
         }
     }
@@ -234,7 +237,9 @@ fn scalar(text: &str) -> Value {
         "null" | "~" | "" => Value::Null,
         "true" | "True" => Value::Bool(true),
         "false" | "False" => Value::Bool(false),
-        other => serde_json::from_str::<serde_json::Number>(other).map_or_else(|_| json!(other), Value::Number),
+        other => {
+            serde_json::from_str::<serde_json::Number>(other).map_or_else(|_| json!(other), Value::Number)
+        }
     }
 }
 
@@ -309,7 +314,10 @@ odd:
     #[test]
     fn a_table_says_where_a_release_lies_and_what_it_overrides() {
         let first = entry(TABLE, "first-release", "blocks.0.hook_resid_pre").unwrap();
-        assert_eq!(first, Place { folder: "owner/first/v5_layer_0".to_owned(), declared: Declared::default() });
+        assert_eq!(
+            first,
+            Place { folder: "owner/first/v5_layer_0".to_owned(), declared: Declared::default() }
+        );
         let second = entry(TABLE, "second-release", "blocks.0.hook_mlp_out").unwrap();
         assert_eq!(second.folder, "owner/second/group:v1");
         assert_eq!(second.declared.norm_scaling_factor, Some(1.5));

@@ -47,9 +47,7 @@ impl Archive {
         let (file, length) = regular(path, u64::MAX)?;
         let zip = guarded(path, || {
             ZipArchive::new(BufReader::new(file)).map_err(|error| {
-                Error::work(format!("not an archive that can be read: {error}"))
-                    .hint(hint)
-                    .at(path.display())
+                Error::work(format!("not an archive that can be read: {error}")).hint(hint).at(path.display())
             })
         })?;
         let budget = length.saturating_mul(EXPANDS).max(ALWAYS);
@@ -62,8 +60,10 @@ impl Archive {
     fn measure(&mut self, length: u64) -> Result<()> {
         let (mut packed, mut unpacked) = (0u64, 0u64);
         for index in 0..self.zip.len() {
-            let member =
-                self.zip.by_index_raw(index).map_err(|error| Error::work(format!("member {index}: {error}")))?;
+            let member = self
+                .zip
+                .by_index_raw(index)
+                .map_err(|error| Error::work(format!("member {index}: {error}")))?;
             packed = packed.saturating_add(member.compressed_size());
             unpacked = unpacked.saturating_add(member.size());
         }
@@ -93,8 +93,11 @@ impl Archive {
             .index_for_name(name)
             .ok_or_else(|| damaged("not in the archive".to_owned()))
             .at(self.path.display())?;
-        let member =
-            self.zip.by_index_raw(index).map_err(|error| damaged(error.to_string())).at(self.path.display())?;
+        let member = self
+            .zip
+            .by_index_raw(index)
+            .map_err(|error| damaged(error.to_string()))
+            .at(self.path.display())?;
         // The zip crate is built without compression; flate2, which is here anyway, inflates.
         let (method, checksum, size) = (member.compression(), member.crc32(), member.size());
         if size > self.budget {

@@ -187,7 +187,8 @@ mod tests {
         for cut in 0..rows.len() {
             assert!(parse(&rows[..cut]).is_err(), "cut at {cut}");
         }
-        for shape in ["(4611686018427387904, 4611686018427387904)", "(1000000000, 1000)", "(2, 4)", "(6, -1)"] {
+        for shape in ["(4611686018427387904, 4611686018427387904)", "(1000000000, 1000)", "(2, 4)", "(6, -1)"]
+        {
             assert!(parse(&array(&header.replace("(2, 3)", shape), &values)).is_err(), "{shape}");
         }
     }
@@ -199,7 +200,10 @@ mod tests {
         let header = "{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }";
         let sound = array(header, &[0.0; 6]);
         let length = sound.len() as u32;
-        assert_eq!(attempt(&path, &archive(&[("a", &sound, length), ("b", &sound, length)])).unwrap().len(), 2);
+        assert_eq!(
+            attempt(&path, &archive(&[("a", &sound, length), ("b", &sound, length)])).unwrap().len(),
+            2
+        );
         // A member that says it unpacks to 4 GB.
         let found = attempt(&path, &archive(&[("a", &sound, u32::MAX)])).unwrap_err().to_string();
         assert!(found.contains("64 times the bytes of the archive"), "{found}");

@@ -31,10 +31,7 @@ pub(super) fn finish(trainer: &Trainer, input: &Scaling, output: &Scaling) -> Re
         }
         (Activation::Threshold, _) => weights.threshold = exponential(extra(0)),
         (
-            Activation::Relu
-            | Activation::Topk { .. }
-            | Activation::SignedTopk { .. }
-            | Activation::TanhRelu,
+            Activation::Relu | Activation::Topk { .. } | Activation::SignedTopk { .. } | Activation::TanhRelu,
             _,
         ) => {}
     }

@@ -150,7 +150,9 @@ fn parse(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Resul
             norms.iter().map(|norm| if *norm > 0.0 { threshold / norm } else { f32::MAX }).collect();
     }
     if unnormalise(config.relative, tensors, &mut weights, layers, d)? {
-        reading.fold("each model's activations, which are centred and scaled before they are encoded, and back after");
+        reading.fold(
+            "each model's activations, which are centred and scaled before they are encoded, and back after",
+        );
     }
     if let Some(factor) = tensors.scalar("estimated_norm_scaling_factor")?.filter(|factor| *factor != 1.0) {
         spec.notes.push(format!(

@@ -51,14 +51,17 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
     let class = config.class.as_str();
     let mut spec = config.spec;
     let (d, features) = (spec.d_in, spec.features);
-    let (kind, activation, weights) =
-        parse(class, &config.request, &mut tensors, (d, features)).at(format!("class `{class}`")).at(WEIGHTS)?;
+    let (kind, activation, weights) = parse(class, &config.request, &mut tensors, (d, features))
+        .at(format!("class `{class}`"))
+        .at(WEIGHTS)?;
     tensors.finish().at(WEIGHTS)?;
     (spec.activation, spec.kind) = (activation, if config.transcoder { Kind::Transcoder } else { kind });
     if class != "AutoEncoderNew" && (class != "JumpReluAutoEncoder" || config.request.subtract) {
         reading.fold("the decoder's bias, which is subtracted from the input before it is encoded");
     }
-    if class == "AutoEncoder" && decoder_norms(&weights.decoder, features, d).iter().any(|norm| (norm - 1.0).abs() > 1e-3) {
+    if class == "AutoEncoder"
+        && decoder_norms(&weights.decoder, features, d).iter().any(|norm| (norm - 1.0).abs() > 1e-3)
+    {
         spec.notes.push(
             "activations are those of the saved weights; the package's own loader makes each decoder vector 1 long, unless \
              told otherwise, which multiplies each activation by the length it had and changes no reconstruction"
@@ -119,7 +122,15 @@ impl Config {
         }
         tell(
             &buffer,
-            &["ctx_len", "d_submodule", "device", "n_ctxs", "out_batch_size", "refresh_batch_size", "remove_bos"],
+            &[
+                "ctx_len",
+                "d_submodule",
+                "device",
+                "n_ctxs",
+                "out_batch_size",
+                "refresh_batch_size",
+                "remove_bos",
+            ],
             reading,
         );
         spec.notes.extend(left_out(&buffer, "`buffer`"));
@@ -209,7 +220,12 @@ fn matrices(weights: &mut Weights, tensors: &mut Tensors, features: usize, d: us
 
 /// BatchTopK classes compare with one threshold for all features whatever its sign: -1, before one was learned, lets
 /// all that is positive through, as it does in the package. TopK keeps the k largest.
-fn cut(kind: Kind, weights: &mut Weights, tensors: &mut Tensors, stated: Option<usize>) -> Result<Activation> {
+fn cut(
+    kind: Kind,
+    weights: &mut Weights,
+    tensors: &mut Tensors,
+    stated: Option<usize>,
+) -> Result<Activation> {
     let (threshold, k) = (tensors.scalar("threshold")?, tensors.scalar("k")?);
     if let Some((stated, k)) = stated.zip(k) {
         agree("k", stated, k as usize)?;

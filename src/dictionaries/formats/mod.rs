@@ -23,6 +23,8 @@ mod saelens;
 mod saelens_config;
 mod sparsify;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 pub(super) use tensors::{Block, Tensors};
 
@@ -104,7 +106,14 @@ impl Dictionary {
             .hint("leave out --transcoder; it is for Gemma Scope, whose files do not say")
             .at(dir.display()));
         }
-        Ok(dictionary)
+        let overridden: Vec<&str> = declared.overrides.keys().map(String::as_str).collect();
+        if reader.name == "SAELens" || overridden.is_empty() {
+            return Ok(dictionary);
+        }
+        dictionary.noted(format!(
+            "left out of the table of releases, as only SAELens's own files have such keys: `{}`",
+            overridden.join("`, `")
+        ))
     }
 
     /// Writes our own format into `dir`.
@@ -146,11 +155,7 @@ const READERS: &[Reader] = &[
         files: &["dictionary.json", "dictionary.safetensors"],
         read: |dir, _| native::read(dir),
     },
-    Reader {
-        name: "SAELens",
-        files: &["cfg.json", "sae_weights.safetensors"],
-        read: saelens::read,
-    },
+    Reader { name: "SAELens", files: &["cfg.json", "sae_weights.safetensors"], read: saelens::read },
     Reader { name: "sparsify", files: &["cfg.json", "sae.safetensors"], read: |dir, _| sparsify::read(dir) },
     Reader {
         name: "dictionary_learning",

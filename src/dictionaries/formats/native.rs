@@ -57,10 +57,8 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
             weights.magnitude_scale = take("magnitude.scale", &[features])?;
             weights.magnitude_bias = take("magnitude.bias", &[features])?;
         }
-        Activation::Relu
-        | Activation::Topk { .. }
-        | Activation::SignedTopk { .. }
-        | Activation::TanhRelu => {}
+        Activation::Relu | Activation::Topk { .. } | Activation::SignedTopk { .. } | Activation::TanhRelu => {
+        }
     }
     if tensors.has("skip.weight") {
         weights.skip = tensors.take("skip.weight", &[spec.output_width(), spec.input_width()]).at(WEIGHTS)?;

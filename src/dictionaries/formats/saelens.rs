@@ -66,7 +66,9 @@ fn weights(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Res
             reading.fold("factors that scale each activation before it is decoded (`scaling_factor`)");
         }
     } else if config.finetuned {
-        reading.about.push("finetuning_scaling_factor: true, without factors: as if it were false".to_owned());
+        reading
+            .about
+            .push("finetuning_scaling_factor: true, without factors: as if it were false".to_owned());
     }
     if let Some(factor) = config.input_factor {
         weights.encoder.iter_mut().for_each(|value| *value *= factor);

@@ -241,7 +241,8 @@ fn parse(fields: &Fields, declared: &Declared) -> Result<Config> {
         )
         .hint("SAELens refuses it, too; set it to false"));
     }
-    let mut spec = single(kind, activation, fields.text("model_name")?.unwrap_or("model"), (d_in, d_out), features)?;
+    let mut spec =
+        single(kind, activation, fields.text("model_name")?.unwrap_or("model"), (d_in, d_out), features)?;
     if let Some((kind, site)) = ours(fields, spec.kind)? {
         (spec.kind, spec.inputs, spec.outputs) = (kind, vec![site.clone()], vec![site]);
     }
@@ -249,9 +250,11 @@ fn parse(fields: &Fields, declared: &Declared) -> Result<Config> {
     spec.output_hook = fields.text("hook_name_out")?.unwrap_or(&spec.hook).to_owned();
     let mut input_factor = None;
     spec.token_scale = match (own.get("normalize_activations"), declared.norm_scaling_factor) {
-        (Some(Value::String(how)), Some(factor)) if how == "expected_average_only_in" => {
+        (Some(value), Some(factor)) if is_average(value) => {
             if !(factor > 0.0 && factor.is_finite()) {
-                return Err(Error::request(format!("expected a norm_scaling_factor above 0, found {factor}")));
+                return Err(Error::request(format!(
+                    "expected a norm_scaling_factor above 0, found {factor}"
+                )));
             }
             input_factor = Some(factor as f32);
             TokenScale::None
@@ -264,6 +267,11 @@ fn parse(fields: &Fields, declared: &Declared) -> Result<Config> {
     Ok(Config { spec, subtracts, by_decoder_norm, finetuned, input_factor })
 }
 
+/// Whether inputs were scaled by one factor for all; early versions said so by a truth value.
+fn is_average(value: &Value) -> bool {
+    *value == Value::Bool(true) || value == "expected_average_only_in"
+}
+
 /// What is done to each input before encoding.
 fn token_scale(own: &Object, notes: &mut Vec<String>) -> Result<TokenScale> {
     match own.get("normalize_activations") {
@@ -273,7 +281,7 @@ fn token_scale(own: &Object, notes: &mut Vec<String>) -> Result<TokenScale> {
         Some(Value::String(how)) if how == "constant_norm_rescale" => Ok(TokenScale::ConstantNorm),
         // SAELens scales nothing at inference, either, unless its table of releases knows the factor; once it is part
         // of the weights, the file says `none`.
-        Some(value) if *value == Value::Bool(true) || value == "expected_average_only_in" => {
+        Some(value) if is_average(value) => {
             notes.push(format!(
                 "`normalize_activations` is {value}: it was trained on activations scaled to an average norm of the square root \
                  of their width, and the file does not say by how much; it is read on activations as they are, as SAELens \
@@ -318,13 +326,13 @@ fn notes(fields: &Fields, spec: &mut Spec, reading: &mut Reading) -> Result<()> 
         };
         spec.notes.extend(processed(keys, reading));
     }
-    for (key, what) in [
-        ("hook_head_index", "reads"),
-        ("hook_point_head_index", "reads"),
-        ("hook_head_index_out", "writes"),
-    ] {
+    for (key, what) in
+        [("hook_head_index", "reads"), ("hook_point_head_index", "reads"), ("hook_head_index_out", "writes")]
+    {
         if let Some(head) = fields.get(key) {
-            spec.notes.push(format!("`{key}` is {head}: it {what} that head alone; give it activations of that head"));
+            spec.notes.push(format!(
+                "`{key}` is {head}: it {what} that head alone; give it activations of that head"
+            ));
         }
     }
     if fields.get("prepend_bos") == Some(&Value::Bool(false)) {
@@ -351,7 +359,11 @@ fn notes(fields: &Fields, spec: &mut Spec, reading: &mut Reading) -> Result<()> 
         ));
     }
     let name = spec.hook.clone();
-    match fields.text("reshape_activations")?.unwrap_or(if name.contains("hook_z") { "hook_z" } else { "none" }) {
+    match fields.text("reshape_activations")?.unwrap_or(if name.contains("hook_z") {
+        "hook_z"
+    } else {
+        "none"
+    }) {
         "none" => {}
         "hook_z" => reading.fold("the heads' vectors are read one after the other, as one vector"),
         other => {
@@ -377,11 +389,17 @@ fn processed(keys: &serde_json::Map<String, Value>, reading: &mut Reading) -> Op
     let is_set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
     let set = keys.iter().filter(|(_, value)| is_set(value));
     let (harmless, changing): (Vec<_>, Vec<_>) = set.partition(|(key, _)| LOADING.contains(&key.as_str()));
-    reading.about.extend(harmless.iter().map(|(key, value)| format!("model loaded with {key}: {}", short(value))));
+    reading
+        .about
+        .extend(harmless.iter().map(|(key, value)| format!("model loaded with {key}: {}", short(value))));
     if changing.is_empty() {
         return None;
     }
-    let named = changing.iter().map(|(key, value)| format!("`{key}` = {}", short(value))).collect::<Vec<_>>().join(", ");
+    let named = changing
+        .iter()
+        .map(|(key, value)| format!("`{key}` = {}", short(value)))
+        .collect::<Vec<_>>()
+        .join(", ");
     let meanings: Vec<&str> = changing.iter().filter_map(|(key, _)| meaning(key)).collect();
     let meanings = if meanings.is_empty() { String::new() } else { format!(" ({})", meanings.join("; ")) };
     Some(format!(
@@ -394,9 +412,13 @@ fn processed(keys: &serde_json::Map<String, Value>, reading: &mut Reading) -> Op
 /// What a processing of weights does to activations.
 fn meaning(key: &str) -> Option<&'static str> {
     Some(match key {
-        "center_writing_weights" => "whatever is written into the residual stream has mean 0 over its dimensions",
+        "center_writing_weights" => {
+            "whatever is written into the residual stream has mean 0 over its dimensions"
+        }
         "center_unembed" => "logits have mean 0 over the vocabulary; activations are as they were",
-        "fold_ln" => "the norms' weights are part of the matrices after them; what norms give is not scaled by them",
+        "fold_ln" => {
+            "the norms' weights are part of the matrices after them; what norms give is not scaled by them"
+        }
         "fold_value_biases" => "biases of values are part of the output's",
         "refactor_factored_attn_matrices" => "queries, keys, values and heads' outputs are in another basis",
         "revision" | "checkpoint_index" | "checkpoint_value" => "it is of this version of the model",

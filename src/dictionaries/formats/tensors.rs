@@ -87,10 +87,9 @@ impl Tensors {
             None => Ok(None),
             Some((_, values)) => match values[..] {
                 [value] => Ok(Some(value)),
-                _ => Err(Error::work(format!(
-                    "tensor `{name}`: expected one number, found {}",
-                    values.len()
-                ))),
+                _ => {
+                    Err(Error::work(format!("tensor `{name}`: expected one number, found {}", values.len())))
+                }
             },
         }
     }

@@ -65,7 +65,8 @@ impl Fetch {
     /// The files of the first kind that the folder has all of.
     fn folder(&mut self, folder: &str, kinds: &[&[&str]]) -> Result<PathBuf> {
         let _turn = self.repository.lock()?;
-        let path = |file: &&str| if folder.is_empty() { (*file).to_owned() } else { format!("{folder}/{file}") };
+        let path =
+            |file: &&str| if folder.is_empty() { (*file).to_owned() } else { format!("{folder}/{file}") };
         for kind in kinds {
             let mut has_all = true;
             for file in *kind {
@@ -107,9 +108,8 @@ fn split(text: &str) -> Result<(Name, String)> {
         .hint("folders are named by letters, digits, `-`, `_`, `.`, `=` and `+`"));
     }
     let revision = if after.is_empty() { String::new() } else { format!("@{}", after.join("/")) };
-    let name = Name::parse(&format!("{}{revision}", repository.join("/"))).map_err(|error| {
-        error.hint("pass a folder, or one of the hub such as `owner/name/sub/folder`")
-    })?;
+    let name = Name::parse(&format!("{}{revision}", repository.join("/")))
+        .map_err(|error| error.hint("pass a folder, or one of the hub such as `owner/name/sub/folder`"))?;
     Ok((name, inside.join("/")))
 }
 
