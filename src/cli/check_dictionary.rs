@@ -2,22 +2,27 @@
 //! reconstructs.
 
 use super::Context;
-use super::flags::{named_models, renamed};
+use super::flags::{TranscoderFlag, named_models, renamed};
 use crate::activations::import;
 use crate::dictionaries::{
-    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, TOLERANCE, add_splice_costs, judge, stability,
+    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, Reading, TOLERANCE, TokenScale,
+    add_splice_costs, judge, stability,
 };
 use crate::error::{Error, Result};
 use crate::tables::{self, catalogue};
 use serde::Serialize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The flags of `check dictionary`.
 #[derive(clap::Args)]
 pub(crate) struct CheckDictionaryArguments {
-    /// A dictionary of any known format.
-    #[arg(value_name = "DIR")]
-    dictionary: PathBuf,
+    /// A dictionary of any known format: a folder, a folder of the hub as `owner/name[@revision]/sub/folder`, or
+    /// SAELens's `release/sae_id`, of its table as `pretrained_saes.yaml:release/sae_id`, or of the few that are known
+    /// without (`gpt2-small-res-jb`, `gemma-scope-…`).
+    #[arg(value_name = "DIR_OR_NAME")]
+    dictionary: String,
+    #[command(flatten)]
+    transcoder: TranscoderFlag,
     /// A safetensors file with inputs `x` and, to compare with, `features` and `output`. Supports must be equal and
     /// values within 1e-4: of activations relative to 1 or the larger of the two, of outputs to 1 or the largest of
     /// their vector, as sums that cancel keep the rounding of their terms.
@@ -28,8 +33,8 @@ pub(crate) struct CheckDictionaryArguments {
     out: Option<PathBuf>,
     /// Other fits of the same dictionary, to say how many features they share; may be repeated. With `--activations`
     /// the means are over the features that fire there, else over all, dead ones too.
-    #[arg(long, value_name = "DIR")]
-    against: Vec<PathBuf>,
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    against: Vec<String>,
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model] or
     /// [tokens, d_model], to judge the dictionary on: the metrics that `fit` gives, for a dictionary made elsewhere.
     #[arg(long, value_name = "FILE_OR_STORE")]
@@ -59,11 +64,75 @@ pub(crate) struct CheckDictionaryArguments {
 /// How alike another fit is.
 #[derive(Serialize)]
 struct Likeness {
-    dictionary: PathBuf,
+    dictionary: String,
     /// Over how many features: those that fire, where activations tell them, else all.
     features: usize,
     mean_max_cosine: f64,
     features_above_90_percent: usize,
+}
+
+/// What a dictionary's files were understood to say.
+#[derive(Serialize)]
+struct Understood {
+    #[serde(flatten)]
+    reading: Reading,
+    activation: String,
+    reads: Vec<String>,
+    writes: Vec<String>,
+    d_in: usize,
+    d_out: usize,
+    hook_written: String,
+    /// What is done to each token's vector, which no weights can hold.
+    token_scale: TokenScale,
+}
+
+impl Understood {
+    fn of(dictionary: &Dictionary) -> Self {
+        let spec = dictionary.spec();
+        Self {
+            reading: dictionary.reading().clone(),
+            activation: spec.activation.to_string(),
+            reads: spec.inputs.iter().map(ToString::to_string).collect(),
+            writes: spec.outputs.iter().map(ToString::to_string).collect(),
+            d_in: spec.d_in,
+            d_out: spec.d_out,
+            hook_written: spec.output_hook.clone(),
+            token_scale: spec.token_scale,
+        }
+    }
+
+    fn text(&self, hook: &str) -> String {
+        let named = |hook: &str| {
+            if hook.is_empty() { "a hook that is not named".to_owned() } else { hook.to_owned() }
+        };
+        let mut lines = vec![
+            format!("format {}, activation: {}", self.reading.format, self.activation),
+            format!(
+                "reads {} of {} (width {}), writes {} of {} (width {})",
+                named(hook),
+                self.reads.join(", "),
+                self.d_in,
+                if self.hook_written == hook { "the same".to_owned() } else { named(&self.hook_written) },
+                self.writes.join(", "),
+                self.d_out
+            ),
+        ];
+        match self.token_scale {
+            TokenScale::None => {}
+            TokenScale::LayerNorm => lines.push("each input is layer-normalised first".to_owned()),
+            TokenScale::ConstantNorm => {
+                lines.push("each input is scaled to a norm of the square root of its width first".to_owned());
+            }
+        }
+        lines.extend(self.reading.folded.iter().map(|what| format!("folded into the weights: {what}")));
+        if !self.reading.about.is_empty() {
+            lines.push(format!(
+                "said of how it was made, and not computed with: {}",
+                self.reading.about.join("; ")
+            ));
+        }
+        lines.join("\n")
+    }
 }
 
 #[derive(Serialize)]
@@ -73,13 +142,16 @@ struct Answer {
     variants: Vec<String>,
     d_model: usize,
     hook: String,
+    /// What the files were understood to say.
+    understood: Understood,
     golden: Option<GoldenReport>,
     against: Vec<Likeness>,
     metrics: Vec<DictionaryRow>,
 }
 
 pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Context) -> Result<()> {
-    let dictionary = renamed(Dictionary::load(&arguments.dictionary)?, &arguments.rename)?;
+    let dictionary =
+        renamed(arguments.transcoder.dictionary(&arguments.dictionary, context)?, &arguments.rename)?;
     let mut report = None;
     if let Some(path) = &arguments.golden {
         let golden = Golden::read(path, &dictionary)?;
@@ -95,7 +167,10 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
     }
     let judgement = judgement(&dictionary, &arguments, context)?;
     let firings = judgement.as_ref().map(|judgement| &judgement.firings[..]);
-    let other = |dir: &PathBuf| likeness(&dictionary, dir, &arguments.rename, firings);
+    let other = |name: &String| {
+        let other = renamed(arguments.transcoder.dictionary(name, context)?, &arguments.rename)?;
+        likeness(&dictionary, name, &other, firings)
+    };
     let against = arguments.against.iter().map(other).collect::<Result<_>>()?;
     let answer = Answer {
         kind: dictionary.kind().name(),
@@ -103,6 +178,7 @@ pub(crate) fn check_dictionary(arguments: CheckDictionaryArguments, context: &Co
         variants: dictionary.variants().to_vec(),
         d_model: dictionary.d_model(),
         hook: dictionary.hook().to_owned(),
+        understood: Understood::of(&dictionary),
         golden: report,
         against,
         metrics: judgement.map(|judgement| judgement.rows).unwrap_or_default(),
@@ -133,7 +209,10 @@ fn judgement(
             dictionary.kind(),
             if dictionary.kind().is_transcoder() { "with" } else { "without" }
         ))
-        .hint("transcoders write other activations than they read; other kinds do not"));
+        .hint(
+            "transcoders write other activations than they read, other kinds do not; --transcoder declares one whose files \
+             do not say",
+        ));
     }
     let open = |path: &PathBuf| import(path, if path.is_dir() { &[] } else { &arguments.variants });
     let store = open(activations)?;
@@ -156,11 +235,11 @@ fn judgement(
 
 fn likeness(
     dictionary: &Dictionary,
-    dir: &Path,
-    rename: &[String],
+    name: &str,
+    other: &Dictionary,
     firings: Option<&[usize]>,
 ) -> Result<Likeness> {
-    let best = stability(dictionary, &renamed(Dictionary::load(dir)?, rename)?)?;
+    let best = stability(dictionary, other)?;
     let fires = |feature: usize| firings.is_none_or(|firings| firings[feature] > 0);
     let best: Vec<f32> = best
         .into_iter()
@@ -169,7 +248,7 @@ fn likeness(
         .map(|(_, cosine)| cosine)
         .collect();
     Ok(Likeness {
-        dictionary: dir.to_owned(),
+        dictionary: name.to_owned(),
         features: best.len(),
         mean_max_cosine: best.iter().map(|cosine| f64::from(*cosine)).sum::<f64>() / best.len().max(1) as f64,
         features_above_90_percent: best.iter().filter(|cosine| **cosine > 0.9).count(),
@@ -194,13 +273,14 @@ fn text(answer: &Answer) -> String {
         answer.d_model,
         answer.variants.join(", ")
     );
+    text += &format!("\n{}", answer.understood.text(&answer.hook));
     if let Some(report) = &answer.golden {
         text += &format!("\n{} tokens: {}", report.tokens, compared(report));
     }
     for like in &answer.against {
         text += &format!(
             "\n{}: mean max cosine {:.3}, {} of {} features above .9{}",
-            like.dictionary.display(),
+            like.dictionary,
             like.mean_max_cosine,
             like.features_above_90_percent,
             like.features,

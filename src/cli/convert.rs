@@ -1,8 +1,8 @@
 //! `convert`: a dictionary from one format to another, or its features to pages of Neuronpedia.
 
 use super::Context;
-use super::flags::renamed;
-use crate::dictionaries::{Dictionary, Format};
+use super::flags::{TranscoderFlag, renamed};
+use crate::dictionaries::{Activation, Format};
 use crate::diff::neuronpedia;
 use crate::error::{Error, Result};
 use crate::tables;
@@ -31,8 +31,14 @@ impl FromStr for Target {
 #[derive(clap::Args)]
 pub(crate) struct ConvertArguments {
     /// A dictionary of any known format.
-    #[arg(value_name = "DIR")]
-    dictionary: PathBuf,
+    #[arg(value_name = "DIR_OR_NAME")]
+    dictionary: String,
+    #[command(flatten)]
+    transcoder: TranscoderFlag,
+    /// Of a dictionary with signed TopK, make the two signs of a feature two features: `diff` and edits take
+    /// activations for strengths, which are positive.
+    #[arg(long)]
+    split_signs: bool,
     /// saelens, crosscoder, deltascope or neuronpedia. SAELens has no crosscoder: one SAE per variant is written,
     /// each reading that variant alone. The crosscoder format has one threshold for all features: of fits with
     /// `shared_features` or `normalise=standard`, whose thresholds differ, activations are written in units of them
@@ -60,7 +66,17 @@ struct Answer {
 }
 
 pub(crate) fn convert(arguments: ConvertArguments, context: &Context) -> Result<()> {
-    let dictionary = renamed(Dictionary::load(&arguments.dictionary)?, &arguments.rename)?;
+    let dictionary = arguments.transcoder.dictionary(&arguments.dictionary, context)?;
+    let mut dictionary = renamed(dictionary, &arguments.rename)?;
+    if arguments.split_signs {
+        if !matches!(dictionary.spec().activation, Activation::SignedTopk { .. }) {
+            return Err(Error::request(format!(
+                "`--split-signs`: expected signed TopK, found activation: {}",
+                dictionary.spec().activation
+            )));
+        }
+        dictionary = dictionary.split_signs()?;
+    }
     match (arguments.to, &arguments.tables) {
         (Target::Weights(format), _) => dictionary.save_as(&arguments.out, format)?,
         (Target::Neuronpedia, Some(tables)) => {

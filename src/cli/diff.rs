@@ -1,9 +1,9 @@
 //! `diff`: what changed between variants, by a dictionary's features and without one.
 
 use super::Context;
-use super::flags::{SetFlag, named_models, renamed};
+use super::flags::{SetFlag, TranscoderFlag, named_models, renamed};
 use crate::activations::import;
-use crate::dictionaries::Dictionary;
+use crate::dictionaries::NoteRow;
 use crate::diff::models::{
     self, DirectionSettings, LabelledPrompt, ProbeSettings, activation_differences, directions, divergence,
     heads, probes, read_prompts, weights,
@@ -25,8 +25,10 @@ const NEUTRAL_SEED: u64 = 7;
 #[derive(clap::Args)]
 pub(crate) struct DiffArguments {
     /// A dictionary over several variants. Needs `--activations`.
-    #[arg(long, value_name = "DIR", requires = "activations")]
-    dictionary: Option<PathBuf>,
+    #[arg(long, value_name = "DIR_OR_NAME", requires = "activations")]
+    dictionary: Option<String>,
+    #[command(flatten)]
+    transcoder: TranscoderFlag,
     /// An activation store, or a plain .safetensors file with `activations` [tokens, variants, d_model].
     #[arg(long, value_name = "FILE_OR_STORE", requires = "dictionary")]
     activations: Option<PathBuf>,
@@ -41,8 +43,8 @@ pub(crate) struct DiffArguments {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     variants: Vec<String>,
     /// The same dictionary fitted under another seed, to say how surely each feature comes back; may be repeated.
-    #[arg(long, value_name = "DIR", requires = "dictionary")]
-    against: Vec<PathBuf>,
+    #[arg(long, value_name = "DIR_OR_NAME", requires = "dictionary")]
+    against: Vec<String>,
     /// A variant's model, base first, as in `--model base=runs/base --model rl=runs/rl`. With a dictionary they
     /// say which tokens its decoders promote (of a difference, the model of the variant, not of what is subtracted); two
     /// or more are compared matrix by matrix.
@@ -138,14 +140,14 @@ impl Writer<'_> {
 
 fn feature_tables(
     arguments: &DiffArguments,
-    dictionary: &Path,
+    dictionary: &str,
     activations: &Path,
     models: &[(String, Model)],
     settings: &DiffSettings,
     context: &Context,
     tables: &mut Writer<'_>,
 ) -> Result<FeatureSummary> {
-    let dictionary = renamed(Dictionary::load(dictionary)?, &arguments.rename)?;
+    let dictionary = renamed(arguments.transcoder.dictionary(dictionary, context)?, &arguments.rename)?;
     let store = import(activations, &arguments.variants)?;
     let target = match &arguments.targets {
         Some(path) => import(path, if path.is_dir() { &[] } else { &arguments.variants })?,
@@ -158,12 +160,15 @@ fn feature_tables(
     let tokens = range.len().min(settings.tokens);
     let judged = range.clone();
     let mut found = features_pair(&dictionary, (&store, &target), range, settings, &text, &context.observer)?;
-    let other = |folder: &PathBuf| renamed(Dictionary::load(folder)?, &arguments.rename);
+    let other = |name: &String| renamed(arguments.transcoder.dictionary(name, context)?, &arguments.rename);
     let others = arguments.against.iter().map(other).collect::<Result<Vec<_>>>()?;
     add_stability(&mut found.features, &dictionary, &others)?;
     add_lens(&mut found.features, &dictionary, models, settings.lens_tokens)?;
     tables.write(&catalogue::FEATURES, &found.features)?;
     tables.write(&catalogue::CONTEXTS, &found.contexts)?;
+    if !dictionary.notes().is_empty() {
+        tables.write(&catalogue::NOTES, &NoteRow::of(&dictionary))?;
+    }
     // A transcoder's output is no variant's input: there is nothing to read out.
     if !dictionary.kind().is_transcoder() {
         tables.write(&catalogue::READOUTS, &readouts(&dictionary, &store, judged)?)?;

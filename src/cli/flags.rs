@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::compute::Compute;
-use crate::dictionaries::Dictionary;
+use crate::dictionaries::{Declared, Dictionary};
 use crate::error::{At, Error, Result};
 use crate::model::{Model, hub};
 use crate::study::{self, RunPlace, Study, overrides};
@@ -80,6 +80,29 @@ pub(crate) fn named_models(given: &[String], flag: &str, context: &Context) -> R
             Ok((name.to_owned(), context.reading(&hub::find(folder)?).at(format!("{flag} {name}"))?))
         })
         .collect()
+}
+
+/// `--transcoder`.
+#[derive(clap::Args)]
+pub(crate) struct TranscoderFlag {
+    /// The dictionary is a transcoder, which writes another hook than it reads: for files that do not say, as those of
+    /// Gemma Scope.
+    #[arg(long)]
+    transcoder: bool,
+}
+
+impl TranscoderFlag {
+    /// The dictionary of a flag: a folder, a folder of the hub as `owner/name[@revision]/sub/folder`, or SAELens's
+    /// `release/sae_id`. What its reader should know becomes part of the answer.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub(crate) fn dictionary(&self, name: &str, context: &Context) -> Result<Dictionary> {
+        let declared = Declared { transcoder: self.transcoder, ..Declared::default() };
+        let dictionary = Dictionary::find(name, &declared)?;
+        dictionary.notes().iter().for_each(|note| context.printer.note(format!("dictionary {name}: {note}")));
+        Ok(dictionary)
+    }
 }
 
 /// The dictionary with the variants of a flag that is repeated as OLD=NEW.

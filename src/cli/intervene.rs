@@ -1,8 +1,8 @@
 //! `intervene`: the experiments of a study alone, on models, a dictionary and suites that are given.
 
 use super::Context;
-use super::flags::{SeedFlag, SetFlag, named_models};
-use crate::dictionaries::Dictionary;
+use super::flags::{SeedFlag, SetFlag, TranscoderFlag, named_models};
+use crate::dictionaries::NoteRow;
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
 use crate::experiments::{self, EffectRow, ExperimentInputs, neutral_texts};
@@ -21,8 +21,10 @@ pub(crate) struct InterveneArguments {
     #[arg(long, value_name = "VARIANT=DIR", required = true)]
     model: Vec<String>,
     /// The dictionary. Without one only directions and heads can be edited.
-    #[arg(long, value_name = "DIR")]
-    dictionary: Option<PathBuf>,
+    #[arg(long, value_name = "DIR_OR_NAME")]
+    dictionary: Option<String>,
+    #[command(flatten)]
+    transcoder: TranscoderFlag,
     /// `features.parquet` of `diff`, for sets and controls by class.
     #[arg(long, value_name = "FILE")]
     features: Option<PathBuf>,
@@ -49,7 +51,11 @@ pub(crate) struct InterveneArguments {
 pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Result<()> {
     let experiment = Experiment::load(&arguments.file, &arguments.set.set)?;
     let models = named_models(&arguments.model, "--model", context)?;
-    let dictionary = arguments.dictionary.as_deref().map(Dictionary::load).transpose()?;
+    let dictionary = arguments
+        .dictionary
+        .as_deref()
+        .map(|name| arguments.transcoder.dictionary(name, context))
+        .transpose()?;
     let hook = match (&arguments.hook, &dictionary) {
         (Some(hook), _) => *hook,
         (None, Some(dictionary)) => dictionary.hook().parse().at("the dictionary")?,
@@ -62,6 +68,7 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
         return Err(Error::request(format!("`--base`: no model is called `{}`", arguments.base))
             .hint(format!("the models are {}", names.join(", "))));
     };
+    let notes = dictionary.as_ref().map(NoteRow::of).unwrap_or_default();
     let seed = arguments.seed.seed;
     let file = arguments.neutral.clone().or_else(|| experiment.settings.neutral.as_ref().map(PathBuf::from));
     let neutral = neutral_texts(base, seed, experiment.settings.neutral_texts, file.as_deref())?;
@@ -81,6 +88,9 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
             .at(arguments.file.display())?;
     std::fs::create_dir_all(&arguments.out).map_err(|error| io("create", &arguments.out, error))?;
     found.write(&arguments.out)?;
+    if !notes.is_empty() {
+        tables::write(&arguments.out.join("notes.parquet"), &tables::catalogue::NOTES, &notes)?;
+    }
     let declared: Vec<&EffectRow> = found.effects.iter().filter(|row| row.declared).collect();
     context.printer.answer(&declared, || text(&declared, &arguments.out))
 }

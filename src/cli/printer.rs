@@ -45,11 +45,11 @@ impl Printer {
             let wrong = |error| Error::work(format!("the answer cannot be written as JSON: {error}"));
             let mut value = serde_json::to_value(value).map_err(wrong)?;
             match value.as_object_mut() {
-                Some(answer) if !notes.is_empty() => {
+                _ if notes.is_empty() => {}
+                Some(answer) => {
                     answer.insert("notes".to_owned(), notes.into());
                 }
-                Some(_) => {}
-                // A list has no place for them.
+                // A list has no place for them; they are not lost.
                 None => notes.iter().for_each(|note| self.bars.print(&format!("note: {note}"))),
             }
             serde_json::to_string_pretty(&value).map_err(wrong)?

@@ -1,8 +1,7 @@
 //! `sample`: completions of prompts from a file, as the model is or under edits.
 
 use super::Context;
-use super::flags::{SeedFlag, named_models};
-use crate::dictionaries::Dictionary;
+use super::flags::{SeedFlag, TranscoderFlag, named_models};
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
 use crate::experiments::{self, BASELINE, EditFile, Readout, Said};
@@ -62,8 +61,10 @@ struct UnderEdits {
     #[arg(long, value_name = "FILE.toml")]
     intervene: Option<PathBuf>,
     /// The dictionary whose features are edited.
-    #[arg(long, value_name = "DIR", requires = "intervene")]
-    dictionary: Option<PathBuf>,
+    #[arg(long, value_name = "DIR_OR_NAME", requires = "intervene")]
+    dictionary: Option<String>,
+    #[command(flatten)]
+    transcoder: TranscoderFlag,
     /// What the dictionary and the file call the model of `--model`: the receiver.
     #[arg(long, value_name = "NAME", requires = "intervene")]
     name: Option<String>,
@@ -285,7 +286,8 @@ impl UnderEdits {
         };
         let mut models = named_models(&self.variant, "--variant", context)?;
         models.push((name, model.clone()));
-        let dictionary = self.dictionary.as_deref().map(Dictionary::load).transpose()?;
+        let dictionary =
+            self.dictionary.as_deref().map(|name| self.transcoder.dictionary(name, context)).transpose()?;
         let hook = match &dictionary {
             Some(dictionary) => dictionary.hook().parse().at("the dictionary")?,
             None => HookPoint::resid_post(model.config().layers() / 2),

@@ -7,7 +7,7 @@ pub struct Codes {
     pub starts: Vec<usize>,
     /// The active features, ascending within a token.
     pub features: Vec<u32>,
-    /// Their activations, all positive.
+    /// Their activations, none of them 0: positive, but where a dictionary keeps signs.
     pub values: Vec<f32>,
 }
 

@@ -3,6 +3,7 @@
 use super::codes::Codes;
 use super::encode;
 use super::matmul::PackedRows;
+use super::reading::Reading;
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::add_scaled_f64;
 use super::weights::Weights;
@@ -21,6 +22,7 @@ struct Inner {
     spec: Spec,
     variants: Vec<String>,
     weights: Weights,
+    reading: Reading,
     /// Made when it is first needed, of an encoder that is small enough to be kept twice.
     packed: OnceLock<PackedRows>,
 }
@@ -30,7 +32,13 @@ impl Dictionary {
         spec.check()?;
         weights.check(&spec)?;
         let variants = spec.outputs.iter().map(ToString::to_string).collect();
-        Ok(Self(Arc::new(Inner { spec, variants, weights, packed: OnceLock::new() })))
+        Ok(Self(Arc::new(Inner {
+            spec,
+            variants,
+            weights,
+            reading: Reading::default(),
+            packed: OnceLock::new(),
+        })))
     }
 
     /// Shape and meaning.
@@ -60,6 +68,31 @@ impl Dictionary {
     /// The hook point it reads; empty if unknown.
     pub fn hook(&self) -> &str {
         &self.0.spec.hook
+    }
+
+    /// What whoever reads its numbers should know, a sentence each.
+    pub fn notes(&self) -> &[String] {
+        &self.0.spec.notes
+    }
+
+    /// What was understood of the files that it was read from.
+    pub fn reading(&self) -> &Reading {
+        &self.0.reading
+    }
+
+    /// The same dictionary with what was understood of its files.
+    pub(super) fn read_as(self, reading: Reading) -> Self {
+        match Arc::try_unwrap(self.0) {
+            Ok(inner) => Self(Arc::new(Inner { reading, ..inner })),
+            Err(shared) => Self(shared),
+        }
+    }
+
+    /// The same dictionary with one more note.
+    pub(super) fn noted(self, note: String) -> Result<Self> {
+        let mut spec = self.0.spec.clone();
+        spec.notes.push(note);
+        Ok(Self::new(spec, self.0.weights.clone())?.read_as(self.0.reading.clone()))
     }
 
     /// The number of features.
@@ -99,7 +132,7 @@ impl Dictionary {
             return Err(Error::request(format!("expected a feature below {}, found {bad}", self.features())));
         }
         let Inner { spec, weights, .. } = &*self.0;
-        let compete = matches!(spec.activation, Activation::Topk { .. });
+        let compete = matches!(spec.activation, Activation::Topk { .. } | Activation::SignedTopk { .. });
         let encoder = (!compete).then(|| Arc::new(encode::gather(spec, weights, features)));
         Ok(FeatureReader { dictionary: self.clone(), features: features.into(), encoder })
     }
@@ -204,7 +237,32 @@ impl Dictionary {
                 }
             }
         }
-        Self::new(spec, self.0.weights.clone())
+        Ok(Self::new(spec, self.0.weights.clone())?.read_as(self.0.reading.clone()))
+    }
+
+    /// The same dictionary without negative activations: of each feature with a sign, the positive side keeps its
+    /// place, and the negative side becomes a feature of its own, as many places further on, that reads and writes the
+    /// opposite. Of the two at most one is active, so the k of largest magnitude are the k largest.
+    ///
+    /// # Errors
+    /// If there would be too many features.
+    pub fn split_signs(&self) -> Result<Self> {
+        let Inner { spec, weights, reading, .. } = &*self.0;
+        let Activation::SignedTopk { k } = spec.activation else { return Ok(self.clone()) };
+        let both = |values: &[f32]| values.iter().copied().chain(values.iter().map(|value| -value)).collect();
+        let weights = Weights {
+            encoder: both(&weights.encoder),
+            encoder_bias: both(&weights.encoder_bias),
+            decoder: both(&weights.decoder),
+            ..weights.clone()
+        };
+        let mut spec =
+            Spec { activation: Activation::Topk { k }, features: 2 * spec.features, ..spec.clone() };
+        spec.notes.push(format!(
+            "the two signs of each feature were made two features: feature j + {0} is the negative side of j, for j below {0}",
+            self.features()
+        ));
+        Ok(Self::new(spec, weights)?.read_as(reading.clone()))
     }
 
     /// Picks this dictionary's inputs out of rows of a store, `[tokens, variants, d_model]`.

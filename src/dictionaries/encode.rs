@@ -25,7 +25,7 @@ pub(super) fn codes(spec: &Spec, weights: &Weights, x: &[f32], encoder: &PackedR
                 let active = (0..features)
                     .filter_map(|feature| {
                         let value = activate(spec.activation, weights, feature, products[feature]);
-                        (value > 0.0).then_some((feature as u32, value))
+                        (value != 0.0).then_some((feature as u32, value))
                     })
                     .collect();
                 compete(spec.activation, active)
@@ -89,15 +89,17 @@ fn activate(activation: Activation, weights: &Weights, feature: usize, product: 
             (product * weights.magnitude_scale[feature] + weights.magnitude_bias[feature]).max(0.0)
         }
         Activation::Threshold | Activation::Gated => 0.0,
+        Activation::SignedTopk { .. } => pre,
+        Activation::TanhRelu => pre.max(0.0).tanh(),
     }
 }
 
-/// Keeps the k largest; of equal ones, those with the lower index.
+/// Keeps the k largest, or those of largest magnitude; of equal ones, those with the lower index.
 fn compete(activation: Activation, mut active: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
-    if let Activation::Topk { k } = activation
+    if let Activation::Topk { k } | Activation::SignedTopk { k } = activation
         && active.len() > k
     {
-        active.select_nth_unstable_by(k, |a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        active.select_nth_unstable_by(k, |a, b| b.1.abs().total_cmp(&a.1.abs()).then(a.0.cmp(&b.0)));
         active.truncate(k);
         active.sort_unstable_by_key(|(feature, _)| *feature);
     }

@@ -10,6 +10,7 @@ use super::dictionary::Dictionary;
 use crate::activations::{ActivationStore, Part};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
@@ -59,6 +60,32 @@ pub struct DictionaryRow {
     pub kl: Option<f64>,
     /// Mean over the features that fire of the largest cosine with a feature of another fit (MMCS), if there are others.
     pub stability: Option<f64>,
+    /// What changes how these numbers are to be read, under `notes`; empty if nothing does.
+    #[serde(flatten)]
+    pub notes: BTreeMap<String, String>,
+}
+
+/// One row of the table `notes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteRow {
+    /// The dictionary's kind.
+    pub dictionary: String,
+    /// The hook point it reads.
+    pub hook: String,
+    /// What changes how its numbers are to be read.
+    pub note: String,
+}
+
+impl NoteRow {
+    /// Those of a dictionary.
+    pub fn of(dictionary: &Dictionary) -> Vec<Self> {
+        let row = |note: &String| Self {
+            dictionary: dictionary.kind().name().to_owned(),
+            hook: dictionary.hook().to_owned(),
+            note: note.clone(),
+        };
+        dictionary.notes().iter().map(row).collect()
+    }
 }
 
 impl fmt::Display for DictionaryRow {
@@ -217,9 +244,16 @@ pub fn judge(
             ce_recovered: None,
             kl: None,
             stability: None,
+            notes: noted(dictionary),
         }
     };
     Ok(Judgement { rows: targets.iter().zip(&sums).map(row).collect(), firings: fired })
+}
+
+/// The column `notes`, where there are some.
+fn noted(dictionary: &Dictionary) -> BTreeMap<String, String> {
+    let notes = dictionary.notes();
+    (!notes.is_empty()).then(|| ("notes".to_owned(), notes.join("\n"))).into_iter().collect()
 }
 
 /// The rows of `values` that are kept.
@@ -258,7 +292,7 @@ fn square(vector: &[f64]) -> f64 {
 
 fn cost(codes: &Codes, weights: &[f64]) -> f64 {
     let entries = codes.features.iter().zip(&codes.values);
-    entries.map(|(feature, value)| f64::from(*value) * weights[*feature as usize]).sum()
+    entries.map(|(feature, value)| f64::from(value.abs()) * weights[*feature as usize]).sum()
 }
 
 /// Counts by decade of firing rate: 0, then up to 1e-5, 1e-4, ..., 1.

@@ -30,6 +30,7 @@ const BLOCK: usize = 256;
 /// fewer than two tokens.
 pub fn own_encoder(dictionary: &Dictionary, joint: &[f32], variant: usize) -> Result<Dictionary> {
     let (spec, weights) = (dictionary.spec(), dictionary.weights());
+    spec.check_positive("an encoder of one variant")?;
     let Some(site) = spec
         .inputs
         .get(variant)

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
+/// More numbers than this are in no memory, and their bytes can still be counted.
+const LARGEST: usize = isize::MAX as usize / 16;
+
 /// The kinds of dictionary. What each does differently while training is one file in `kinds/`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -132,6 +135,28 @@ pub enum Activation {
     Threshold,
     /// A gate decides, a scaled copy gives the strength.
     Gated,
+    /// The `k` of largest magnitude of a token, with their sign: activations may be negative.
+    SignedTopk {
+        /// How many.
+        k: usize,
+    },
+    /// The hyperbolic tangent of all positive ones.
+    TanhRelu,
+}
+
+impl fmt::Display for Activation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Activation::Relu => formatter.write_str("ReLU"),
+            Activation::Topk { k } => write!(formatter, "the {k} largest of a token (TopK)"),
+            Activation::Threshold => formatter.write_str("above a threshold per feature (JumpReLU)"),
+            Activation::Gated => formatter.write_str("gated"),
+            Activation::SignedTopk { k } => {
+                write!(formatter, "the {k} of largest magnitude of a token, with their sign (signed TopK)")
+            }
+            Activation::TanhRelu => formatter.write_str("tanh of ReLU"),
+        }
+    }
 }
 
 /// One vector that a dictionary reads or writes: a variant's activation, or a difference of two.
@@ -186,6 +211,10 @@ pub struct Spec {
     /// What is done to each input vector before encoding, and undone to the outputs where they reconstruct it.
     #[serde(default)]
     pub token_scale: TokenScale,
+    /// What whoever reads its numbers should know: how it was made where that matters, and what was left out. A
+    /// sentence each; they stay with the dictionary wherever it is written.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// What is done to each input vector before encoding, and undone to the outputs. It depends on the token, so
@@ -223,6 +252,7 @@ impl Spec {
             hook: String::new(),
             output_hook: String::new(),
             token_scale: TokenScale::None,
+            notes: Vec::new(),
         }
     }
 
@@ -236,21 +266,63 @@ impl Spec {
         self.outputs.len() * self.d_out
     }
 
-    /// Checks that sizes make sense.
+    /// Checks that sizes make sense: whatever multiplies them afterwards stays within what memory can be.
     ///
     /// # Errors
-    /// If something is empty, or k exceeds the number of features.
+    /// If something is empty or larger than any memory, or k exceeds the number of features.
     pub fn check(&self) -> Result<()> {
-        if self.features == 0 || self.input_width() == 0 || self.output_width() == 0 {
+        let width = |sites: &[Site], d: usize| sites.len().checked_mul(d).filter(|width| *width <= LARGEST);
+        let (read, written) = (width(&self.inputs, self.d_in), width(&self.outputs, self.d_out));
+        let (Some(read), Some(written)) = (read, written) else {
+            return Err(self.too_large());
+        };
+        if self.features == 0 || read == 0 || written == 0 {
             return Err(Error::request(
                 "expected a dictionary with features, inputs and outputs, found none",
             ));
         }
+        let fits = |rows: usize, width: usize| rows.checked_mul(width).is_some_and(|count| count <= LARGEST);
+        // Features are named by 32 bits.
+        if u32::try_from(self.features).is_err()
+            || !fits(self.features, read)
+            || !fits(self.features, written)
+            || !fits(read, written)
+        {
+            return Err(self.too_large());
+        }
         match self.activation {
-            Activation::Topk { k } if k == 0 || k > self.features => Err(Error::request(format!(
-                "expected k between 1 and the number of features, {}, found {k}",
-                self.features
-            ))),
+            Activation::Topk { k } | Activation::SignedTopk { k } if k == 0 || k > self.features => {
+                Err(Error::request(format!(
+                    "expected k between 1 and the number of features, {}, found {k}",
+                    self.features
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        let Self { features, d_in, d_out, inputs, outputs, .. } = self;
+        Error::request(format!(
+            "expected a dictionary that fits in some memory, found {features} features that read {} x {d_in} and write {} x {d_out} numbers",
+            inputs.len(),
+            outputs.len()
+        ))
+    }
+
+    /// Refuses a dictionary whose activations may be negative, for `what` takes them for strengths.
+    ///
+    /// # Errors
+    /// If its activation is [`Activation::SignedTopk`].
+    pub fn check_positive(&self, what: &str) -> Result<()> {
+        match self.activation {
+            Activation::SignedTopk { .. } => Err(Error::request(format!(
+                "{what} takes activations for strengths, which are positive, found a dictionary with signed TopK"
+            ))
+            .hint(
+                "`deltascope convert DIR --to deltascope --split-signs --out NEW_DIR` writes the same dictionary with the \
+                 two signs of a feature as two features",
+            )),
             _ => Ok(()),
         }
     }

@@ -71,6 +71,7 @@ pub fn features_pair(
     observer: &Observer,
 ) -> Result<FeatureDiff> {
     settings.check()?;
+    dictionary.spec().check_positive("`diff`")?;
     if dictionary.kind().is_transcoder() == store.is(target) {
         return Err(Error::request(format!(
             "a `{}` dictionary {}",

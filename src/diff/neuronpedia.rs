@@ -52,6 +52,7 @@ pub fn neuronpedia(
     contexts: &[ContextRow],
     out: &Path,
 ) -> Result<Vec<PathBuf>> {
+    dictionary.spec().check_positive("a page of Neuronpedia")?;
     if features.len() != dictionary.features() {
         return Err(Error::request(format!(
             "expected the table of {} features, found {} rows",

@@ -22,6 +22,16 @@ impl Readout {
     /// If one is missing, or if their widths, vocabularies or devices differ: a joint code needs every variant
     /// at the same token.
     pub fn new(models: &[(String, Model)], dictionary: Option<Dictionary>, hook: HookPoint) -> Result<Self> {
+        if let Some(dictionary) = &dictionary {
+            dictionary.spec().check_positive("an edit of features")?;
+            if dictionary.kind().is_transcoder() {
+                return Err(Error::request(format!(
+                    "an edit of features writes where the dictionary reads, and a `{}` writes elsewhere",
+                    dictionary.kind()
+                ))
+                .hint("take a dictionary that reconstructs what it reads"));
+            }
+        }
         let given: Vec<String> = models.iter().map(|(name, _)| name.clone()).collect();
         let names = dictionary.as_ref().map_or(given.clone(), |dictionary| dictionary.variants().to_vec());
         let found = names

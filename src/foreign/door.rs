@@ -34,7 +34,11 @@ pub(crate) fn regular(path: &Path, limit: u64) -> Result<(File, u64)> {
 /// As [`regular`], and if it cannot be read.
 pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let (file, size) = regular(path, limit)?;
-    let mut content = Vec::with_capacity(size as usize);
+    let mut content = Vec::new();
+    let room = usize::try_from(size).ok().and_then(|size| content.try_reserve_exact(size).ok());
+    room.ok_or_else(|| {
+        Error::work(format!("its {size} bytes are more than there is memory for")).at(path.display())
+    })?;
     // The file may grow while it is read: what was promised is what is taken.
     file.take(limit).read_to_end(&mut content).map_err(|error| io("read", path, error))?;
     Ok(content)

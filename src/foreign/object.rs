@@ -43,6 +43,11 @@ impl Object {
         if path.exists() { Self::load(path) } else { Ok(Self::default()) }
     }
 
+    /// Puts a value in the place of what a key holds.
+    pub(crate) fn set(&mut self, key: &str, value: Value) {
+        self.keys.insert(key.to_owned(), value);
+    }
+
     /// The value of a key, which counts as read; none if it is missing or `null`.
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {
         self.stated(key).filter(|value| !value.is_null())

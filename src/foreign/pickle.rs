@@ -15,7 +15,7 @@ use std::path::Path;
 const MOST: usize = 1 << 20;
 
 /// Numbers that tensors may have for a byte of the file. Compressed and shared ones have a few.
-const REPEATS: u64 = 64;
+const REPEATS: u64 = 8;
 
 /// A named tensor.
 pub(crate) type Array = (String, Vec<usize>, Vec<f32>);
@@ -338,9 +338,12 @@ impl Machine {
         let mut found = Vec::new();
         for (key, value) in entries {
             let name = self.text(*key)?;
-            if let Object::Call(callee, arguments) = self.objects[*value] {
-                found.push((name.to_owned(), self.stored(callee, arguments).at(format!("entry `{name}`"))?));
-            }
+            let Object::Call(callee, arguments) = self.objects[*value] else {
+                return Err(Error::work("expected a tensor, found another object")
+                    .hint("save the state dictionary alone: torch.save(model.state_dict(), file)")
+                    .at(format!("entry `{name}`")));
+            };
+            found.push((name.to_owned(), self.stored(callee, arguments).at(format!("entry `{name}`"))?));
         }
         Ok(found)
     }

@@ -30,7 +30,10 @@ pub(super) fn finish(trainer: &Trainer, input: &Scaling, output: &Scaling) -> Re
             weights.threshold = trainer.costs()?.iter().map(threshold).collect();
         }
         (Activation::Threshold, _) => weights.threshold = exponential(extra(0)),
-        (Activation::Relu | Activation::Topk { .. }, _) => {}
+        (
+            Activation::Relu | Activation::Topk { .. } | Activation::SignedTopk { .. } | Activation::TanhRelu,
+            _,
+        ) => {}
     }
     if !trainer.recipe().unit_decoder() {
         rescale(&mut weights, spec.d_out, spec.input_width(), spec.output_width());

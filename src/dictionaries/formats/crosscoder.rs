@@ -11,12 +11,14 @@
 //! does not hold it: 1 is written.
 
 use super::super::dictionary::Dictionary;
+use super::super::reading::Reading;
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::super::vectors::{dot, norm};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
-use super::{decoder_norms, flag, read_json, write_files};
+use super::{agree, count, decoder_norms, tell, write_files};
 use crate::error::{At, Error, Result};
+use crate::foreign::Object;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -31,16 +33,105 @@ const BY_MIXTURE: i64 = 3;
 const BY_NOTHING: i64 = 4;
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let config = read_json(&dir.join(CONFIG))?;
+    let mut reading = Reading::of("crosscoder");
+    let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
-    parse(&config, &mut tensors).at(WEIGHTS)
+    let dictionary = parse(&config, &mut tensors, &mut reading).at(WEIGHTS)?;
+    tensors.finish().at(WEIGHTS)?;
+    Ok(dictionary.read_as(reading))
 }
 
-fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
+/// What the configuration says.
+#[derive(Default)]
+struct Config {
+    /// Models, width and features, where they are stated.
+    layers: Option<usize>,
+    d: Option<usize>,
+    features: Option<usize>,
+    /// The number of the code normalisation, where its name is stated.
+    normalization: Option<i64>,
+    /// Weights of the two norms in a mixture.
+    sae: Option<f32>,
+    crosscoder: Option<f32>,
+    relative: Option<bool>,
+}
+
+/// How it was trained or first drawn: nothing that a trained one computes depends on these.
+const TRAINING: [&str; 4] = ["init_with_transpose", "k", "norm_init_scale", "same_init_for_all_layers"];
+
+impl Config {
+    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+        let size = |key: &str| config.get(key).map(|_| count(config, key)).transpose();
+        let layers = size("num_layers")?;
+        // A part of the models that is read or written would change what the weights mean.
+        if let Some(Value::Array(read)) = config.get("encoder_layers")
+            && layers.is_none_or(|layers| read.iter().map(Value::as_u64).ne((0..layers as u64).map(Some)))
+        {
+            return Err(config.wrong("encoder_layers", "all models, as a code is of all of them"));
+        }
+        if let Some(written) = size("num_decoder_layers")?
+            && layers != Some(written)
+        {
+            return Err(config.wrong("num_decoder_layers", "as many models as are read"));
+        }
+        if config.get("latent_processor").is_some() {
+            return Err(config.wrong("latent_processor", "none, as it is a function of Python"));
+        }
+        let normalization = match config.text("code_normalization")? {
+            None => None,
+            Some("CROSSCODER") => Some(BY_CROSSCODER),
+            Some("SAE") => Some(BY_SAE),
+            Some("MIXED") => Some(BY_MIXTURE),
+            Some("NONE") => Some(BY_NOTHING),
+            Some(other) => {
+                return Err(Error::request(format!("code_normalization {other} is not supported"))
+                    .hint("decoupled crosscoders have a code per model, which a joint code cannot hold"));
+            }
+        };
+        let found = Self {
+            layers,
+            d: size("activation_dim")?,
+            features: size("dict_size")?,
+            normalization,
+            sae: config.number("code_normalization_alpha_sae")?.map(|weight| weight as f32),
+            crosscoder: config.number("code_normalization_alpha_cc")?.map(|weight| weight as f32),
+            relative: config.flag("keep_relative_variance")?,
+        };
+        tell(config, &TRAINING, reading);
+        // The weights hold what is applied.
+        config.harmless(&["activation_mean", "activation_std", "target_rms"]);
+        config.finish()?;
+        Ok(found)
+    }
+}
+
+fn parse(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Result<Dictionary> {
     let &[layers, d, features] = tensors.shape("encoder.weight")? else {
         return Err(Error::work("tensor `encoder.weight`: expected [models, width, features]"));
     };
-    let by = tensors.scalar("code_normalization_id").map_or(BY_CROSSCODER, |id| id as i64);
+    for (what, stated, found) in [
+        ("num_layers", config.layers, layers),
+        ("activation_dim", config.d, d),
+        ("dict_size", config.features, features),
+    ] {
+        stated.map_or(Ok(()), |stated| agree(what, stated, found)).at(CONFIG)?;
+    }
+    let names: Vec<String> = match layers {
+        2 => ["base", "finetuned"].map(str::to_owned).into(),
+        // Sizes are checked before anything is made of them.
+        _ => (0..layers.min(1 << 16)).map(|layer| format!("model_{layer}")).collect(),
+    };
+    agree("models", names.len(), layers)?;
+    let sites: Vec<Site> = names.into_iter().map(Site::of).collect();
+    let mut spec = Spec::reconstructing(Kind::Crosscoder, Activation::Relu, sites, d, features);
+    spec.check()?;
+    let by = tensors.scalar("code_normalization_id")?.map(|id| id as i64);
+    if let Some((stated, by)) = config.normalization.zip(by).filter(|(stated, by)| stated != by) {
+        return Err(Error::request(format!(
+            "`code_normalization` is number {stated} by the configuration, and {by} by the weights"
+        )));
+    }
+    let by = by.or(config.normalization).unwrap_or(BY_CROSSCODER);
     let mut weights = Weights {
         encoder: swap(&tensors.take("encoder.weight", &[layers, d, features])?, features),
         encoder_bias: tensors.take("encoder.bias", &[features])?,
@@ -48,29 +139,30 @@ fn parse(config: &Value, tensors: &mut Tensors) -> Result<Dictionary> {
         decoder_bias: tensors.take("decoder.bias", &[layers, d])?,
         ..Weights::default()
     };
-    let norms = code_norms(config, &weights.decoder, by, features, d)?;
-    let threshold = if tensors.has("threshold") { tensors.scalar("threshold") } else { None };
-    tensors.scalar("k");
+    let (sae, crosscoder) =
+        (tensors.scalar("code_normalization_alpha_sae")?, tensors.scalar("code_normalization_alpha_cc")?);
+    let mixture = (config.sae.or(sae).unwrap_or(1.0), config.crosscoder.or(crosscoder).unwrap_or(0.1));
+    let norms = code_norms(mixture, &weights.decoder, by, features, d)?;
+    let threshold = tensors.scalar("threshold")?;
+    tensors.leave("k");
     if let Some(threshold) = threshold {
         weights.threshold =
             norms.iter().map(|norm| if *norm > 0.0 { threshold / norm } else { f32::MAX }).collect();
     }
-    unnormalise(config, tensors, &mut weights, layers, d)?;
-    for name in
-        ["code_normalization_alpha_sae", "code_normalization_alpha_cc", "estimated_norm_scaling_factor"]
-    {
-        tensors.scalar(name);
+    if unnormalise(config.relative, tensors, &mut weights, layers, d)? {
+        reading.fold(
+            "each model's activations, which are centred and scaled before they are encoded, and back after",
+        );
     }
-    let (kind, activation) = match threshold {
-        Some(_) => (Kind::BatchTopkCrosscoder, Activation::Threshold),
-        None => (Kind::Crosscoder, Activation::Relu),
-    };
-    let names: Vec<String> = match layers {
-        2 => ["base", "finetuned"].map(str::to_owned).into(),
-        _ => (0..layers).map(|layer| format!("model_{layer}")).collect(),
-    };
-    let sites: Vec<Site> = names.into_iter().map(Site::of).collect();
-    let spec = Spec::reconstructing(kind, activation, sites, d, features);
+    if let Some(factor) = tensors.scalar("estimated_norm_scaling_factor")?.filter(|factor| *factor != 1.0) {
+        spec.notes.push(format!(
+            "tensor `estimated_norm_scaling_factor` is {factor}: it was left out, as no release of the package applies it"
+        ));
+    }
+    if threshold.is_some() {
+        (spec.kind, spec.activation) = (Kind::BatchTopkCrosscoder, Activation::Threshold);
+        reading.fold("one threshold for activation times code norm, which becomes one per feature");
+    }
     Dictionary::new(spec, weights)
 }
 
@@ -88,18 +180,19 @@ fn by_feature(values: &[f32], layers: usize, features: usize, d: usize) -> Vec<f
         .collect()
 }
 
-fn code_norms(config: &Value, decoder: &[f32], by: i64, features: usize, d: usize) -> Result<Vec<f32>> {
+fn code_norms(
+    (sae, cc): (f32, f32),
+    decoder: &[f32],
+    by: i64,
+    features: usize,
+    d: usize,
+) -> Result<Vec<f32>> {
     let joint = || decoder.chunks_exact(decoder.len() / features).map(norm).collect::<Vec<f32>>();
     let sums = decoder_norms(decoder, features, d);
-    let weight = |key: &str, default: f64| config.get(key).and_then(Value::as_f64).unwrap_or(default) as f32;
     Ok(match by {
         BY_CROSSCODER => sums,
         BY_SAE => joint(),
-        BY_MIXTURE => {
-            let (sae, cc) =
-                (weight("code_normalization_alpha_sae", 1.0), weight("code_normalization_alpha_cc", 0.1));
-            joint().iter().zip(&sums).map(|(joint, sum)| sae * joint + cc * sum).collect()
-        }
+        BY_MIXTURE => joint().iter().zip(&sums).map(|(joint, sum)| sae * joint + cc * sum).collect(),
         BY_NOTHING => vec![1.0; features],
         other => {
             return Err(Error::request(format!("code_normalization_id {other} is not supported"))
@@ -108,17 +201,17 @@ fn code_norms(config: &Value, decoder: &[f32], by: i64, features: usize, d: usiz
     })
 }
 
-/// Folds the centring and scaling of activations into the weights.
+/// Folds the centring and scaling of activations into the weights; false if there is none.
 fn unnormalise(
-    config: &Value,
+    relative: Option<bool>,
     tensors: &mut Tensors,
     weights: &mut Weights,
     layers: usize,
     d: usize,
-) -> Result<()> {
-    let target = tensors.scalar("target_rms").unwrap_or(1.0);
+) -> Result<bool> {
+    let target = tensors.scalar("target_rms")?.unwrap_or(1.0);
     if !tensors.has("activation_mean") || !tensors.has("activation_std") {
-        return Ok(());
+        return Ok(false);
     }
     let mean = tensors.take("activation_mean", &[layers, d])?;
     let deviation = tensors.take("activation_std", &[layers, d])?;
@@ -129,10 +222,10 @@ fn unnormalise(
         deviation.chunks_exact(d).map(total).collect()
     };
     if mean.iter().chain(&deviation).any(|value| value.is_nan()) {
-        return Ok(());
+        return Ok(false);
     }
     // Neuron-wise normalisation leaves the global scale at exactly 1.
-    let relative = flag(config, "keep_relative_variance", global.iter().any(|scale| *scale != 1.0));
+    let relative = relative.unwrap_or_else(|| global.iter().any(|scale| *scale != 1.0));
     let scales: Vec<[f32; 2]> = (0..layers * d)
         .map(|index| match relative {
             true => [global[index / d], 1.0 / (global[index / d] + EPSILON)],
@@ -149,7 +242,7 @@ fn unnormalise(
     for ((bias, [_, back]), mean) in weights.decoder_bias.iter_mut().zip(&scales).zip(&mean) {
         *bias = *bias * back + mean;
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
@@ -318,8 +411,8 @@ mod tests {
         let dictionary = Dictionary::new(spec.clone(), weights.clone()).unwrap();
         let folder = tempfile::tempdir().unwrap();
         write(&dictionary, folder.path()).unwrap();
-        let config = read_json(&folder.path().join(CONFIG)).unwrap();
-        assert_eq!(config["code_normalization"], "NONE");
+        let config = Object::load(&folder.path().join(CONFIG)).unwrap();
+        assert_eq!(config.text("code_normalization").unwrap(), Some("NONE"));
         let again = read(folder.path()).unwrap();
         let x = draw(tokens * layers * d);
         let (codes, others) = (dictionary.encode(&x).unwrap(), again.encode(&x).unwrap());

@@ -1,21 +1,31 @@
 //! Gemma Scope: `params.npz`, JumpReLU.
+//!
+//! Nothing in the file names a model or a hook, and nothing tells its transcoders, which read a block's normalised input
+//! and write what its MLP adds, from its SAEs: all have one width. Whoever reads one says which it is.
 
 use super::super::dictionary::Dictionary;
+use super::super::reading::{Declared, Reading};
 use super::super::spec::{Activation, Kind};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
 use super::{single, transpose};
-use crate::error::{At, Error, Result};
+use crate::error::{At, Result};
 use std::path::Path;
 
-pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut tensors = Tensors::npz(&dir.join("params.npz"))?;
+const FILE: &str = "params.npz";
+
+pub(super) fn read(dir: &Path, declared: &Declared) -> Result<Dictionary> {
+    parse(&mut Tensors::npz(&dir.join(FILE))?, declared).at(FILE)
+}
+
+fn parse(tensors: &mut Tensors, declared: &Declared) -> Result<Dictionary> {
     let upper = tensors.has("W_enc");
     let (encoder, decoder) = if upper { ("W_enc", "W_dec") } else { ("w_enc", "w_dec") };
-    let &[d_in, features] = tensors.shape(encoder).at("params.npz")? else {
-        return Err(Error::work(format!("tensor `{encoder}`: expected two axes")).at("params.npz"));
-    };
-    let d_out = tensors.shape("b_dec").at("params.npz")?.first().copied().unwrap_or(0);
+    let (d_in, features) = tensors.matrix(encoder)?;
+    let d_out = tensors.length("b_dec")?;
+    let transcoder = declared.transcoder || d_in != d_out;
+    let kind = if transcoder { Kind::Transcoder } else { Kind::Jumprelu };
+    let mut spec = single(kind, Activation::Threshold, "gemma", (d_in, d_out), features)?;
     let weights = Weights {
         encoder: transpose(&tensors.take(encoder, &[d_in, features])?, features),
         encoder_bias: tensors.take("b_enc", &[features])?,
@@ -24,7 +34,13 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
         threshold: tensors.take("threshold", &[features])?,
         ..Weights::default()
     };
-    tensors.finish().at("params.npz")?;
-    let kind = if d_in == d_out { Kind::Jumprelu } else { Kind::Transcoder };
-    Dictionary::new(single(kind, Activation::Threshold, "gemma", (d_in, d_out), features), weights)
+    std::mem::take(tensors).finish()?;
+    if !transcoder {
+        spec.notes.push(
+            "nothing in the file tells an SAE of Gemma Scope from a transcoder: it is read as an SAE, which \
+             reconstructs what it reads; if it is a transcoder, give --transcoder"
+                .to_owned(),
+        );
+    }
+    Ok(Dictionary::new(spec, weights)?.read_as(Reading::of("Gemma Scope")))
 }

@@ -6,27 +6,35 @@
 //! | SAELens | yes | yes | `cfg.json`, `sae_weights.safetensors` |
 //! | sparsify | yes | no | `cfg.json`, `sae.safetensors` |
 //! | dictionary_learning | yes | no | `config.json`, `ae.pt` |
-//! | Gemma Scope | yes | no | `params.npz` |
+//! | Gemma Scope | yes | no | `params.npz`; nothing in it tells a transcoder from an SAE: [`Declared`] does |
 //! | science-of-finetuning crosscoder | yes | yes | `config.json`, `model.safetensors` |
 //!
 //! Whatever a format does to its inputs (subtract the decoder's bias, centre, scale, rescale features by decoder
 //! norm) is folded into the weights when it is read. Only layer normalisation, which depends on the token, stays.
+//!
+//! Whatever a file says is used, refused by name, or told: `Reading::folded` names what became part of the weights,
+//! `Reading::about` what was said of how it was made, and `Spec::notes` what changes how its numbers are to be read.
 
 mod crosscoder;
 mod dictionary_learning;
 mod gemma_scope;
 mod native;
 mod saelens;
+mod saelens_config;
 mod sparsify;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 pub(super) use tensors::{Block, Tensors};
 
 use super::dictionary::Dictionary;
+use super::reading::{Declared, Reading};
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::{add_scaled, dot, norm};
 use super::weights::Weights;
 use crate::error::{At, Error, Result, io, nearest};
+use crate::foreign::{self, Object};
 use serde_json::Value;
 use std::path::Path;
 use std::str::FromStr;
@@ -64,34 +72,48 @@ impl Dictionary {
     /// Reads a dictionary of any known format; which one is told by the files in `dir`.
     ///
     /// # Errors
-    /// If the files are of no known format, are damaged, or ask for something that is not supported.
+    /// If the files are of no known format or of several, are damaged, or ask for something that is not supported.
     pub fn load(dir: &Path) -> Result<Self> {
-        let has = |file: &str| dir.join(file).is_file();
-        let read = if has("dictionary.json") {
-            native::read
-        } else if has("sae_weights.safetensors") {
-            saelens::read
-        } else if has("sae.safetensors") {
-            sparsify::read
-        } else if has("ae.pt") {
-            dictionary_learning::read
-        } else if has("params.npz") {
-            gemma_scope::read
-        } else if has("config.json") && has("model.safetensors") {
-            crosscoder::read
-        } else {
-            let names = std::fs::read_dir(dir).map_err(|error| io("read", dir, error))?;
-            let mut names: Vec<String> =
-                names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-            names.sort();
-            return Err(Error::request(format!(
-                "expected a dictionary, found a folder with {}",
-                if names.is_empty() { "nothing in it".to_owned() } else { names.join(", ") }
-            ))
-            .hint("known are SAELens, sparsify, dictionary_learning, Gemma Scope, crosscoders, and our own")
-            .at(dir.display()));
+        Self::load_as(dir, &Declared::default())
+    }
+
+    /// As [`Dictionary::load`], with what the user says where files do not.
+    ///
+    /// # Errors
+    /// As [`Dictionary::load`], or if the files say otherwise.
+    pub fn load_as(dir: &Path, declared: &Declared) -> Result<Self> {
+        let has = |file: &&str| dir.join(file).is_file();
+        let found: Vec<&Reader> = READERS.iter().filter(|reader| reader.files.iter().all(has)).collect();
+        let reader = match found[..] {
+            [reader] => reader,
+            [] => return Err(unknown(dir)?),
+            _ => {
+                let names: Vec<&str> = found.iter().map(|reader| reader.name).collect();
+                return Err(Error::request(format!(
+                    "expected the files of one dictionary, found those of {}",
+                    names.join(" and ")
+                ))
+                .hint("move one of them to a folder of its own")
+                .at(dir.display()));
+            }
         };
-        read(dir).at(dir.display())
+        let dictionary = foreign::guarded(dir, || (reader.read)(dir, declared).at(dir.display()))?;
+        if declared.transcoder && !dictionary.kind().is_transcoder() {
+            return Err(Error::request(format!(
+                "it was declared a transcoder, and its files say that it is a `{}` dictionary",
+                dictionary.kind()
+            ))
+            .hint("leave out --transcoder; it is for Gemma Scope, whose files do not say")
+            .at(dir.display()));
+        }
+        let overridden: Vec<&str> = declared.overrides.keys().map(String::as_str).collect();
+        if reader.name == "SAELens" || overridden.is_empty() {
+            return Ok(dictionary);
+        }
+        dictionary.noted(format!(
+            "left out of the table of releases, as only SAELens's own files have such keys: `{}`",
+            overridden.join("`, `")
+        ))
     }
 
     /// Writes our own format into `dir`.
@@ -119,10 +141,56 @@ impl Dictionary {
     }
 }
 
-/// Reads a JSON object.
-fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
-    serde_json::from_str(&text).map_err(|error| Error::work(format!("not JSON: {error}")).at(path.display()))
+/// A format that is read.
+struct Reader {
+    name: &'static str,
+    /// What tells it from the others: a folder has all of these.
+    files: &'static [&'static str],
+    read: fn(&Path, &Declared) -> Result<Dictionary>,
+}
+
+const READERS: &[Reader] = &[
+    Reader {
+        name: "deltascope",
+        files: &["dictionary.json", "dictionary.safetensors"],
+        read: |dir, _| native::read(dir),
+    },
+    Reader { name: "SAELens", files: &["cfg.json", "sae_weights.safetensors"], read: saelens::read },
+    Reader { name: "sparsify", files: &["cfg.json", "sae.safetensors"], read: |dir, _| sparsify::read(dir) },
+    Reader {
+        name: "dictionary_learning",
+        files: &["config.json", "ae.pt"],
+        read: |dir, _| dictionary_learning::read(dir),
+    },
+    Reader { name: "Gemma Scope", files: &["params.npz"], read: gemma_scope::read },
+    Reader {
+        name: "crosscoder",
+        files: &["config.json", "model.safetensors"],
+        read: |dir, _| crosscoder::read(dir),
+    },
+];
+
+/// The files of all formats, a list for each: what is fetched of a dictionary that lies on the hub.
+pub(super) fn files() -> Vec<&'static [&'static str]> {
+    READERS.iter().map(|reader| reader.files).collect()
+}
+
+/// The error of a folder that holds no dictionary.
+///
+/// # Errors
+/// If there is no such folder.
+fn unknown(dir: &Path) -> Result<Error> {
+    let names = std::fs::read_dir(dir).map_err(|error| io("read", dir, error))?;
+    let mut names: Vec<String> =
+        names.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names.truncate(20);
+    Ok(Error::request(format!(
+        "expected a dictionary, found a folder with {}",
+        if names.is_empty() { "nothing in it".to_owned() } else { names.join(", ") }
+    ))
+    .hint("known are SAELens, sparsify, dictionary_learning, Gemma Scope, crosscoders, and our own")
+    .at(dir.display()))
 }
 
 /// Writes files so that each is there whole or not at all.
@@ -143,43 +211,104 @@ pub(super) fn write_tensors(path: &Path, blocks: &[Block]) -> Result<()> {
     write_files(dir, &[(&name, &tensors::serialize(blocks)?)])
 }
 
-fn text<'a>(value: &'a Value, key: &str) -> Option<&'a str> {
-    value.get(key).and_then(Value::as_str)
+/// A whole number that must be there.
+fn count(config: &Object, key: &str) -> Result<usize> {
+    let number = config.count(key)?.ok_or_else(|| config.wrong(key, "a whole number"))?;
+    usize::try_from(number).map_err(|_| config.wrong(key, "a whole number that can be counted"))
 }
 
-fn flag(value: &Value, key: &str, default: bool) -> bool {
-    value.get(key).and_then(Value::as_bool).unwrap_or(default)
+/// An object inside another, of which every key is accounted for, too.
+fn nested(config: &Object, key: &str) -> Result<Object> {
+    match config.get(key) {
+        None => Ok(Object::default()),
+        Some(Value::Object(keys)) => Ok(Object::new(keys.clone())),
+        Some(_) => Err(config.wrong(key, "an object")),
+    }
 }
 
-fn count(value: &Value, key: &str) -> Result<usize> {
-    let number = value.get(key).and_then(Value::as_u64);
-    number.map(|number| number as usize).ok_or_else(|| {
-        let found = value.get(key).map_or("nothing".to_owned(), ToString::to_string);
-        Error::work(format!("field `{key}`: expected a whole number, found {found}"))
+/// Tells what these keys hold, on which nothing that is computed depends.
+fn tell(config: &Object, keys: &[&str], reading: &mut Reading) {
+    for key in keys {
+        if let Some(value) = config.get(key) {
+            reading.about.push(format!("{key}: {}", short(value)));
+        }
+    }
+}
+
+/// A value in few characters.
+fn short(value: &Value) -> String {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match text.char_indices().nth(80) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// The note of keys that were left out because nobody knows them, where a format lets anybody add some.
+fn left_out(config: &Object, place: &str) -> Option<String> {
+    let keys = config.left_out();
+    (!keys.is_empty()).then(|| {
+        format!(
+            "left out of {place}, as it is not known what they mean: `{}`; if they change what the dictionary computes, \
+             that is not done here",
+            keys.join("`, `")
+        )
     })
 }
 
-/// The specification of a dictionary over one variant.
+/// Refuses a size that a configuration states and the weights do not have.
+fn agree(what: &str, stated: usize, found: usize) -> Result<()> {
+    if stated == found {
+        return Ok(());
+    }
+    Err(Error::request(format!("`{what}` is {stated}, and the weights have {found}"))
+        .hint("configuration and weights are of different dictionaries, or one of them is damaged"))
+}
+
+/// The specification of a dictionary over one variant, whose sizes make sense.
 fn single(
     kind: Kind,
     activation: Activation,
     variant: &str,
     widths: (usize, usize),
     features: usize,
-) -> Spec {
+) -> Result<Spec> {
     let (read, written) = widths;
-    Spec { d_out: written, ..Spec::reconstructing(kind, activation, vec![Site::of(variant)], read, features) }
+    let spec = Spec {
+        d_out: written,
+        ..Spec::reconstructing(kind, activation, vec![Site::of(variant)], read, features)
+    };
+    spec.check()?;
+    Ok(spec)
 }
 
 /// Folds `encode(x - bias)` into the encoder's bias, and into the magnitude path's where there is one.
-fn subtract_from_input(weights: &mut Weights, bias: &[f32]) {
-    for (feature, row) in weights.encoder.chunks_exact(bias.len().max(1)).enumerate() {
-        let shift = dot(row, bias);
-        weights.encoder_bias[feature] -= shift;
-        if let Some(magnitude) = weights.magnitude_bias.get_mut(feature) {
-            *magnitude -= weights.magnitude_scale[feature] * shift;
-        }
+///
+/// # Errors
+/// If the bias is not as wide as what the encoder reads.
+fn subtract_from_input(weights: &mut Weights, bias: &[f32]) -> Result<()> {
+    let features = weights.encoder_bias.len();
+    if features.checked_mul(bias.len()) != Some(weights.encoder.len()) {
+        return Err(Error::request(format!(
+            "a bias of {} numbers cannot be subtracted from an input of {}",
+            bias.len(),
+            weights.encoder.len().checked_div(features).unwrap_or(0)
+        )));
     }
+    let rows = weights.encoder.chunks_exact(bias.len().max(1)).zip(&mut weights.encoder_bias);
+    let shifts: Vec<f32> = rows
+        .map(|(row, own)| {
+            let shift = dot(row, bias);
+            *own -= shift;
+            shift
+        })
+        .collect();
+    let magnitudes = weights.magnitude_bias.iter_mut().zip(&weights.magnitude_scale).zip(&shifts);
+    magnitudes.for_each(|((magnitude, scale), shift)| *magnitude -= scale * shift);
+    Ok(())
 }
 
 /// Multiplies each feature's activation by its factor and divides its decoder by it. Reconstructions stay.

@@ -1,11 +1,13 @@
 //! Our own format: `dictionary.json` ([`Spec`]) and `dictionary.safetensors`.
 
 use super::super::dictionary::Dictionary;
+use super::super::reading::Reading;
 use super::super::spec::{Activation, Spec};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
 use super::write_files;
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
 use std::path::Path;
 
 const SPEC: &str = "dictionary.json";
@@ -35,9 +37,10 @@ pub(super) fn write(dictionary: &Dictionary, dir: &Path) -> Result<()> {
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
     let path = dir.join(SPEC);
-    let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+    let text = foreign::text(&path, 1 << 26)?;
     let spec: Spec = serde_json::from_str(&text)
         .map_err(|error| Error::work(format!("not a dictionary: {error}")).at(SPEC))?;
+    spec.check().at(SPEC)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
     let features = spec.features;
     let mut take = |name, shape: &[usize]| tensors.take(name, shape).at(WEIGHTS);
@@ -54,11 +57,12 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
             weights.magnitude_scale = take("magnitude.scale", &[features])?;
             weights.magnitude_bias = take("magnitude.bias", &[features])?;
         }
-        Activation::Relu | Activation::Topk { .. } => {}
+        Activation::Relu | Activation::Topk { .. } | Activation::SignedTopk { .. } | Activation::TanhRelu => {
+        }
     }
     if tensors.has("skip.weight") {
         weights.skip = tensors.take("skip.weight", &[spec.output_width(), spec.input_width()]).at(WEIGHTS)?;
     }
     tensors.finish().at(WEIGHTS)?;
-    Dictionary::new(spec, weights)
+    Ok(Dictionary::new(spec, weights)?.read_as(Reading::of("deltascope")))
 }

@@ -1,15 +1,15 @@
 //! SAELens: `cfg.json` and `sae_weights.safetensors`, version 6 and the flat configurations before it.
 
 use super::super::dictionary::Dictionary;
-use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
+use super::super::reading::{Declared, Reading};
+use super::super::spec::{Activation, Kind, Spec, TokenScale};
 use super::super::weights::Weights;
+use super::saelens_config::{self, Config};
 use super::tensors::{Block, Tensors, serialize};
-use super::{
-    count, decoder_norms, flag, joined_encoder, read_json, rescale, single, subtract_from_input, text,
-    transpose, write_files,
-};
+use super::{decoder_norms, joined_encoder, rescale, subtract_from_input, transpose, write_files};
 use crate::error::{At, Error, Result};
-use serde_json::{Value, json};
+use crate::foreign::Object;
+use serde_json::json;
 use std::path::Path;
 
 const CONFIG: &str = "cfg.json";
@@ -17,101 +17,19 @@ const WEIGHTS: &str = "sae_weights.safetensors";
 /// The release whose format is written.
 const VERSION: &str = "6.18.0";
 
-pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let config = read_json(&dir.join(CONFIG))?;
-    let (spec, decoder_bias_at_input) = parse(&config).at(CONFIG)?;
+pub(super) fn read(dir: &Path, declared: &Declared) -> Result<Dictionary> {
+    let mut reading = Reading::of("SAELens");
+    let mut own = Object::load(&dir.join(CONFIG))?;
+    declared.overrides.iter().for_each(|(key, value)| own.set(key, value.clone()));
+    let config = saelens_config::read(own, declared, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
-    let weights = weights(&spec, &mut tensors, &config, decoder_bias_at_input).at(WEIGHTS)?;
+    let weights = weights(&config, &mut tensors, &mut reading).at(WEIGHTS)?;
     tensors.finish().at(WEIGHTS)?;
-    Dictionary::new(spec, weights)
+    Ok(Dictionary::new(config.spec, weights)?.read_as(reading))
 }
 
-/// A field of the metadata, which versions before 6 keep beside the others.
-fn metadata<'a>(config: &'a Value, key: &str) -> &'a str {
-    config
-        .get("metadata")
-        .and_then(|metadata| text(metadata, key))
-        .or_else(|| text(config, key))
-        .unwrap_or("")
-}
-
-fn parse(config: &Value) -> Result<(Spec, bool)> {
-    let (d_in, features) = (count(config, "d_in")?, count(config, "d_sae")?);
-    let legacy_topk =
-        ["activation_fn", "activation_fn_str"].iter().any(|key| text(config, key) == Some("topk"));
-    let architecture = match text(config, "architecture") {
-        None | Some("standard") if legacy_topk => "topk",
-        other => other.unwrap_or("standard"),
-    };
-    let transcoder = architecture.contains("transcoder");
-    let (kind, activation) = match architecture {
-        "standard" => (Kind::Standard, Activation::Relu),
-        "gated" => (Kind::Gated, Activation::Gated),
-        "jumprelu" => (trained(config), Activation::Threshold),
-        "topk" => {
-            let nested = config.get("activation_fn_kwargs").unwrap_or(&Value::Null);
-            let k = count(config, "k").or_else(|error| count(nested, "k").map_err(|_| error))?;
-            (Kind::Topk, Activation::Topk { k })
-        }
-        "transcoder" => (Kind::Transcoder, Activation::Relu),
-        "skip_transcoder" => (Kind::SkipTranscoder, Activation::Relu),
-        "jumprelu_transcoder" => (Kind::Transcoder, Activation::Threshold),
-        "jumprelu_skip_transcoder" => (Kind::SkipTranscoder, Activation::Threshold),
-        other => {
-            return Err(Error::request(format!("SAELens architecture `{other}` is not supported")).hint(
-                "supported are standard, topk, jumprelu (which batchtopk and matryoshka are saved as), gated, and transcoders",
-            ));
-        }
-    };
-    let d_out = if transcoder { count(config, "d_out")? } else { d_in };
-    let name = metadata(config, "model_name");
-    let name = if name.is_empty() { "model" } else { name };
-    let mut spec = single(kind, activation, name, (d_in, d_out), features);
-    if let Some((kind, site)) = ours(config, spec.kind) {
-        (spec.kind, spec.inputs, spec.outputs) = (kind, vec![site.clone()], vec![site]);
-    }
-    let hook = ["hook_name", "hook_point"]
-        .map(|key| metadata(config, key))
-        .into_iter()
-        .find(|hook| !hook.is_empty());
-    spec.hook = hook.unwrap_or("").to_owned();
-    let output = metadata(config, "hook_name_out");
-    spec.output_hook = if output.is_empty() { spec.hook.clone() } else { output.to_owned() };
-    match config.get("normalize_activations") {
-        Some(Value::String(how)) if how == "layer_norm" => spec.token_scale = TokenScale::LayerNorm,
-        Some(Value::String(how)) if how == "constant_norm_rescale" => {
-            spec.token_scale = TokenScale::ConstantNorm;
-        }
-        // The scale is folded into the weights before SAELens saves them.
-        Some(Value::String(how)) if how == "none" || how == "expected_average_only_in" => {}
-        None | Some(Value::Bool(_) | Value::Null) => {}
-        Some(other) => {
-            return Err(Error::request(format!("normalize_activations {other} is not supported"))
-                .hint("supported are none, expected_average_only_in, constant_norm_rescale and layer_norm"));
-        }
-    }
-    Ok((spec, flag(config, "apply_b_dec_to_input", !transcoder)))
-}
-
-/// What a dictionary was before this program wrote it: its kind, unless it was a crosscoder (of which one variant was
-/// written) or the weights are of another family by now, and what it reads.
-fn ours(config: &Value, found: Kind) -> Option<(Kind, Site)> {
-    let site = serde_json::from_value(config.get("metadata")?.get("deltascope_site")?.clone()).ok()?;
-    let kind: Kind = metadata(config, "deltascope_kind").parse().ok()?;
-    let kept = !kind.is_crosscoder() && kind.is_transcoder() == found.is_transcoder();
-    Some((if kept { kind } else { found }, site))
-}
-
-/// What a JumpReLU SAE was trained as, which SAELens keeps in its metadata.
-fn trained(config: &Value) -> Kind {
-    match metadata(config, "training_architecture") {
-        "batchtopk" => Kind::BatchTopk,
-        "matryoshka_batchtopk" => Kind::Matryoshka,
-        _ => Kind::Jumprelu,
-    }
-}
-
-fn weights(spec: &Spec, tensors: &mut Tensors, config: &Value, subtract: bool) -> Result<Weights> {
+fn weights(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Result<Weights> {
+    let spec = &config.spec;
     let (features, d_in, d_out) = (spec.features, spec.d_in, spec.d_out);
     let mut weights = Weights {
         encoder: transpose(&tensors.take("W_enc", &[d_in, features])?, features),
@@ -135,21 +53,38 @@ fn weights(spec: &Spec, tensors: &mut Tensors, config: &Value, subtract: bool) -
     }
     if tensors.has("scaling_factor") {
         let factors = tensors.take("scaling_factor", &[features])?;
-        if factors.iter().any(|factor| *factor != 1.0) {
+        if factors.iter().any(|factor| (*factor - 1.0).abs() > 1e-5) {
+            if !config.finetuned {
+                return Err(Error::request(
+                    "tensor `scaling_factor`: expected 1s, as `finetuning_scaling_factor` is false, found others",
+                )
+                .hint("SAELens refuses it, too"));
+            }
             for (row, factor) in weights.decoder.chunks_exact_mut(d_out).zip(&factors) {
                 row.iter_mut().for_each(|value| *value *= factor);
             }
+            reading.fold("factors that scale each activation before it is decoded (`scaling_factor`)");
         }
+    } else if config.finetuned {
+        reading
+            .about
+            .push("finetuning_scaling_factor: true, without factors: as if it were false".to_owned());
     }
-    if subtract {
+    if let Some(factor) = config.input_factor {
+        weights.encoder.iter_mut().for_each(|value| *value *= factor);
+        weights.decoder.iter_mut().for_each(|value| *value /= factor);
+        weights.decoder_bias.iter_mut().for_each(|value| *value /= factor);
+        reading.fold(format!("the scale of inputs, {factor}, by the table of releases"));
+    }
+    if config.subtracts {
         let bias = weights.decoder_bias.clone();
-        subtract_from_input(&mut weights, &bias);
+        subtract_from_input(&mut weights, &bias)?;
+        reading.fold("the decoder's bias, which is subtracted from the input before it is encoded (`apply_b_dec_to_input`)");
     }
-    if matches!(spec.activation, Activation::Topk { .. })
-        && flag(config, "rescale_acts_by_decoder_norm", false)
-    {
+    if config.by_decoder_norm {
         let norms = decoder_norms(&weights.decoder, features, d_out);
         rescale(&mut weights, &norms);
+        reading.fold("decoder norms, by which activations are multiplied before they are compared");
     }
     Ok(weights)
 }
@@ -206,14 +141,15 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
     let architecture = match (transcoder, spec.activation) {
         (true, Activation::Relu) => format!("{skip}transcoder"),
         (true, Activation::Threshold) => format!("jumprelu_{skip}transcoder"),
-        (true, other) => {
-            return Err(Error::request(format!("SAELens has no transcoder with activation {other:?}"))
+        (_, other @ Activation::TanhRelu) | (true, other) => {
+            return Err(Error::request(format!("SAELens has no `{}` with activation: {other}", spec.kind))
                 .hint("write it with --to deltascope"));
         }
         (false, Activation::Relu) => "standard".to_owned(),
         (false, Activation::Topk { .. }) => "topk".to_owned(),
         (false, Activation::Threshold) => "jumprelu".to_owned(),
         (false, Activation::Gated) => "gated".to_owned(),
+        (false, Activation::SignedTopk { .. }) => "abstopk".to_owned(),
     };
     let variant = spec.outputs.get(output).map(ToString::to_string).unwrap_or_default();
     let mut config = json!({
@@ -239,7 +175,10 @@ fn write_one(spec: &Spec, weights: &Weights, output: usize, dir: &Path) -> Resul
             "deltascope_site": spec.outputs.get(output),
         },
     });
-    if let Activation::Topk { k } = spec.activation {
+    if !spec.notes.is_empty() {
+        config["metadata"]["deltascope_notes"] = json!(spec.notes);
+    }
+    if let Activation::Topk { k } | Activation::SignedTopk { k } = spec.activation {
         config["k"] = json!(k);
         config["rescale_acts_by_decoder_norm"] = json!(false);
     }

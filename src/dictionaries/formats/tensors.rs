@@ -1,7 +1,7 @@
 //! Named tensors of any of the files that dictionaries come in, as f32.
 
-use crate::error::{At, Error, Result, io};
-use crate::foreign::{decode, numpy, pickle};
+use crate::error::{At, Error, Result};
+use crate::foreign::{self, decode, numpy, pickle};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,9 +13,11 @@ pub(in super::super) struct Tensors(BTreeMap<String, (Vec<usize>, Vec<f32>)>);
 impl Tensors {
     /// Reads a safetensors file.
     pub(in super::super) fn safetensors(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
-        let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-            Error::work(format!("not a whole safetensors file: {error}")).at(path.display())
+        let bytes = foreign::bytes(path, u64::MAX)?;
+        let file = foreign::guarded(path, || {
+            SafeTensors::deserialize(&bytes).map_err(|error| {
+                Error::work(format!("not a whole safetensors file: {error}")).at(path.display())
+            })
         })?;
         let mut tensors = Self::default();
         for (name, view) in file.tensors() {
@@ -60,9 +62,41 @@ impl Tensors {
         Ok(self.0.remove(name).map(|(_, values)| values).unwrap_or_default())
     }
 
+    /// The shape of a matrix.
+    pub(in super::super) fn matrix(&self, name: &str) -> Result<(usize, usize)> {
+        match self.shape(name)? {
+            &[rows, columns] => Ok((rows, columns)),
+            found => Err(Error::work(format!("tensor `{name}`: expected two axes, found shape {found:?}"))),
+        }
+    }
+
+    /// The length of a vector.
+    pub(in super::super) fn length(&self, name: &str) -> Result<usize> {
+        match self.shape(name)? {
+            &[length] => Ok(length),
+            found => Err(Error::work(format!("tensor `{name}`: expected one axis, found shape {found:?}"))),
+        }
+    }
+
     /// Takes a tensor of one value, if it is there.
-    pub(in super::super) fn scalar(&mut self, name: &str) -> Option<f32> {
-        self.0.remove(name).and_then(|(_, values)| values.first().copied())
+    ///
+    /// # Errors
+    /// If it holds another number of values.
+    pub(in super::super) fn scalar(&mut self, name: &str) -> Result<Option<f32>> {
+        match self.0.remove(name) {
+            None => Ok(None),
+            Some((_, values)) => match values[..] {
+                [value] => Ok(Some(value)),
+                _ => {
+                    Err(Error::work(format!("tensor `{name}`: expected one number, found {}", values.len())))
+                }
+            },
+        }
+    }
+
+    /// Takes a tensor on which nothing that is computed depends, whatever its shape is.
+    pub(in super::super) fn leave(&mut self, name: &str) {
+        self.0.remove(name);
     }
 
     /// Refuses tensors that nobody took: they would change the result.

@@ -134,18 +134,20 @@ impl Repository {
         }
         make_parent(&place)?;
         remove(&place)?;
-        link(&blob, &remote.etag, &place).map_err(|error| write_failed(&place, error))?;
+        link(&blob, &remote.etag, file, &place).map_err(|error| write_failed(&place, error))?;
         Ok(place)
     }
 }
 
 #[cfg(unix)]
-fn link(_: &Path, etag: &str, place: &Path) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(Path::new("../../blobs").join(etag), place)
+fn link(_: &Path, etag: &str, file: &str, place: &Path) -> std::io::Result<()> {
+    // Out of the folders that the file lies in, and out of its snapshot.
+    let up = "../".repeat(file.split('/').count() + 1);
+    std::os::unix::fs::symlink(Path::new(&up).join("blobs").join(etag), place)
 }
 
 #[cfg(not(unix))]
-fn link(blob: &Path, _: &str, place: &Path) -> std::io::Result<()> {
+fn link(blob: &Path, _: &str, _: &str, place: &Path) -> std::io::Result<()> {
     fs::copy(blob, place).map(|_| ())
 }
 

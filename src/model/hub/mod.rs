@@ -8,6 +8,7 @@
 //! * `name`: what may be asked for; no name leads out of the cache.
 //! * `client`: the hub's protocol, by hf-hub's addresses. The token is sent only to an endpoint that refuses to answer
 //!   without, and to nobody that it redirects to.
+//! * `folder`: a folder inside a repository, such as a dictionary's.
 //! * `cache`: where files lie, as hf-hub lays them out. A file gets its place once it is whole, and a revision its name
 //!   once all files have theirs, so that nothing half-done is ever read.
 //!
@@ -15,10 +16,12 @@
 
 mod cache;
 mod client;
+mod folder;
 mod name;
 mod part;
 mod settings;
 
+pub use folder::{download_folder, find_folder};
 pub use settings::Settings;
 
 use crate::error::{At, Error, Result};

@@ -37,7 +37,7 @@ pub(super) fn is_hash(text: &str) -> bool {
 }
 
 /// Whether a part of a name is safe as the name of a file.
-fn is_plain(part: &str) -> bool {
+pub(super) fn is_plain(part: &str) -> bool {
     (1..=LONGEST).contains(&part.len())
         && !part.starts_with(['.', '-'])
         && !part.contains("..")

@@ -49,6 +49,22 @@ pub const DICTIONARIES: TableSpec = TableSpec {
             ColumnType::Float,
             "mean over the features that fire on these tokens of the largest decoder cosine with a feature of the same dictionary under another seed (MMCS), averaged over those; null with one seed",
         ),
+        per_variant(
+            "notes",
+            ColumnType::Text,
+            "what changes how its numbers are to be read, a line each; no such column if nothing does",
+        ),
+    ],
+};
+
+/// What the reader of other tables should know of the dictionary that they were made with.
+pub const NOTES: TableSpec = TableSpec {
+    name: "notes",
+    about: "One row per note on the dictionary that the tables beside it were made with; no table if there is none.",
+    columns: &[
+        fixed("dictionary", ColumnType::Text, "the dictionary's kind"),
+        fixed("hook", ColumnType::Text, "the hook point it reads"),
+        fixed("note", ColumnType::Text, "what changes how its numbers are to be read, a sentence"),
     ],
 };
 

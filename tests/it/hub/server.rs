@@ -80,6 +80,13 @@ impl Hub {
         Self::of(&folder("llama"))
     }
 
+    /// A repository whose folder `inside` holds what a folder here does.
+    pub(super) fn inside(inside: &str, folder: &Path) -> Self {
+        let hub = Self::of(folder);
+        let files = hub.files.into_iter().map(|(file, content)| (format!("{inside}/{file}"), content));
+        Self { files: files.collect(), ..hub }
+    }
+
     pub(super) fn gated() -> Self {
         Self { token: Some("secret".to_owned()), ..Self::tiny() }
     }
@@ -186,7 +193,11 @@ fn serve(server: &'static str, mut stream: TcpStream, hub: &Mutex<Hub>, store: &
         drop(hub);
         return std::thread::sleep(Duration::from_secs(20));
     }
-    let file = path.rsplit('/').next().and_then(|file| file.split('?').next()).unwrap_or_default().to_owned();
+    // A revision is one part of the path, whatever it is called; a file may lie in folders.
+    let inside =
+        path.split_once("/resolve/").and_then(|(_, rest)| rest.split_once('/')).map(|(_, file)| file);
+    let file = inside.or_else(|| path.strip_prefix("/blobs/")).unwrap_or_default();
+    let file = file.split('?').next().unwrap_or_default().to_owned();
     let is_known = path.starts_with(&format!("/{NAME}/resolve/")) || server == "store";
     let mut answer = |status: &str, headers: String, body: &[u8], length: usize| {
         let head =

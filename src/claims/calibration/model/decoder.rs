@@ -155,6 +155,7 @@ pub(super) fn dictionary(world: &World, frame: &Frame) -> Result<Dictionary> {
     }
     let sites: Vec<Site> = VARIANTS.into_iter().map(Site::of).collect();
     let spec = Spec {
+        notes: Vec::new(),
         kind: Kind::BatchTopkCrosscoder,
         activation: Activation::Threshold,
         inputs: sites.clone(),
