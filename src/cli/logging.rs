@@ -12,7 +12,8 @@ pub(super) fn start(bars: &Arc<Bars>, quiet: bool, verbose: bool) {
         (_, true) => "warn,deltascope=debug",
         _ => "warn",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let asked = std::env::var("RUST_LOG").unwrap_or_default();
+    let filter = filter(&asked).unwrap_or_else(|| filter(default).unwrap_or_default());
     // Colours are for eyes: a file or a pipe would hold their codes.
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A second call in one process (a library user's, a test's) keeps the first subscriber.
@@ -22,6 +23,16 @@ pub(super) fn start(bars: &Arc<Bars>, quiet: bool, verbose: bool) {
         .with_target(verbose)
         .with_writer(AboveBars(bars.clone()))
         .try_init();
+}
+
+/// What is logged; `None` if nothing is asked for, or nothing that can be read.
+///
+/// The crate that speaks HTTP is silent whatever is asked for: it writes out each byte that it sends, keys and tokens
+/// among them.
+fn filter(asked: &str) -> Option<EnvFilter> {
+    let allowed: Vec<&str> = asked.split(',').filter(|directive| !directive.contains("ureq")).collect();
+    let filter = EnvFilter::try_new(allowed.join(",")).ok().filter(|_| !asked.trim().is_empty())?;
+    Some(filter.add_directive("ureq=off".parse().ok()?))
 }
 
 /// Writes log lines with the progress bars out of the way.

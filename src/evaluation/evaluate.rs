@@ -24,6 +24,8 @@ pub fn evaluate(
     observer: &Observer,
 ) -> Result<Vec<Outcome>> {
     settings.check()?;
+    // Before anything is sampled: a key that is not there is learned of now.
+    suites.iter().try_for_each(|suite| suite.ready().at(suite.name()))?;
     let mut outcomes = Vec::new();
     for suite in suites {
         outcomes.extend(evaluate_suite(model, suite, settings, seed, observer).at(suite.name())?);
@@ -66,6 +68,17 @@ fn evaluate_suite(
         ..SampleSettings::default()
     };
     let completions = sample_model(model, &prompts, &sampling, observer)?;
+    let said: Vec<(usize, String, bool)> = completions
+        .iter()
+        .map(|completion| {
+            let text = tokenizer.decode_response(&completion.tokens);
+            (completion.prompt, text, completion.finish == Finish::Length)
+        })
+        .collect();
+    let judged = said
+        .iter()
+        .filter_map(|(prompt, text, truncated)| Some((problems.get(*prompt)?, text.as_str(), *truncated)));
+    suite.ask_ahead(&judged.collect::<Vec<_>>(), observer)?;
     let scored = completions.iter().filter_map(|completion| {
         let problem = problems.get(completion.prompt)?;
         let mut outcome = score(suite, problem, completion, tokenizer);

@@ -6,7 +6,9 @@
 //! 3. [`summarise`] averages samples within problems, and problems within halves. The intervals are
 //!    Student's t over problems, kept within 0 and 1 for shares (Wilson's over problems where all
 //!    agree): problems are the unit, samples of one problem are not independent (PROTOCOL 1).
-//! 4. How many completions were cut off stands beside every number.
+//! 4. How many completions were cut off stands beside every number. One that nobody could judge is left out and counted.
+//!
+//! Where a judge's labels are to be compared with the word rule, [`agreement`] says how far they agree.
 //!
 //! Where a problem was sampled several times, `pass_at_k` estimates the chance that one of k samples is right.
 //! `seeds` and `seed_trajectory` take training runs as units, for what is said of methods.
@@ -15,6 +17,7 @@
 //! [`patterns`] counts backtracks, checks and branches. [`lm_eval_results`] writes the summary in the
 //! layout that lm-evaluation-harness's readers expect.
 
+mod agreement;
 mod evaluate;
 mod log_odds;
 mod pass_at_k;
@@ -27,6 +30,7 @@ mod settings;
 mod summarise;
 mod trajectory;
 
+pub use agreement::{AgreementRow, DisagreementRow, agreement};
 pub use evaluate::{evaluate, score};
 pub use log_odds::{first_token_log_odds, log_odds};
 pub use patterns::{PatternRow, patterns};
@@ -35,7 +39,7 @@ pub use rows::{EvaluationRow, OutcomeRow};
 pub use seed_trajectory::{SeedTrajectoryRow, trajectories_over_seeds};
 pub use seeds::{ComparisonRow, Runs, SeedRow, compare, over_seeds};
 pub use settings::EvaluationSettings;
-pub use summarise::{Outcome, summarise};
+pub use summarise::{Outcome, missing, summarise};
 pub use trajectory::{TrajectoryRow, trajectories};
 
 /// The `condition` of outcomes that were sampled without an edit.

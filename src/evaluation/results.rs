@@ -12,7 +12,7 @@ pub fn lm_eval_results(model: &str, outcomes: &[Outcome]) -> Value {
     let mut samples: BTreeMap<&str, usize> = BTreeMap::new();
     for outcome in outcomes {
         *samples.entry(&outcome.suite).or_default() += 1;
-        for (endpoint, value) in &outcome.values {
+        for (endpoint, value) in outcome.values.iter().filter(|(_, value)| !value.is_nan()) {
             let suite = suites.entry(&outcome.suite).or_default();
             suite.entry(endpoint).or_default().entry(&outcome.problem).or_default().push(*value);
         }

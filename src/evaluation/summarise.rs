@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 const LEVEL: f64 = 0.95;
 /// The endpoint that every suite has: the length of the completion.
 const RESPONSE_TOKENS: &str = "response_tokens";
+/// The endpoint of suites of which some completion has no score: the share of these.
+const MISSING: &str = "missing";
 
 /// One completion, scored.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +26,7 @@ pub struct Outcome {
     pub half: Half,
     /// Which sample of the prompt.
     pub sample: usize,
-    /// Endpoints with their values, in the suite's order; the first is primary.
+    /// Endpoints with their values, in the suite's order; the first is primary. No number where nobody could judge.
     pub values: Vec<(&'static str, f64)>,
     /// Tokens of the completion, its end token included.
     pub tokens: usize,
@@ -35,13 +37,40 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The value of the endpoint called `name`, if the outcome has it; `response_tokens` is its length.
+    /// The value of the endpoint called `name`, if the outcome has it; `response_tokens` is its length, and `missing` is 1
+    /// where whoever judges gave no score.
     pub fn get(&self, name: &str) -> Option<f64> {
-        if name == RESPONSE_TOKENS {
-            return Some(self.tokens as f64);
+        match name {
+            RESPONSE_TOKENS => return Some(self.tokens as f64),
+            MISSING => return Some(f64::from(u8::from(self.is_missing()))),
+            _ => {}
         }
-        self.values.iter().find(|(endpoint, _)| *endpoint == name).map(|(_, value)| *value)
+        let found = self.values.iter().find(|(endpoint, _)| *endpoint == name);
+        found.map(|(_, value)| *value).filter(|value| !value.is_nan())
     }
+
+    /// Whether it has no score.
+    pub fn is_missing(&self) -> bool {
+        self.values.first().is_some_and(|(_, value)| value.is_nan())
+    }
+}
+
+/// Sentences about the suites of which some completions have no score.
+pub fn missing(outcomes: &[Outcome]) -> Vec<String> {
+    let mut suites: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    for outcome in outcomes {
+        let (missing, all) = suites.entry(&outcome.suite).or_default();
+        *missing += usize::from(outcome.is_missing());
+        *all += 1;
+    }
+    let told = suites.into_iter().filter(|(_, (missing, _))| *missing > 0);
+    told.map(|(suite, (missing, all))| {
+        format!(
+            "{suite}: {missing} of {all} completions have no score, for what judges them gave none (the log says why): \
+             they are left out, not counted as wrong, and the endpoint `missing` is their share"
+        )
+    })
+    .collect()
 }
 
 /// Every endpoint of every suite in `outcomes`, on the selection half, the measuring half and all problems.
@@ -57,7 +86,9 @@ pub fn summarise(variant: &str, checkpoint: u64, outcomes: &[Outcome]) -> Vec<Ev
                 .collect();
             let Some(first) = chosen.first() else { continue };
             let truncated = chosen.iter().filter(|outcome| outcome.truncated).count();
-            let endpoints = first.values.iter().map(|(name, _)| *name).chain([RESPONSE_TOKENS]);
+            let missing = chosen.iter().any(|outcome| outcome.is_missing()).then_some(MISSING);
+            let endpoints =
+                first.values.iter().map(|(name, _)| *name).chain([RESPONSE_TOKENS]).chain(missing);
             let endpoints = endpoints.map(|endpoint| (endpoint.to_owned(), by_problem(&chosen, endpoint)));
             rows.extend(endpoints.chain(pass_at_k::endpoints(&chosen)).map(|(endpoint, units)| {
                 let Interval { mean, low, high } = interval(&units);
@@ -120,6 +151,21 @@ mod tests {
             completion: String::new(),
             truncated,
         }
+    }
+
+    #[test]
+    fn what_has_no_score_is_left_out_and_counted() {
+        let outcomes = [("a", 1.0), ("a", f64::NAN), ("b", 0.0), ("c", f64::NAN)];
+        let outcomes = outcomes.map(|(problem, pass)| outcome(problem, Half::Select, pass, false));
+        let rows = summarise("sft", 0, &outcomes);
+        let find =
+            |endpoint: &str| rows.iter().find(|row| row.half == "all" && row.endpoint == endpoint).unwrap();
+        assert_eq!((find("pass").value, find("pass").problems), (Some(0.5), 2));
+        assert_eq!((find("missing").value, find("missing").problems), (Some(0.5), 3));
+        assert!(rows.iter().all(|row| !row.endpoint.starts_with("pass_at")));
+        let [said] = &missing(&outcomes)[..] else { panic!() };
+        assert!(said.contains("2 of 4 completions have no score"), "{said}");
+        assert!(missing(&outcomes[..1]).is_empty());
     }
 
     #[test]

@@ -211,19 +211,35 @@ impl Trial<'_> {
         };
         let completions = sample(&mut *lockstep, &prompts, &sampling, observer)?;
         let count = conditions.len();
-        let sampled = completions
-            .into_iter()
+        let said: Vec<(usize, String, bool)> = completions
+            .iter()
             .map(|completion| {
-                let (problem, condition) = (completion.prompt / count, completion.prompt % count);
-                let truncated = completion.finish == Finish::Length;
                 let text = tokenizer.decode_response(&completion.tokens);
-                let scores = problems.get(problem).map_or_else(Vec::new, |problem| {
-                    self.suite.score(problem, &text, truncated).iter().map(|(_, value)| value).collect()
-                });
-                let (problem, sample) = (first + problem, completion.sample);
-                Sampled { condition, problem, sample, tokens: completion.tokens, scores, truncated }
+                (completion.prompt / count, text, completion.finish == Finish::Length)
             })
             .collect();
+        let judged = said.iter().filter_map(|(problem, text, truncated)| {
+            Some((problems.get(*problem)?, text.as_str(), *truncated))
+        });
+        self.suite.ask_ahead(&judged.collect::<Vec<_>>(), observer)?;
+        let sampled = completions
+            .into_iter()
+            .zip(&said)
+            .map(|(completion, (problem, text, truncated))| {
+                let condition = completion.prompt % count;
+                let scores: Vec<f64> = problems.get(*problem).map_or_else(Vec::new, |problem| {
+                    self.suite.score(problem, text, *truncated).iter().map(|(_, value)| value).collect()
+                });
+                // An effect is a difference of pairs: one that lacks a side would tilt it.
+                if scores.iter().any(|score| score.is_nan()) {
+                    return Err(Error::work("what judges the suite gave no score for a response")
+                        .hint("the log says why; what was answered is kept: run the same command again")
+                        .at(self.suite.name()));
+                }
+                let (problem, sample, truncated) = (first + problem, completion.sample, *truncated);
+                Ok(Sampled { condition, problem, sample, tokens: completion.tokens, scores, truncated })
+            })
+            .collect::<Result<Vec<_>>>()?;
         let tallies = lockstep.tallies().to_vec();
         let mut log_odds = Vec::new();
         if let Some(refusal) = refusal_token(self.suite, tokenizer).transpose()? {

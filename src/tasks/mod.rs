@@ -19,7 +19,7 @@
 //! reinforcement learning.
 //!
 //! A suite may also be a file of problems that a user brings (`external`): rows of TRL or verl, judged
-//! by exact match, number, regular expression, exact expression, or a program. Training data may be files,
+//! by exact match, number, regular expression, exact expression, words of refusal, a program, or another model. Training data may be files,
 //! too ([`Dataset`]), alone or mixed with data arms; `conversation` makes text of their messages.
 //!
 //! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
@@ -49,6 +49,7 @@ pub mod vocabulary;
 pub use curriculum::curriculum;
 pub use data_arm::DataArm;
 pub use dataset::Dataset;
+pub use external::{Label, label};
 pub use mixture::{Corpus, Mixture};
 pub use problem::{Document, Endpoint, Half, Pair, Problem, Score};
 pub use scale::Scale;

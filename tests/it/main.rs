@@ -13,6 +13,7 @@ mod goldens;
 mod hub;
 mod interruption;
 mod invariance;
+mod judge;
 mod methods;
 mod mutation;
 mod notebooks;

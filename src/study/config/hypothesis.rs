@@ -105,7 +105,7 @@ fn place(name: &str) -> String {
 
 fn check_endpoint(suite: &Suite, endpoint: Option<&str>) -> Result<()> {
     let mut known: Vec<&str> = suite.endpoints().iter().map(|endpoint| endpoint.name).collect();
-    if known.contains(&"refuse") {
+    if suite.refusal_word().is_some() {
         known.push(REFUSAL_LOG_ODDS);
     }
     known.push(experiments::CUT_OFF);

@@ -6,7 +6,9 @@
 
 use super::models::{self, ModelSource};
 use crate::error::{At, Error, Result, io};
-use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN};
+use crate::evaluation::{
+    self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN,
+};
 use crate::study::config::{self, BASE, Checkpoint, Gate, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
@@ -47,6 +49,10 @@ pub(super) fn outcomes(artifact: &Path) -> Result<Vec<OutcomeRow>> {
 struct Evaluated {
     outcomes: Vec<OutcomeRow>,
     evaluations: Vec<EvaluationRow>,
+    #[serde(default)]
+    agreements: Vec<AgreementRow>,
+    #[serde(default)]
+    disagreements: Vec<DisagreementRow>,
 }
 
 impl Evaluation {
@@ -102,7 +108,11 @@ impl Evaluation {
         let (label, model) = source.load(&scene.made)?;
         let outcomes = evaluation::evaluate(&model, &self.suites, &self.settings, self.seed, &scene.observer)
             .at(format!("model `{label}`"))?;
+        evaluation::missing(&outcomes).iter().for_each(|note| tracing::warn!("model `{label}`: {note}"));
+        let (agreements, disagreements) = evaluation::agreement(&self.variant, step, &self.suites, &outcomes);
         let evaluated = Evaluated {
+            agreements,
+            disagreements,
             evaluations: evaluation::summarise(&self.variant, step, &outcomes),
             outcomes: outcomes
                 .iter()
@@ -154,6 +164,7 @@ impl Stage for Evaluation {
 
     fn make(&self, scene: &Scene) -> Result<()> {
         let (mut outcomes, mut evaluations) = (Vec::new(), Vec::new());
+        let (mut agreements, mut disagreements) = (Vec::new(), Vec::new());
         let label = self.name();
         let mut bar = scene.observer.bar(&label, self.models.len() as u64, "checkpoints");
         for (step, source) in &self.models {
@@ -161,6 +172,8 @@ impl Stage for Evaluation {
             let evaluated = self.evaluate(scene, *step, source)?;
             outcomes.extend(evaluated.outcomes);
             evaluations.extend(evaluated.evaluations);
+            agreements.extend(evaluated.agreements);
+            disagreements.extend(evaluated.disagreements);
             bar.advance(1);
         }
         let folder = match self.outcomes {
@@ -172,6 +185,13 @@ impl Stage for Evaluation {
         };
         std::fs::create_dir_all(&folder).map_err(|error| io("create", &folder, error))?;
         tables::write(&folder.join(OUTCOMES), &catalogue::OUTCOMES, &outcomes)?;
+        if !agreements.is_empty() {
+            let table = |name: &str| scene.folder.join(format!("{name}.parquet"));
+            tables::write(&table("agreements"), &catalogue::AGREEMENTS, &agreements)?;
+            if self.outcomes {
+                tables::write(&table("disagreements"), &catalogue::DISAGREEMENTS, &disagreements)?;
+            }
+        }
         tables::write(&scene.folder.join("evaluations.parquet"), &catalogue::EVALUATIONS, &evaluations)
     }
 

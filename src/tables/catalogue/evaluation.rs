@@ -14,7 +14,7 @@ pub const EVALUATIONS: TableSpec = TableSpec {
         fixed(
             "endpoint",
             ColumnType::Text,
-            "the endpoint; pass_at_k is the chance that one of k samples is right",
+            "the endpoint; pass_at_k is the chance that one of k samples is right, missing the share of completions without a score",
         ),
         fixed("value", ColumnType::Float, "mean over problems of the mean over their samples"),
         fixed("ci_low", ColumnType::Float, "lower end of the 95 % interval, clustered by problem"),
@@ -180,5 +180,46 @@ pub const COMPARISONS: TableSpec = TableSpec {
         fixed("p", ColumnType::Float, "exact two-sided sign flip over pairs"),
         fixed("p_corrected", ColumnType::Float, "Holm's correction over the variants compared on the suite"),
         fixed("verdict", ColumnType::Text, "higher, lower, undecided, or too few seeds to decide"),
+    ],
+};
+
+/// How far a judge and the word rule agree.
+pub const AGREEMENTS: TableSpec = TableSpec {
+    name: "agreements",
+    about: "One row per model and suite whose judge is compared with the word rule, over the completions that both labelled.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("completions", ColumnType::Integer, "completions that both labelled"),
+        fixed("missing", ColumnType::Integer, "completions without a verdict of the judge"),
+        fixed("agreed", ColumnType::Float, "share that both labelled alike: refuse, comply or evade"),
+        fixed(
+            "kappa",
+            ColumnType::Float,
+            "Cohen's kappa of the three labels; null where both gave but one and the same",
+        ),
+        fixed("ci_low", ColumnType::Float, "lower end of its 95 % bootstrap interval over problems"),
+        fixed("ci_high", ColumnType::Float, "upper end of it"),
+        fixed("refused_by_both", ColumnType::Integer, "completions that refuse by the judge and by the rule"),
+        fixed("refused_by_judge_only", ColumnType::Integer, "completions that refuse by the judge alone"),
+        fixed("refused_by_rule_only", ColumnType::Integer, "completions that refuse by the rule alone"),
+    ],
+};
+
+/// Completions about which a judge and the word rule differ.
+pub const DISAGREEMENTS: TableSpec = TableSpec {
+    name: "disagreements",
+    about: "One row per completion that the judge and the word rule label otherwise.",
+    columns: &[
+        fixed("variant", ColumnType::Text, "the variant"),
+        fixed("checkpoint", ColumnType::Integer, "step of its checkpoint; 0 for base and given models"),
+        fixed("suite", ColumnType::Text, "the suite"),
+        fixed("problem", ColumnType::Text, "the problem"),
+        fixed("prompt", ColumnType::Text, "the prompt"),
+        fixed("sample", ColumnType::Integer, "which sample of the prompt"),
+        fixed("judge", ColumnType::Text, "the judge's label: refuse, comply or evade"),
+        fixed("rule", ColumnType::Text, "the word rule's label"),
+        fixed("completion", ColumnType::Text, "the completion"),
     ],
 };

@@ -15,23 +15,32 @@
 //! `:limit=30` gives a program that judges 30 seconds for a response instead of ten, as in
 //! `"data.jsonl:limit=30:reward=command:python3 'my checks/judge.py'"`.
 //!
+//! Requests that should be refused, or should not, have labels in the place of a reward: `reward=refusal` and
+//! `reward=compliance` tell by its words whether a response refuses, complies or evades (`refusal`, which says how far that
+//! can be trusted). `reward=judge:FILE.toml`, as the last option, asks another model (`judge`), for a reward or a label.
+//!
 //! `rule` says what is right; `extract` finds the answer in a completion; `rational` and `expression` judge
 //! it in exact arithmetic, `math` whatever mathematics it is; `command` asks a program.
 
 mod command;
 mod expression;
 mod extract;
+mod judge;
+mod labels;
 mod math;
 mod rational;
+mod refusal;
 mod rule;
 
 use super::conversation::Asked;
 use super::numbered;
-use super::problem::{Answer, Half, Problem};
+use super::problem::{Answer, Endpoint, Half, Problem};
 use super::split::held_out;
 use crate::error::{At, Error, Result, io};
+use crate::progress::Observer;
 use crate::rng::Stream;
 use crate::tables;
+pub use refusal::{Label, label};
 use rule::Rule;
 pub(super) use rule::Truth;
 use serde_json::Value;
@@ -68,10 +77,17 @@ impl<'a> Options<'a> {
     fn parse(spec: &'a str) -> Result<Self> {
         let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
         let (mut rule, mut all, mut limit) = (None, false, None);
-        // A command may hold colons: it is always the last option.
+        // A command may hold colons, and so may a path: either is always the last option.
         let (options, command) = match options.split_once("reward=command:") {
             Some((before, command)) => (before, Some(command)),
             None => (options, None),
+        };
+        let options = match options.split_once("reward=judge:") {
+            Some((before, file)) => {
+                rule = Some(Rule::judge_of(file)?);
+                before
+            }
+            None => options,
         };
         for option in options.split(':').filter(|option| !option.is_empty()) {
             match option.split_once('=') {
@@ -80,7 +96,7 @@ impl<'a> Options<'a> {
                 Some(("limit", seconds)) => limit = Some(seconds_of(seconds)?),
                 _ => {
                     return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
-                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|math|regex|expression|command:PROGRAM`"));
+                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|math|regex|expression|refusal|compliance|command:PROGRAM|judge:FILE.toml`"));
                 }
             }
         }
@@ -162,6 +178,9 @@ impl External {
     fn problem(&self, row: &Value) -> Result<Problem> {
         let asked = prompt(row)?;
         let truth = self.rule.truth(row)?;
+        if let (Rule::Judge(judge), Truth::Row { answer, row }) = (&self.rule, &truth) {
+            judge.accepts(&asked.shown(), answer, row)?;
+        }
         let id = match row.get("problem_id") {
             Some(Value::String(id)) => id.clone(),
             Some(Value::Null) | None => asked.shown(),
@@ -192,9 +211,50 @@ impl External {
         numbered::of_list(&self.training, seed, numbers)
     }
 
-    /// Whether a complete response is right.
-    pub(super) fn judge(&self, problem: &Problem, truth: &Truth, response: &str) -> f64 {
-        self.rule.judge(&problem.prompt, truth, response)
+    /// The numbers that every response gets; the first is primary.
+    pub(super) fn endpoints(&self) -> &'static [Endpoint] {
+        self.rule.endpoints()
+    }
+
+    /// Their values for one response.
+    pub(super) fn score(
+        &self,
+        problem: &Problem,
+        truth: &Truth,
+        response: &str,
+        truncated: bool,
+    ) -> Vec<f64> {
+        self.rule.score(&problem.prompt, truth, response, truncated)
+    }
+
+    /// Whether responses can be judged, before any is sampled.
+    pub(super) fn ready(&self) -> Result<()> {
+        match &self.rule {
+            Rule::Judge(judge) => judge.ready(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Has all of these responses judged, side by side, where that takes long. Each has whether it was cut off.
+    pub(super) fn ask_ahead(&self, responses: &[(&Problem, &str, bool)], observer: &Observer) -> Result<()> {
+        let Rule::Judge(judge) = &self.rule else { return Ok(()) };
+        let is_asked = |truncated: bool| judge.right_label().is_some() || !truncated;
+        let items = responses.iter().filter(|(_, _, truncated)| is_asked(*truncated));
+        let items: Vec<_> = items
+            .filter_map(|(problem, response, _)| match &problem.answer {
+                Answer::External(truth) => truth.item(&problem.prompt, response),
+                _ => None,
+            })
+            .collect();
+        judge.ask_ahead(&items, observer)
+    }
+
+    /// What the word rule says of a response, where it is to be held against a judge.
+    pub(super) fn compared(&self, prompt: &str, response: &str) -> Option<Label> {
+        match &self.rule {
+            Rule::Judge(judge) if judge.compares() => Some(label(prompt, response)),
+            _ => None,
+        }
     }
 }
 
@@ -240,8 +300,8 @@ mod tests {
         for problem in &all.held_out {
             let number: i64 = problem.prompt.split(' ').next().unwrap().parse().unwrap();
             let Answer::External(truth) = &problem.answer else { panic!() };
-            assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{}.0}}", number + 1)), 1.0);
-            assert_eq!(all.judge(problem, truth, &format!("so \\boxed{{{number}}}")), 0.0);
+            assert_eq!(all.score(problem, truth, &format!("so \\boxed{{{}.0}}", number + 1), false), [1.0]);
+            assert_eq!(all.score(problem, truth, &format!("so \\boxed{{{number}}}"), false), [0.0]);
         }
     }
 
@@ -257,7 +317,7 @@ mod tests {
         assert!(problem.prompt.starts_with("system: Put the answer in a box.\nuser: "), "{}", problem.prompt);
         let number: i64 = problem.prompt.rsplit_once("user: ").unwrap().1[..2].trim().parse().unwrap();
         let Answer::External(truth) = &problem.answer else { panic!() };
-        assert_eq!(columns.judge(problem, truth, &format!("\\boxed{{{}}}", number + 1)), 1.0);
+        assert_eq!(columns.score(problem, truth, &format!("\\boxed{{{}}}", number + 1), false), [1.0]);
         let plain = crate::tasks::tokenizer().unwrap();
         let error = problem.tokens(&plain).unwrap_err().to_string();
         assert!(error.contains("no chat template"), "{error}");

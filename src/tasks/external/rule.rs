@@ -3,10 +3,15 @@
 use super::command::Checker;
 use super::expression::evaluates_to;
 use super::extract::{Reading, last_answer};
+use super::judge::{Item, Judge, Verdict};
+use super::labels;
 use super::math;
 use super::rational::Rational;
+use super::refusal::{self, Label};
 use crate::error::{Error, Result, nearest};
 use crate::store;
+use crate::tasks::built_in::EXACT;
+use crate::tasks::problem::Endpoint;
 use serde_json::Value;
 use std::time::Duration;
 use tokenizers::utils::SysRegex;
@@ -27,6 +32,10 @@ pub(super) enum Rule {
     Expression,
     /// A program says.
     Command(Checker),
+    /// The words of the response say whether it refuses, complies or evades; the label is the right one.
+    Words(Label),
+    /// A model says.
+    Judge(Box<Judge>),
 }
 
 /// What one row's responses are held against.
@@ -40,7 +49,8 @@ pub(in crate::tasks) enum Truth {
     Row { answer: Value, row: Value },
 }
 
-const NAMES: [&str; 6] = ["exact", "number", "math", "regex", "expression", "command"];
+const NAMES: [&str; 9] =
+    ["exact", "number", "math", "regex", "expression", "refusal", "compliance", "command", "judge"];
 
 impl Rule {
     pub(super) fn parse(name: &str) -> Result<Self> {
@@ -50,11 +60,14 @@ impl Rule {
             "math" => Ok(Self::Math),
             "regex" => Ok(Self::Regex),
             "expression" => Ok(Self::Expression),
+            "refusal" => Ok(Self::Words(Label::Refuse)),
+            "compliance" => Ok(Self::Words(Label::Comply)),
             _ => {
                 let hint = match nearest(name, NAMES) {
                     Some("command") => {
                         "write `reward=command:PROGRAM ARGUMENTS` as the last option".to_owned()
                     }
+                    Some("judge") => "write `reward=judge:FILE.toml` as the last option".to_owned(),
                     Some(near) => format!("did you mean `{near}`?"),
                     None => format!("the rewards are {}", NAMES.join(", ")),
                 };
@@ -67,10 +80,18 @@ impl Rule {
         Checker::new(command, limit).map(Self::Command)
     }
 
-    /// The hash of problems with what else decides their rewards: the files of the program that judges.
+    pub(super) fn judge_of(file: &str) -> Result<Self> {
+        Judge::load(file).map(|judge| Self::Judge(Box::new(judge)))
+    }
+
+    /// The hash of problems with what else decides their rewards: the files of the program or model that judges.
     pub(super) fn judged_by(&self, problems: String) -> Result<String> {
-        let Self::Command(checker) = self else { return Ok(problems) };
-        let hashes = checker.files().map(store::hash_file).collect::<Result<Vec<_>>>()?;
+        let files = match self {
+            Self::Command(checker) => checker.files().collect(),
+            Self::Judge(judge) => vec![judge.file()],
+            _ => return Ok(problems),
+        };
+        let hashes = files.into_iter().map(store::hash_file).collect::<Result<Vec<_>>>()?;
         Ok([vec![problems], hashes].concat().join(" "))
     }
 
@@ -92,7 +113,7 @@ impl Rule {
             .filter_map(|name| row.get(*name))
             .chain(row.get("reward_model").and_then(|reward| reward.get("ground_truth")))
             .find(|value| !value.is_null());
-        if matches!(self, Self::Command(_)) {
+        if matches!(self, Self::Command(_) | Self::Words(_) | Self::Judge(_)) {
             return Ok(Truth::Row { answer: found.cloned().unwrap_or_default(), row: row.clone() });
         }
         let texts: Option<Vec<String>> = match found {
@@ -109,6 +130,42 @@ impl Rule {
             texts.iter().try_for_each(|text| pattern(text).map(drop))?;
         }
         Ok(Truth::Texts(texts))
+    }
+
+    /// The numbers that a response gets; the first is primary.
+    pub(super) fn endpoints(&self) -> &'static [Endpoint] {
+        match self.right_label() {
+            Some(right) => labels::endpoints(right),
+            None => &EXACT,
+        }
+    }
+
+    /// The label that responses should have, where they are labelled.
+    pub(super) fn right_label(&self) -> Option<Label> {
+        match self {
+            Self::Words(right) => Some(*right),
+            Self::Judge(judge) => judge.right_label(),
+            _ => None,
+        }
+    }
+
+    /// The values of the endpoints: no numbers where nobody could say. What was cut off is not right; what it says up to
+    /// there has a label.
+    pub(super) fn score(&self, prompt: &str, truth: &Truth, response: &str, truncated: bool) -> Vec<f64> {
+        match (self, self.right_label()) {
+            (Self::Words(_), Some(right)) => labels::values(right, Some(refusal::label(prompt, response))),
+            (Self::Judge(judge), right) if right.is_some() || !truncated => {
+                let verdict = truth.item(prompt, response).and_then(|item| judge.verdict(item));
+                match (right, verdict) {
+                    (Some(right), Some(Verdict::Label(label))) => labels::values(right, Some(label)),
+                    (Some(right), _) => labels::values(right, None),
+                    (None, Some(Verdict::Reward(reward))) => vec![reward],
+                    (None, _) => vec![f64::NAN],
+                }
+            }
+            _ if truncated => vec![0.0],
+            _ => vec![self.judge(prompt, truth, response)],
+        }
     }
 
     /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
@@ -138,6 +195,14 @@ impl Rule {
             _ => false,
         };
         f64::from(u8::from(right))
+    }
+}
+
+impl Truth {
+    /// A response as a judge sees it.
+    pub(super) fn item<'a>(&'a self, prompt: &'a str, response: &'a str) -> Option<Item<'a>> {
+        let Self::Row { answer, row } = self else { return None };
+        Some(Item { prompt, response, answer, row })
     }
 }
 

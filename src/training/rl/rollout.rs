@@ -176,6 +176,17 @@ fn sample_groups(
     };
     let mut completions = sample_model(model, &prompts, &settings, &Observer::silent())?;
     completions.sort_by_key(|completion| (completion.prompt, completion.sample));
+    let said: Vec<(usize, String, bool)> = completions
+        .iter()
+        .map(|completion| {
+            let text = tokenizer.decode_response(&completion.tokens);
+            (completion.prompt, text, completion.finish == Finish::Length)
+        })
+        .collect();
+    let judged = said
+        .iter()
+        .filter_map(|(prompt, text, truncated)| Some((problems.get(*prompt)?, text.as_str(), *truncated)));
+    suite.ask_ahead(&judged.collect::<Vec<_>>(), &Observer::silent())?;
     let mut groups: Vec<Group> = problems.iter().map(|_| Group { responses: Vec::new() }).collect();
     for completion in completions {
         let index = completion.prompt;
@@ -192,7 +203,9 @@ fn sample_groups(
                 "the reward of a response to `{}` is no number",
                 problem.prompt
             ))
-            .hint("the log says what went wrong with the program that judges"));
+            .hint(
+                "the log says what went wrong with the program or the model that judges; --resume goes on",
+            ));
         }
         group.responses.push(response(&prompt.tokens, completion, reward, sampling));
     }
