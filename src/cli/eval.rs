@@ -3,8 +3,12 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result, io};
-use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow};
+<<<<<<< HEAD
 use crate::model::hub;
+=======
+use crate::evaluation::{self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow};
+use crate::model::{Model, hub};
+>>>>>>> judge
 use crate::tables::{self, catalogue};
 use crate::tasks::{Label, Suite};
 use serde::Serialize;
