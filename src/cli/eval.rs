@@ -3,12 +3,8 @@
 use super::Context;
 use super::flags::{SeedFlag, SetFlag};
 use crate::error::{At, Error, Result, io};
-<<<<<<< HEAD
-use crate::model::hub;
-=======
 use crate::evaluation::{self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow};
-use crate::model::{Model, hub};
->>>>>>> judge
+use crate::model::hub;
 use crate::tables::{self, catalogue};
 use crate::tasks::{Label, Suite};
 use serde::Serialize;
