@@ -27,11 +27,8 @@ fn through_all(values: &[Value]) -> Result<(), Error> {
 }
 
 /// A filter that goes once through what it is given.
-pub(super) fn add_filter<F, Rv, Arguments>(
-    environment: &mut Environment<'_>,
-    name: &'static str,
-    filter: F,
-) where
+pub(super) fn add_filter<F, Rv, Arguments>(environment: &mut Environment<'_>, name: &'static str, filter: F)
+where
     F: Function<Rv, Arguments>,
     Rv: FunctionResult,
     Arguments: for<'a> FunctionArgs<'a>,

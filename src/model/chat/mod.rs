@@ -50,7 +50,8 @@ pub fn render_chat(
     add_generation_prompt: bool,
     tokens: &BTreeMap<String, String>,
 ) -> Result<String> {
-    let rendering = || guarded(Path::new("chat template"), || render(template, messages, add_generation_prompt, tokens));
+    let rendering =
+        || guarded(Path::new("chat template"), || render(template, messages, add_generation_prompt, tokens));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("chat".to_owned()).stack_size(meter::STACK);
         let started = thread.spawn_scoped(scope, rendering);

@@ -167,9 +167,7 @@ fn sum(value: &Value, options: Kwargs) -> Result<Value, Error> {
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_function("python_tuple", |items: Rest<Value>| Sequence::tuple(items.0));
     // A list, for minijinja counts through a range to find an item.
-    add_function(environment, "range", |from: i64, to: Option<i64>, step: Option<i64>| {
-        range(from, to, step)
-    });
+    add_function(environment, "range", |from: i64, to: Option<i64>, step: Option<i64>| range(from, to, step));
     add_function(environment, "dict", functions::dict);
     add_function(environment, "namespace", functions::namespace);
     add_filter(environment, "python_iterable", iterable);
@@ -179,10 +177,9 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     generator(environment, "reject", filters::reject, true);
     generator(environment, "rejectattr", filters::rejectattr, true);
     generator(environment, "unique", filters::unique, false);
-    for (name, filter) in [
-        ("batch", Value::from_function(filters::batch)),
-        ("slice", Value::from_function(filters::slice)),
-    ] {
+    for (name, filter) in
+        [("batch", Value::from_function(filters::batch)), ("slice", Value::from_function(filters::slice))]
+    {
         add_filter(environment, name, move |state: &State<'_, '_>, value: Value, arguments: Rest<Value>| {
             // So many columns, or so many in a row, whether they are filled or not.
             let width = arguments.first().and_then(Value::as_usize).unwrap_or(1);

@@ -47,7 +47,10 @@ fn spelled_out(value: &Value) -> String {
                 let item = value.get_item(&key).unwrap_or_default();
                 format!("{}: {}", repr(&key), repr(&item))
             };
-            format!("{{{}}}", items().take_while(|_| !meter::is_empty()).map(pair).collect::<Vec<_>>().join(", "))
+            format!(
+                "{{{}}}",
+                items().take_while(|_| !meter::is_empty()).map(pair).collect::<Vec<_>>().join(", ")
+            )
         }
         _ if is_list(value) => {
             format!("[{}]", repr_each(items()).join(", "))

@@ -7,6 +7,7 @@
 use super::models::{self, ModelSource};
 use crate::error::{At, Error, Result, io};
 use crate::evaluation::{self, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN};
+use crate::foreign;
 use crate::study::config::{self, BASE, Checkpoint, Gate, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
@@ -95,7 +96,7 @@ impl Evaluation {
     fn evaluate(&self, scene: &Scene, step: u64, source: &ModelSource) -> Result<Evaluated> {
         let kept = scene.scratch.join(format!("{step}.json"));
         if let Some(evaluated) =
-            std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            foreign::bytes(&kept, foreign::DATA).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
         {
             return Ok(evaluated);
         }
