@@ -69,6 +69,8 @@ mod tests {
             }
             let text = std::fs::read_to_string(&path).unwrap();
             let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+            // What the kernel says of this process is no file of others.
+            let code: String = code.lines().filter(|line| !line.contains("\"/proc/")).collect();
             for way in WAYS.iter().filter(|way| code.contains(**way)) {
                 wrong.push(format!("{name}: {way}"));
             }

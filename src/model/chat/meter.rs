@@ -7,6 +7,7 @@
 //! - *Width*: every filling and repeating goes through [`repeated`], every precision through [`decimals`].
 //! - *Depth*: what goes down into lists within lists does so in [`within`].
 
+use super::sequences::Sequence;
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 use std::cell::Cell;
@@ -111,6 +112,9 @@ fn size(value: &Value, each: usize) -> usize {
 /// If nothing is left, or it nests too deep.
 pub(super) fn through(value: &Value) -> Result<(), Error> {
     pay(size(value, SEEN) + SEEN)?;
+    if let Some(items) = Sequence::items(value) {
+        return within(|| items.iter().try_for_each(through))?;
+    }
     match value.kind() {
         ValueKind::Map => within(|| {
             for key in value.try_iter()? {
@@ -119,7 +123,7 @@ pub(super) fn through(value: &Value) -> Result<(), Error> {
             }
             Ok(())
         })?,
-        // What is iterated once is not read here: its items were paid for as they were made.
+        // What is iterated once is not read here, and compares to nothing.
         ValueKind::Seq | ValueKind::Iterable if value.len().is_some() => {
             within(|| value.try_iter()?.try_for_each(|item| through(&item)))?
         }

@@ -52,6 +52,11 @@ impl Sequence {
         Self::value(Kind::Generator(AtomicBool::new(false)), items)
     }
 
+    /// What one of these holds, whether it was read or not.
+    pub(super) fn items(value: &Value) -> Option<&[Value]> {
+        value.downcast_object_ref::<Self>().map(|sequence| sequence.items.as_slice())
+    }
+
     /// Python's `repr`.
     pub(super) fn repr(&self) -> String {
         let items = repr_each(self.items.iter().cloned()).join(", ");
