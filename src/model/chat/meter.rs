@@ -24,20 +24,23 @@ pub(super) const TEXT: usize = 16 << 20;
 const STEPS: u64 = 1_000_000;
 const WORK: u64 = 256 << 20;
 const DEPTH: u32 = 200;
-/// What a value costs that is kept, as a text of so many bytes.
-const KEPT: usize = 32;
+/// What a value costs that is kept, printed or gone into, as a text of so many bytes.
+pub(super) const KEPT: usize = 32;
 /// What a value costs that is looked at.
 const SEEN: usize = 4;
 
 thread_local! {
     static LEFT: Cell<u64> = const { Cell::new(WORK) };
     static DOWN: Cell<u32> = const { Cell::new(0) };
+    /// Whether the meter is empty because something nests too deep.
+    static DEEP: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Fills the meter, for one template.
 pub(super) fn fill() {
     LEFT.set(WORK);
     DOWN.set(0);
+    DEEP.set(false);
 }
 
 /// Whether nothing is left: what was made since may be cut off.
@@ -65,6 +68,9 @@ pub(super) fn pay(amount: usize) -> Result<(), Error> {
 }
 
 pub(super) fn spent() -> Error {
+    if DEEP.get() {
+        return wrong(&format!("its values nest deeper than {DEPTH} levels, or hold themselves"));
+    }
     wrong("it makes more text, or goes through more values, than any conversation asks for")
 }
 
@@ -111,7 +117,7 @@ fn size(value: &Value, each: usize) -> usize {
 /// # Errors
 /// If nothing is left, or it nests too deep.
 pub(super) fn through(value: &Value) -> Result<(), Error> {
-    pay(size(value, SEEN) + SEEN)?;
+    pay(size(value, SEEN) + KEPT)?;
     if let Some(items) = Sequence::items(value) {
         return within(|| items.iter().try_for_each(through))?;
     }
@@ -137,9 +143,11 @@ pub(super) fn through(value: &Value) -> Result<(), Error> {
 /// If that is too deep.
 pub(super) fn within<T>(down: impl FnOnce() -> T) -> Result<T, Error> {
     let depth = DOWN.get();
+    pay(KEPT)?;
     if depth >= DEPTH {
         LEFT.set(0);
-        return Err(wrong(&format!("its values nest deeper than {DEPTH} levels, or hold themselves")));
+        DEEP.set(true);
+        return Err(spent());
     }
     DOWN.set(depth + 1);
     let found = down();
