@@ -70,7 +70,8 @@ fn of_bytes(bytes: &mut Vec<u8>, others: &[u8], stream: &mut Stream) {
         return;
     }
     let at = place(length, stream);
-    let end = (at + 1 + stream.below(1 << stream.below(10))).min(length);
+    let most = 1 << stream.below(10);
+    let end = (at + 1 + stream.below(most)).min(length);
     match stream.below(11) {
         0 | 1 => bytes[at] ^= 1 << stream.below(8),
         2 | 3 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff, 0x15, 0xfe, 0x20][stream.below(8)],

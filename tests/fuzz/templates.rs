@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What would take the memory, the stack or the day, each in its own way.
-pub(crate) const HOSTILE: [&str; 66] = [
+pub(crate) const HOSTILE: [&str; 68] = [
     "{{ 'x' * 10**9 }}",
     "{{ 10**9 * 'x' }}",
     "{{ [1] * 10**9 }}",
+    "{{ [] * 10**12 }}",
+    "{{ '' * 10**12 }}",
     "{{ ([1] * 10**6)|length }}",
     "{{ range(10**12)|length }}",
     "{{ range(0, 10**9, 1)|list }}",

@@ -150,6 +150,7 @@ fn multiplied(left: &Value, right: &Value) -> Result<Option<Value>, Error> {
     }
     let items: Vec<Value> = whole.try_iter()?.collect();
     meter::pay(items.len().saturating_mul(count).saturating_mul(std::mem::size_of::<Value>()))?;
+    let count = if items.is_empty() { 0 } else { count };
     let all = std::iter::repeat_n(&items, count).flatten().cloned().collect();
     Ok(Some(if Sequence::is_tuple(whole) { Sequence::tuple(all) } else { Value::from(all) }))
 }

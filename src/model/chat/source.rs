@@ -203,11 +203,12 @@ impl Edits {
         let mut out = String::new();
         let mut from = 0;
         for (range, text) in self.0 {
-            out += &source[from..range.start];
+            // In a malformed tag one may lie within another.
+            out += source.get(from..range.start).unwrap_or_default();
             out += &text;
-            from = range.end;
+            from = from.max(range.end);
         }
-        out + &source[from..]
+        out + source.get(from..).unwrap_or_default()
     }
 }
 
