@@ -2,6 +2,7 @@
 
 use super::beside::BesideFact;
 use crate::error::{At, Error, Result, io};
+use crate::tables::checksums;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -59,8 +60,22 @@ pub struct StudyFacts {
     pub beside: Vec<BesideFact>,
     /// The stages and their artifacts.
     pub stages: Vec<StageFact>,
+    /// What the stages read from outside of the store.
+    pub outside: Vec<OutsideFact>,
+    /// What was made by other code than the rest, a sentence a stage.
+    pub older: Vec<String>,
     /// The study file as it was run.
     pub study_file: String,
+}
+
+/// Something that a stage read from outside of the store.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutsideFact {
+    /// What it is to the study: `data traces.jsonl`, `judge of suite …: /usr/bin/python3`.
+    pub role: String,
+    /// The BLAKE3 hash of its content.
+    pub hash: String,
 }
 
 /// One variant of the study.
@@ -111,6 +126,7 @@ impl StudyFacts {
         if !path.exists() {
             return Ok(Self::default());
         }
+        checksums::check(&path)?;
         let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
         serde_json::from_str(&text).map_err(|error| {
             Error::request(format!("not the facts of a study: {error}"))

@@ -7,9 +7,12 @@
 //!
 //! Files that others wrote (training data, problems) are read by [`read_rows`], as JSON objects.
 //!
+//! Published tables lie beside `checksums.json`, which every reader holds them against.
+//!
 //! Floats that are not finite become nulls, and nulls are read as `None`.
 
 pub mod catalogue;
+pub(crate) mod checksums;
 mod convert;
 mod foreign;
 
@@ -51,6 +54,7 @@ pub fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
 /// # Errors
 /// If the file is missing or is not Parquet.
 pub fn read_frame(path: &Path) -> Result<polars::prelude::DataFrame> {
+    checksums::check(path)?;
     let file = File::open(path).map_err(|error| io("open", path, error))?;
     ParquetReader::new(file).finish().at(path.display())
 }

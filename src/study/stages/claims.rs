@@ -41,8 +41,8 @@ impl Stage for Claims {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        8
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {

@@ -5,10 +5,11 @@
 
 use super::{capture, claims, dictionary, diff, evaluation, experiments, same_change, select, variant};
 use crate::error::Result;
+use crate::store::Outside;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Made, Scene, Stage};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// What an input's name begins with when the study's own stage is meant and not the repetition's.
@@ -99,8 +100,8 @@ impl Stage for Repeated {
         format!("{}{}", self.inner.name(), self.suffix)
     }
 
-    fn revision(&self) -> u32 {
-        self.inner.revision()
+    fn code(&self) -> &'static str {
+        self.inner.code()
     }
 
     fn config(&self) -> Result<Value> {
@@ -111,7 +112,7 @@ impl Stage for Repeated {
         self.inner.inputs().iter().map(|name| self.outer(name)).collect()
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         self.inner.outside()
     }
 
@@ -133,6 +134,7 @@ impl Stage for Repeated {
             made: Made { folders: inputs.collect::<Result<_>>()?, device: scene.made.device.clone() },
             folder: scene.folder.clone(),
             scratch: scene.scratch.clone(),
+            older: scene.older.clone(),
             observer: scene.observer.clone(),
         })
     }

@@ -11,6 +11,7 @@ use crate::diff::models::{LabelledPrompt, activation_change};
 use crate::error::{Error, Result, io};
 use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, own_texts};
 use crate::model::{HookPoint, Model};
+use crate::store::Outside;
 use crate::study::config::{BASE, Checkpoint, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
 use crate::tasks::Suite;
@@ -148,8 +149,8 @@ impl Stage for SameChange {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        1
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -172,7 +173,7 @@ impl Stage for SameChange {
         models::inputs(&self.all_models())
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.all_models(), self.suites.iter().map(|(_, suite)| suite))
     }
 
