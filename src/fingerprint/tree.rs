@@ -81,15 +81,14 @@ impl Tree {
     /// Turns paths into parts.
     fn connect(&mut self) {
         let names: BTreeSet<String> = self.parts.keys().cloned().collect();
-        let defined: BTreeMap<String, BTreeSet<String>> =
-            self.parts.iter().map(|(name, part)| (name.clone(), part.defined.clone())).collect();
         let mut extensions: Vec<(String, String)> = Vec::new();
         for (name, part) in &mut self.parts {
             let found = part.paths.iter().map(|path| named(path, &names));
             part.uses = found.filter(|used| used != name).collect();
             for foreign in part.extended.difference(&part.defined) {
-                let owners = part.uses.iter().filter(|used| defined[*used].contains(foreign));
-                extensions.extend(owners.map(|owner| (owner.clone(), name.clone())));
+                let paths = part.paths.iter().filter(|path| path.last() == Some(foreign));
+                let owners = paths.map(|path| named(path, &names)).filter(|owner| owner != name);
+                extensions.extend(owners.map(|owner| (owner, name.clone())));
             }
         }
         for (owner, by) in extensions {

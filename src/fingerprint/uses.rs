@@ -149,5 +149,19 @@ fn extended(tokens: &[String]) -> Option<String> {
             _ => {}
         }
     }
-    last.filter(|name| name.starts_with(|first: char| first.is_uppercase()))
+    // Methods that only the file's own folder can call make no difference elsewhere.
+    let start = tokens.iter().position(|token| token == "{")?;
+    let mut depth = 0;
+    let block = tokens[start..].iter().take_while(|token| {
+        depth += change(token);
+        depth > 0
+    });
+    let block: Vec<&str> = block.map(String::as_str).collect();
+    let is_public = block.windows(4).any(|four| match four {
+        ["pub", "(", reach, ")"] => *reach == "crate",
+        ["pub", "(", ..] => false,
+        ["pub", ..] => true,
+        _ => false,
+    });
+    last.filter(|name| is_public && name.starts_with(|first: char| first.is_uppercase()))
 }

@@ -1,7 +1,7 @@
 //! Stage `experiments`: edits of feature sets and of their controls, and what they do to every suite.
 
 use super::models::{self, ModelSource};
-use super::repeated::ORIGINAL;
+use super::repetition::ORIGINAL;
 use super::{dictionary, diff};
 use crate::dictionaries::{self, Dictionary};
 use crate::diff::FeatureRow;

@@ -1,6 +1,6 @@
 //! Where the models of a study are: made by a stage, or given by the user.
 
-use super::same_change::{self, Matching};
+use super::matching::{self, Matching};
 use super::select::Selection;
 use super::{base, select, variant};
 use crate::error::{At, Result};
@@ -54,7 +54,7 @@ impl ModelSource {
         let mut inputs = vec![variant::name(&self.reference.variant)];
         match self.reference.checkpoint {
             Checkpoint::Matched => inputs.push(select::NAME.to_owned()),
-            Checkpoint::SameChange => inputs.push(same_change::NAME.to_owned()),
+            Checkpoint::SameChange => inputs.push(matching::NAME.to_owned()),
             Checkpoint::Last | Checkpoint::Step(_) => {}
         }
         inputs
@@ -85,7 +85,7 @@ impl ModelSource {
                 Checkpoint::Step(selection.step(&self.reference.variant)?)
             }
             Checkpoint::SameChange => {
-                let matching = Matching::load(made.folder(same_change::NAME)?)?;
+                let matching = Matching::load(made.folder(matching::NAME)?)?;
                 Checkpoint::Step(matching.step(&self.reference.variant)?)
             }
             other => other,

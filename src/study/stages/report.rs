@@ -1,7 +1,7 @@
 //! Stage `report`: every table of the study in one place, and the page that shows them.
 
+use super::matching::{self, Matching};
 use super::models::ModelSource;
-use super::same_change::{self, Matching};
 use super::select::{self, Selection};
 use crate::claims::ClaimSettings;
 use crate::diff::DiffSettings;
@@ -55,8 +55,8 @@ impl Report {
             collateral: names(&study.suites.collateral),
             dictionary_variants: over.iter().map(label).collect::<Result<_>>()?,
             matched: selection.map(|selection| self.matched(&selection)).unwrap_or_default(),
-            same_change: match self.inputs.iter().any(|input| input == same_change::NAME) {
-                true => Matching::load(scene.input(same_change::NAME)?)?.sentences(),
+            same_change: match self.inputs.iter().any(|input| input == matching::NAME) {
+                true => Matching::load(scene.input(matching::NAME)?)?.sentences(),
                 false => Vec::new(),
             },
             samples: study.evaluation.samples as u64,
