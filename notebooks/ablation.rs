@@ -31,7 +31,8 @@ fn main() -> deltascope::Result<()> {
     // %%
     let study = Study::load(Path::new("../probes/quickstart.toml"), &[])?;
     let device = Compute::named("cpu", "f32")?;
-    let place = RunPlace { out: PathBuf::from("../runs/quickstart"), store: None, device };
+    let place =
+        RunPlace { out: PathBuf::from("../runs/quickstart"), store: None, device, accept_older: false };
     let run = FinishedRun::open(study, place)?;
     let report = run.report()?;
 

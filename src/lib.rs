@@ -25,6 +25,7 @@
 //! * [`tables`]: Parquet tables with documented columns.
 //! * [`stats`]: bootstrap, sign flips, multiple testing, equivalence.
 //! * `foreign`: the one door for files that somebody else made.
+//! * `fingerprint`: what the program is made of, for the keys of artifacts.
 //! * [`compute`], [`progress`], [`rng`], [`error`]: what every floor stands on.
 
 pub mod activations;
@@ -36,6 +37,7 @@ pub mod diff;
 pub mod error;
 pub mod evaluation;
 pub mod experiments;
+mod fingerprint;
 mod foreign;
 pub mod interventions;
 pub mod model;

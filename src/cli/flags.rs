@@ -19,6 +19,9 @@ pub(crate) struct StudyFlags {
     out: Option<PathBuf>,
     #[arg(long, value_name = "DIR", help = "Where artifacts are kept [default: <out>/store]")]
     store: Option<PathBuf>,
+    /// Use artifacts that other code made of the same settings and inputs; tables and page say so.
+    #[arg(long)]
+    accept_older: bool,
     #[command(flatten)]
     set: SetFlag,
 }
@@ -35,7 +38,7 @@ impl StudyFlags {
     /// Where its results live.
     pub(crate) fn place(&self, study: &Study, device: Compute) -> RunPlace {
         let out = self.out.clone().unwrap_or_else(|| study::default_out(study));
-        RunPlace { out, store: self.store.clone(), device }
+        RunPlace { out, store: self.store.clone(), device, accept_older: self.accept_older }
     }
 }
 

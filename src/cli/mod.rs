@@ -39,6 +39,7 @@ mod report;
 mod run;
 mod sample;
 mod signals;
+mod store;
 mod threads;
 mod train;
 
@@ -87,6 +88,8 @@ enum Command {
     Eval(eval::EvalArguments),
     /// Draw the page of a study again from its tables.
     Report(report::ReportArguments),
+    /// List what lies in a store, or compare every byte of it with its checksums.
+    Store(store::StoreArguments),
 }
 
 fn dispatch(command: Command, context: &Context) -> Result<()> {
@@ -104,6 +107,7 @@ fn dispatch(command: Command, context: &Context) -> Result<()> {
         Command::Check(arguments) => check::check(arguments, context),
         Command::Eval(arguments) => eval::eval(arguments, context),
         Command::Report(arguments) => report::report(arguments, context),
+        Command::Store(arguments) => store::store(arguments, context),
     }
 }
 

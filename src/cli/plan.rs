@@ -16,7 +16,7 @@ pub(crate) struct PlanArguments {
 pub(crate) fn plan(arguments: PlanArguments, context: &Context) -> Result<()> {
     let study = arguments.study.load()?;
     let place = arguments.study.place(&study, context.device()?);
-    let plan = study::plan(&study, &place.store(), &place.device)?;
+    let plan = study::plan(&study, &place)?;
     context.printer.answer(&plan, || text(&plan))
 }
 
@@ -26,7 +26,11 @@ fn text(plan: &Plan) -> String {
     let mut text =
         format!("{:width$}  {:16}  {:7}  {}\n", "stage", "artifact", "state", "time, memory, disk");
     for stage in &plan.stages {
-        let state = if stage.cached { "cached" } else { "to make" };
+        let state = match (stage.cached, stage.older.is_empty()) {
+            (true, true) => "cached",
+            (true, false) => "older",
+            (false, _) => "to make",
+        };
         let _ =
             writeln!(text, "{:width$}  {:16}  {state:7}  {}", stage.name, stage.id, amounts(&stage.estimate));
     }

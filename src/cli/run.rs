@@ -17,6 +17,12 @@ pub(crate) fn run(arguments: RunArguments, context: &Context) -> Result<()> {
     let study = arguments.study.load()?;
     let place = arguments.study.place(&study, context.device()?);
     let summary = study::run(&study, &place, &context.observer)?;
+    for stage in summary.stages.iter().filter(|stage| !stage.older.is_empty()) {
+        let how = stage.older.join(" and ");
+        context
+            .printer
+            .note(format!("stage `{}` was made by {how}; its tables and the page say so", stage.name));
+    }
     context.printer.answer(&summary, || text(&summary))
 }
 

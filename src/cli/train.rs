@@ -10,6 +10,7 @@ use crate::tasks::Suite;
 use crate::training::{BaseName, PostTraining, TrainingRow, TrainingRun, log_spaced};
 use serde::Serialize;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use toml::{Table, Value};
 
@@ -104,7 +105,10 @@ fn origin(training: &PostTraining) -> Result<serde_json::Value> {
     if let Some(fields) = description.as_object_mut() {
         fields.remove("settings");
     }
-    Ok(json!({ "training": description, "contents": training.contents()? }))
+    let contents = training.contents()?;
+    let contents: BTreeMap<&String, &str> =
+        contents.iter().map(|(role, content)| (role, content.hash())).collect();
+    Ok(json!({ "training": description, "contents": contents }))
 }
 
 /// The steps whose model is kept.

@@ -12,22 +12,57 @@ pub(crate) const LANES: usize = 16;
 /// `#[inline(always)]` that calls only such functions, or it stays scalar.
 #[inline(always)]
 pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    match Instructions::here() {
+        // SAFETY: the features were just detected.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512 => unsafe { with_avx512(work) },
+        // SAFETY: the features were just detected.
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 => unsafe { with_avx2(work) },
+        Instructions::Baseline => work(),
+    }
+}
+
+/// The vector instructions that [`vectorised`] compiles for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Instructions {
     #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Baseline,
+}
+
+impl Instructions {
+    /// The widest of this processor.
+    #[inline(always)]
+    pub(crate) fn here() -> Self {
+        #[cfg(target_arch = "x86_64")]
         {
-            // SAFETY: the features were just detected.
-            return unsafe { with_avx512(work) };
+            if is_x86_feature_detected!("avx512f")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512dq")
+            {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the features were just detected.
-            return unsafe { with_avx2(work) };
+        Self::Baseline
+    }
+
+    /// For people and keys.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            Self::Baseline => "baseline",
         }
     }
-    work()
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -9,10 +9,9 @@ use crate::claims::calibration::CalibrationRow;
 use crate::claims::{ClaimRow, RepetitionRow};
 use crate::error::Result;
 use crate::evaluation::SeedTrajectoryRow;
-use crate::store::hash_file;
+use crate::store::{Content, Outside};
 use crate::tables::{self, catalogue};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Where they lie: folders of runs, of reports, or of tables, as the study file names them.
@@ -112,16 +111,17 @@ impl Beside {
         super::places(&self.from.join(place)).into_iter().find(|folder| folder.join(&file).is_file())
     }
 
-    /// Hashes of what is read from them.
+    /// What is read from them.
     ///
     /// # Errors
     /// If a file is there and cannot be read.
-    pub fn contents(&self) -> Result<BTreeMap<String, String>> {
-        let mut contents = BTreeMap::new();
+    pub fn contents(&self) -> Result<Outside> {
+        let mut contents = Outside::new();
         for (role, place) in self.places() {
             let table = format!("{}.parquet", role.table());
             let Some(folder) = self.tables(role, place) else {
-                contents.insert(format!("{table} of {}", place.display()), "nothing is there".to_owned());
+                let wanted = super::places(&self.from.join(place)).map(|folder| folder.join(&table));
+                contents.insert(format!("{table} of {}", place.display()), Content::of_nothing(wanted));
                 continue;
             };
             // The facts of a study say on what it stands. A calibration has none.
@@ -129,7 +129,7 @@ impl Beside {
                 [&table, FACTS_FILE].map(|file| folder.join(file)).iter().filter(|file| file.is_file())
             {
                 let name = file.file_name().unwrap_or_default().display();
-                contents.insert(format!("{name} of {}", place.display()), hash_file(file)?);
+                contents.insert(format!("{name} of {}", place.display()), Content::of_file(file)?);
             }
         }
         Ok(contents)

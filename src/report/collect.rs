@@ -2,7 +2,7 @@
 
 use crate::error::{At, Error, Result, io};
 use crate::tables;
-use polars::prelude::{DataFrame, ParquetCompression, ParquetWriter};
+use polars::prelude::{DataFrame, KeyValueMetadata, ParquetCompression, ParquetWriter};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,25 @@ pub(super) fn gather(name: &str, files: &[PathBuf], folder: &Path) -> Result<()>
             Ok(())
         }
     }
+}
+
+/// Writes into every table of `folder` that parts of it were made by other code: as `deltascope.older`, among the values
+/// that a Parquet file holds beside its columns.
+pub(super) fn mark(folder: &Path, older: &str) -> Result<()> {
+    for path in find(&[folder.to_owned()])?.into_values().flatten() {
+        let mut frame = tables::read_frame(&path)?;
+        let file = File::create(&path).map_err(|error| io("create", &path, error))?;
+        ParquetWriter::new(file)
+            .with_compression(ParquetCompression::Zstd(None))
+            .set_parallel(false)
+            .with_key_value_metadata(Some(KeyValueMetadata::from_static(vec![(
+                "deltascope.older".to_owned(),
+                older.to_owned(),
+            )])))
+            .finish(&mut frame)
+            .at(path.display())?;
+    }
+    Ok(())
 }
 
 fn join(files: &[PathBuf]) -> Result<DataFrame> {

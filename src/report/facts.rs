@@ -3,6 +3,7 @@
 use super::beside::BesideFact;
 use crate::error::{At, Error, Result, io};
 use crate::foreign;
+use crate::tables::checksums;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -60,8 +61,22 @@ pub struct StudyFacts {
     pub beside: Vec<BesideFact>,
     /// The stages and their artifacts.
     pub stages: Vec<StageFact>,
+    /// What the stages read from outside of the store.
+    pub outside: Vec<OutsideFact>,
+    /// What was made by other code than the rest, a sentence a stage.
+    pub older: Vec<String>,
     /// The study file as it was run.
     pub study_file: String,
+}
+
+/// Something that a stage read from outside of the store.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutsideFact {
+    /// What it is to the study: `data traces.jsonl`, `judge of suite …: /usr/bin/python3`.
+    pub role: String,
+    /// The BLAKE3 hash of its content.
+    pub hash: String,
 }
 
 /// One variant of the study.
@@ -112,6 +127,7 @@ impl StudyFacts {
         if !path.exists() {
             return Ok(Self::default());
         }
+        checksums::check(&path)?;
         let text = foreign::text(&path, foreign::DOCUMENT)?;
         serde_json::from_str(&text).map_err(|error| {
             Error::request(format!("not the facts of a study: {error}"))

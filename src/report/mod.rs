@@ -31,12 +31,13 @@ mod sections;
 mod view;
 
 pub use beside::{Beside, BesideFact, Role};
-pub use facts::{FACTS_FILE, StageFact, StudyFacts, VariantFact};
+pub use facts::{FACTS_FILE, OutsideFact, StageFact, StudyFacts, VariantFact};
 pub use figure::Figure;
 pub use view::Sheet;
 
 use crate::error::{Error, Result, io, nearest};
 use crate::foreign::visible;
+use crate::tables::checksums;
 use data::Data;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -53,19 +54,26 @@ pub struct ReportInput {
     pub beside: Beside,
 }
 
-/// Writes `index.html`, `tables/*.parquet` and `tables/study.json` into the folder `out`.
+/// Writes `index.html`, `tables/*.parquet`, `tables/study.json` and the checksums of both into the folder `out`.
 ///
 /// # Errors
 /// If a folder cannot be read or written, or a table has other columns than this version writes.
 pub fn build(input: &ReportInput, out: &Path) -> Result<()> {
     let tables = out.join("tables");
     fs::create_dir_all(&tables).map_err(|error| io("create", &tables, error))?;
+    // Read before it is replaced: the tables may be those that are there.
+    input.tables.iter().try_for_each(|folder| checksums::check_folder(folder))?;
+    checksums::remove(&tables)?;
     for (name, files) in collect::find(&input.tables)? {
         collect::gather(&name, &files, &tables)?;
     }
     let mut facts = input.facts.clone();
     facts.beside.extend(input.beside.gather(&input.facts, &tables)?);
     facts.save(&tables)?;
+    if !facts.older.is_empty() {
+        collect::mark(&tables, &facts.older.join("; "))?;
+    }
+    checksums::write(&tables)?;
     let report = Report::new(&tables, facts)?;
     let page = out.join("index.html");
     fs::write(&page, visible(&report.html()?).as_bytes()).map_err(|error| io("write", &page, error))
@@ -94,6 +102,7 @@ impl Report {
             ))
             .hint("give the folder of a run, of a report, or of tables"));
         }
+        checksums::check_folder(&tables)?;
         Self::new(&tables, StudyFacts::load(&tables)?)
     }
 

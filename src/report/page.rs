@@ -83,6 +83,17 @@ pub(super) fn render(data: &Data, sections: &[Section]) -> Result<String> {
 
 /// What may be concluded at most, from the number of training seeds (protocol, section 1).
 fn subtitle(data: &Data) -> String {
+    let older = match data.facts.older.len() {
+        0 => String::new(),
+        count => format!(
+            " {count} of {} stages were made by other code than the rest and taken as they are (see Provenance).",
+            data.facts.stages.len()
+        ),
+    };
+    seeds(data) + &older
+}
+
+fn seeds(data: &Data) -> String {
     match data.facts.training_seeds {
         0 | 1 => "One training run per variant: this page speaks of these checkpoints and ranks no methods."
             .to_owned(),

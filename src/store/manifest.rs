@@ -1,6 +1,6 @@
 //! `manifest.json`: what made an artifact, what it holds, and what it took.
 
-use super::{Recipe, Verify, content};
+use super::{Recipe, content};
 use crate::error::{At, Error, Result, io};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,23 +67,31 @@ pub(super) fn entries(folder: &Path) -> Result<BTreeMap<String, FileEntry>> {
 }
 
 /// The manifest of the complete artifact in `folder`, which must be what `recipe` makes.
-pub(super) fn open(folder: &Path, recipe: &Recipe, verify: Verify) -> Result<Manifest> {
-    let manifest = read_verified(folder, verify)?;
+pub(super) fn open(folder: &Path, recipe: &Recipe) -> Result<Manifest> {
+    let manifest = read_verified(folder)?;
     if manifest.recipe.id() != recipe.id() {
         return Err(corrupt(folder, "its manifest belongs to another artifact"));
     }
     Ok(manifest)
 }
 
-pub(super) fn read_verified(folder: &Path, verify: Verify) -> Result<Manifest> {
+/// The manifest of the artifact in `folder`: every byte of every file is what was written, and no file was added.
+pub(super) fn read_verified(folder: &Path) -> Result<Manifest> {
     let manifest = Manifest::load(folder)?;
+    let place = || format!("artifact `{}`", manifest.recipe.stage);
     for (name, entry) in &manifest.files {
-        verify_file(folder, name, entry, verify).at(format!("artifact `{}`", manifest.recipe.stage))?;
+        verify_file(folder, name, entry).at(place())?;
     }
-    Ok(manifest)
+    let found = content::files_below(folder)?;
+    match found.iter().find(|name| *name != FILE && !manifest.files.contains_key(*name)) {
+        Some(added) => {
+            Err(corrupt(folder, &format!("file `{added}` was added since it was written"))).at(place())
+        }
+        None => Ok(manifest),
+    }
 }
 
-fn verify_file(folder: &Path, name: &str, entry: &FileEntry, verify: Verify) -> Result<()> {
+fn verify_file(folder: &Path, name: &str, entry: &FileEntry) -> Result<()> {
     let path = folder.join(name);
     let found = match std::fs::metadata(&path) {
         Ok(metadata) => metadata.len(),
@@ -92,7 +100,7 @@ fn verify_file(folder: &Path, name: &str, entry: &FileEntry, verify: Verify) -> 
     if found != entry.bytes {
         return Err(corrupt(folder, &format!("file `{name}` has {found} bytes, expected {}", entry.bytes)));
     }
-    if verify == Verify::Checksums && content::hash_file(&path)? != entry.blake3 {
+    if content::hash_file(&path)? != entry.blake3 {
         return Err(corrupt(folder, &format!("file `{name}` has changed since it was written")));
     }
     Ok(())

@@ -1,8 +1,8 @@
 //! Content-addressed artifacts, written atomically.
 //!
 //! What a stage makes is an artifact: a folder in a store, named by a hash of everything that decides its
-//! content ([`Recipe`]: the stage and its code revision, its canonical configuration, the kind of device,
-//! the ids of its inputs, and outside files by content). A stage whose artifact is there is not run again.
+//! content ([`Recipe`]: the stage, its canonical configuration, the kind of device, the ids of its inputs, outside files by
+//! content, and the code that makes it). A stage whose artifact is there is not run again.
 //!
 //! 1. [`Store::find`] looks for the artifact and compares every file with the checksums of its manifest.
 //! 2. [`Store::begin`] takes the artifact's lock and opens its partial folder. What an earlier process left
@@ -24,12 +24,16 @@ mod manifest;
 mod partial;
 mod recipe;
 mod resources;
+mod stamp;
+mod survey;
 
-pub use content::{hash_file, hash_folder};
+pub use content::{Content, Outside, hash_file};
 pub use lock::FolderLock;
 pub use manifest::Manifest;
 pub use partial::Partial;
-pub use recipe::{ArtifactId, Recipe};
+pub use recipe::{ArtifactId, Code, Difference, Recipe};
+pub use stamp::Stamp;
+pub use survey::{Found, State};
 
 use crate::error::{Error, Result, io};
 use crate::progress::Observer;
@@ -51,15 +55,6 @@ pub struct Artifact {
     pub manifest: Manifest,
 }
 
-/// How thoroughly [`Store::find`] looks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verify {
-    /// The manifest, and that every file has its size.
-    Sizes,
-    /// Every byte of every file.
-    Checksums,
-}
-
 impl Store {
     /// The store at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>) -> Self {
@@ -75,16 +70,14 @@ impl Store {
         self.root.join(recipe.folder_name())
     }
 
-    /// The artifact of `recipe`, if it is complete.
+    /// The artifact of `recipe`, if it is complete: every byte of every file is compared with its checksum.
     ///
     /// # Errors
     /// If it is there but corrupt: the error names the file. Nothing is changed.
-    pub fn find(&self, recipe: &Recipe, verify: Verify) -> Result<Option<Artifact>> {
+    pub fn find(&self, recipe: &Recipe) -> Result<Option<Artifact>> {
         let folder = self.complete(recipe);
         match folder.try_exists() {
-            Ok(true) => {
-                manifest::open(&folder, recipe, verify).map(|manifest| Some(Artifact { folder, manifest }))
-            }
+            Ok(true) => manifest::open(&folder, recipe).map(|manifest| Some(Artifact { folder, manifest })),
             Ok(false) => Ok(None),
             Err(error) => Err(io("look for", &folder, error)),
         }
@@ -111,12 +104,60 @@ impl Store {
             observer.check()?;
             std::thread::sleep(Duration::from_millis(200));
         };
-        if let Some(artifact) = self.find(recipe, Verify::Sizes)? {
+        if let Some(artifact) = self.find(recipe)? {
+            partial::remove(&parent.join(recipe.folder_name()))?;
             lock.remove();
             return Ok(Begin::AlreadyThere(artifact));
         }
         let folder = parent.join(recipe.folder_name());
         Partial::open(recipe.clone(), folder, self.complete(recipe), lock).map(Begin::Partial)
+    }
+
+    /// The artifact that other code made of the same question and the same inputs: of several, one whose code differs in
+    /// the fewest ways, and of these the one that was made last.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, or the artifact is corrupt.
+    pub fn find_older(&self, recipe: &Recipe) -> Result<Option<Artifact>> {
+        let mut best: Option<(usize, std::time::SystemTime, PathBuf)> = None;
+        for folder in survey::folders(&self.root)? {
+            let Ok(manifest) = Manifest::load(&folder) else { continue };
+            if !recipe.asks_the_same(&manifest.recipe) {
+                continue;
+            }
+            let file = folder.join(manifest::FILE);
+            let made = file
+                .metadata()
+                .and_then(|found| found.modified())
+                .map_err(|error| io("read", &file, error))?;
+            let differences = recipe.differences(&manifest.recipe).len();
+            let is_better = |(least, latest, _): &(usize, std::time::SystemTime, PathBuf)| {
+                differences < *least || (differences == *least && made > *latest)
+            };
+            if best.as_ref().is_none_or(is_better) {
+                best = Some((differences, made, folder));
+            }
+        }
+        best.map(|(_, _, folder)| Self::open_artifact(&folder)).transpose()
+    }
+
+    /// Removes what an interrupted attempt left of an artifact that is complete, unless somebody works on it.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn tidy(&self, recipe: &Recipe) -> Result<()> {
+        let partial = self.root.join("partial").join(recipe.folder_name());
+        let lock = partial.with_extension("lock");
+        if ![partial.clone(), partial.with_extension("scratch"), lock.clone()]
+            .iter()
+            .any(|path| path.exists())
+        {
+            return Ok(());
+        }
+        let Some(lock) = FolderLock::try_take(&lock)? else { return Ok(()) };
+        partial::remove(&partial)?;
+        lock.remove();
+        Ok(())
     }
 
     /// The artifact in `folder`, whatever recipe made it, with all checksums compared.
@@ -131,7 +172,7 @@ impl Store {
             ))
             .hint("give a folder of a study's store, as `deltascope plan` lists them"));
         }
-        let manifest = manifest::read_verified(folder, Verify::Checksums)?;
+        let manifest = manifest::read_verified(folder)?;
         Ok(Artifact { folder: folder.to_owned(), manifest })
     }
 }
@@ -148,17 +189,15 @@ pub enum Begin {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn recipe(steps: u64) -> Recipe {
-        Recipe {
-            stage: "variant sft".into(),
-            revision: 1,
-            config: serde_json::json!({ "steps": steps }),
-            device: "cpu".into(),
-            inputs: BTreeMap::new(),
-            outside: BTreeMap::new(),
-        }
+        let config = serde_json::json!({ "steps": steps });
+        Recipe::new("variant sft".into(), config, "cpu".into(), code("one"))
+    }
+
+    fn code(source: &str) -> Code {
+        let [source, dependencies, compiler, kernels] = [source, "lock", "rustc", "avx2"].map(str::to_owned);
+        Code { source, dependencies, compiler, kernels }
     }
 
     fn begin(store: &Store, recipe: &Recipe) -> Partial {
@@ -180,12 +219,12 @@ mod tests {
     fn a_committed_artifact_is_found_again_without_its_scratch() {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
-        assert!(store.find(&recipe(1), Verify::Checksums).unwrap().is_none());
+        assert!(store.find(&recipe(1)).unwrap().is_none());
         let artifact = made(&store);
-        let found = store.find(&recipe(1), Verify::Checksums).unwrap().unwrap();
+        let found = store.find(&recipe(1)).unwrap().unwrap();
         assert_eq!(found.folder, artifact.folder);
         assert_eq!(found.manifest.files.keys().collect::<Vec<_>>(), ["checkpoints/1/model.bin"]);
-        assert!(store.find(&recipe(2), Verify::Checksums).unwrap().is_none());
+        assert!(store.find(&recipe(2)).unwrap().is_none());
         assert!(matches!(store.begin(&recipe(1), &Observer::silent()).unwrap(), Begin::AlreadyThere(_)));
         assert_eq!(
             std::fs::read_dir(root.path().join("partial")).unwrap().count(),
@@ -211,13 +250,18 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = Store::new(root.path());
         let file = made(&store).folder.join("checkpoints/1/model.bin");
-        let message = || store.find(&recipe(1), Verify::Checksums).unwrap_err().to_string();
+        let message = || store.find(&recipe(1)).unwrap_err().to_string();
         std::fs::write(&file, b"weigh").unwrap();
         assert!(message().contains("`checkpoints/1/model.bin` has 5 bytes, expected 7"), "{}", message());
         assert!(message().contains("hint: remove the folder"), "{}", message());
         std::fs::write(&file, b"Weights").unwrap();
         assert!(message().contains("`checkpoints/1/model.bin` has changed"), "{}", message());
-        assert!(store.find(&recipe(1), Verify::Sizes).is_ok());
+        std::fs::write(&file, b"weights").unwrap();
+        assert!(store.find(&recipe(1)).is_ok());
+        let added = file.with_file_name("added.bin");
+        std::fs::write(&added, b"").unwrap();
+        assert!(message().contains("`checkpoints/1/added.bin` was added"), "{}", message());
+        std::fs::remove_file(&added).unwrap();
         std::fs::remove_file(&file).unwrap();
         assert!(message().contains("`checkpoints/1/model.bin` is missing"), "{}", message());
     }
@@ -228,9 +272,57 @@ mod tests {
         let store = Store::new(root.path());
         let manifest = made(&store).folder.join("manifest.json");
         std::fs::write(&manifest, b"{\"stage\": ").unwrap();
-        let message = store.find(&recipe(1), Verify::Sizes).unwrap_err().to_string();
+        let message = store.find(&recipe(1)).unwrap_err().to_string();
         assert!(message.contains("manifest.json"), "{message}");
         assert!(message.contains("hint: remove the folder"), "{message}");
+    }
+
+    #[test]
+    fn every_part_of_the_code_is_in_the_id_and_what_other_code_made_is_found_if_asked_for() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        made(&store);
+        let own = code("one");
+        let others = [
+            (code("two"), Difference::Source),
+            (Code { dependencies: "other".into(), ..own.clone() }, Difference::Dependencies),
+            (Code { compiler: "other".into(), ..own.clone() }, Difference::Compiler),
+            (Code { kernels: "other".into(), ..own }, Difference::Kernels),
+        ];
+        for (code, difference) in others {
+            let mut other = recipe(1);
+            other.code = Some(code);
+            assert!(store.find(&other).unwrap().is_none());
+            let older = store.find_older(&other).unwrap().unwrap();
+            assert_eq!(other.differences(&older.manifest.recipe), [difference]);
+            other.config = serde_json::json!({ "steps": 2 });
+            assert!(store.find_older(&other).unwrap().is_none());
+        }
+        // As versions wrote it that noted a number in place of the code.
+        let text = r#"{"stage":"variant sft","revision":5,"config":{"steps":1},"device":"cpu","inputs":{},"outside":{}}"#;
+        let old: Recipe = serde_json::from_str(text).unwrap();
+        let sorted = r#"{"config":{"steps":1},"device":"cpu","inputs":{},"outside":{},"revision":5,"stage":"variant sft"}"#;
+        assert_eq!(old.id().to_string(), blake3::hash(sorted.as_bytes()).to_hex().to_string());
+        assert!(recipe(1).asks_the_same(&old));
+        assert_eq!(recipe(1).differences(&old), [Difference::Unknown]);
+    }
+
+    #[test]
+    fn what_a_kill_after_the_rename_leaves_is_tidied() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let name = made(&store).folder.file_name().unwrap().to_str().unwrap().to_owned();
+        let partial = root.path().join("partial");
+        let scratch = partial.join(format!("{name}.scratch"));
+        for begun in [false, true] {
+            std::fs::create_dir_all(&scratch).unwrap();
+            std::fs::write(scratch.join("resume.bin"), b"state").unwrap();
+            match begun {
+                true => drop(store.begin(&recipe(1), &Observer::silent()).unwrap()),
+                false => store.tidy(&recipe(1)).unwrap(),
+            }
+            assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 0);
+        }
     }
 
     #[test]

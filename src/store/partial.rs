@@ -52,6 +52,16 @@ impl Partial {
         &self.scratch
     }
 
+    /// Throws everything away, what a resume needs, too.
+    ///
+    /// # Errors
+    /// If something cannot be removed.
+    pub fn discard(self) -> Result<()> {
+        remove(&self.folder)?;
+        self.lock.remove();
+        Ok(())
+    }
+
     /// Empties the folder, for a stage that starts over.
     ///
     /// # Errors
@@ -90,6 +100,12 @@ impl Partial {
         self.lock.remove();
         Ok(Artifact { folder: self.destination, manifest })
     }
+}
+
+/// Removes a partial folder and its scratch.
+pub(super) fn remove(partial: &Path) -> Result<()> {
+    remove_folder(partial)?;
+    remove_folder(&partial.with_extension("scratch"))
 }
 
 fn remove_folder(folder: &Path) -> Result<()> {

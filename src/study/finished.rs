@@ -8,7 +8,6 @@ use super::stages;
 use crate::error::{Error, Result};
 use crate::experiments::Readout;
 use crate::report::Report;
-use crate::store::Verify;
 use std::collections::BTreeMap;
 
 /// What the stages of a study left. Opening it makes nothing.
@@ -22,19 +21,20 @@ impl FinishedRun {
     /// Opens the run of `study` in `place`.
     ///
     /// # Errors
-    /// If a stage has not been made there, with these settings and by this version, or an artifact is corrupt.
+    /// If a stage has not been made there, with these settings and by this code (or by any, if the place accepts older
+    /// artifacts), or an artifact is not what was written.
     pub fn open(study: Study, place: RunPlace) -> Result<Self> {
         let store = place.store();
         let mut folders = BTreeMap::new();
-        for node in Graph::new(&study, &place.device)?.nodes {
+        for node in Graph::new(&study, &place)?.nodes {
             let name = node.stage.name();
-            let artifact = store.find(&node.recipe, Verify::Sizes)?.ok_or_else(|| {
+            let artifact = store.find(&node.recipe)?.ok_or_else(|| {
                 Error::request(format!(
                     "stage `{name}` of {} is not in {}",
                     study.name,
                     store.root().display()
                 ))
-                .hint("run the study first; what is there is kept")
+                .hint("run the study first; `accept_older` opens what other code made of it")
             })?;
             folders.insert(name, artifact.folder);
         }

@@ -2,10 +2,9 @@
 
 use super::config::{Reach, Study};
 use super::graph::Graph;
+use super::run::RunPlace;
 use super::stage::Estimate;
-use crate::compute::Compute;
 use crate::error::Result;
-use crate::store::{Store, Verify};
 use serde::Serialize;
 
 /// What a run would do.
@@ -28,21 +27,24 @@ pub struct PlannedStage {
     pub name: String,
     /// The short id of its artifact.
     pub id: String,
-    /// Whether the artifact is there.
+    /// Whether the artifact is there, every byte as it was written.
     pub cached: bool,
+    /// How the code that made it differs from this program, where that is accepted.
+    pub older: Vec<String>,
     /// What it takes; for a cached one, what it took.
     pub estimate: Estimate,
 }
 
-/// Plans `study` against `store`, without changing anything.
+/// Plans `study` against the store of `place`, without changing anything.
 ///
 /// # Errors
 /// If a file that the study names cannot be read, or an artifact is corrupt.
-pub fn plan(study: &Study, store: &Store, device: &Compute) -> Result<Plan> {
+pub fn plan(study: &Study, place: &RunPlace) -> Result<Plan> {
+    let store = place.store();
     let mut stages = Vec::new();
     let mut remaining = Estimate::default();
-    for node in Graph::new(study, device)?.nodes {
-        let found = store.find(&node.recipe, Verify::Sizes)?;
+    for node in Graph::new(study, place)?.nodes {
+        let found = store.find(&node.recipe)?;
         let estimate = match &found {
             Some(artifact) => Estimate {
                 seconds: artifact.manifest.wall_seconds,
@@ -60,6 +62,7 @@ pub fn plan(study: &Study, store: &Store, device: &Compute) -> Result<Plan> {
             name: node.stage.name(),
             id: node.recipe.id().short().to_owned(),
             cached: found.is_some(),
+            older: node.older.iter().map(|difference| difference.name().to_owned()).collect(),
             estimate,
         });
     }

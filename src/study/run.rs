@@ -8,7 +8,7 @@ use crate::claims::ClaimRow;
 use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
 use crate::progress::Observer;
-use crate::store::{Artifact, Begin, FolderLock, Store, Verify};
+use crate::store::{Artifact, Begin, FolderLock, Partial, Store};
 use crate::tables;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct RunPlace {
     pub store: Option<PathBuf>,
     /// Where to compute, and with which kernels.
     pub device: Compute,
+    /// Whether artifacts count that other code made of the same question: then every table and the page say so.
+    pub accept_older: bool,
 }
 
 impl RunPlace {
@@ -54,6 +56,8 @@ pub struct FinishedStage {
     pub folder: PathBuf,
     /// Whether it was there before.
     pub cached: bool,
+    /// How the code that made it differs from this program, where that is accepted.
+    pub older: Vec<String>,
     /// Seconds that making it took.
     pub seconds: f64,
 }
@@ -70,20 +74,22 @@ pub fn run(study: &Study, place: &RunPlace, observer: &Observer) -> Result<RunSu
             .hint("wait for it, or choose another folder with --out")
     })?;
     let store = place.store();
-    let graph = Graph::new(study, &place.device)?;
+    let graph = Graph::new(study, place)?;
     let mut folders: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut stages = Vec::new();
     for node in &graph.nodes {
         observer.check()?;
         let name = node.stage.name();
         let (artifact, cached) =
-            obtain(node, &store, &folders, place, observer).at(format!("stage `{name}`"))?;
+            obtain(node, &store, &Surroundings { folders: &folders, place, older: &graph.older, observer })
+                .at(format!("stage `{name}`"))?;
         node.stage.accept(&artifact.folder).at(format!("stage `{name}`"))?;
         folders.insert(name.clone(), artifact.folder.clone());
         stages.push(FinishedStage {
             name,
             folder: artifact.folder,
             cached,
+            older: node.older.iter().map(|difference| difference.name().to_owned()).collect(),
             seconds: artifact.manifest.wall_seconds,
         });
     }
@@ -98,19 +104,24 @@ pub fn run(study: &Study, place: &RunPlace, observer: &Observer) -> Result<RunSu
     Ok(RunSummary { study: study.name.clone(), stages, findings, report })
 }
 
+/// What every stage of a run works with.
+struct Surroundings<'a> {
+    folders: &'a BTreeMap<String, PathBuf>,
+    place: &'a RunPlace,
+    older: &'a [String],
+    observer: &'a Observer,
+}
+
 /// The node's artifact, and whether it was there before.
-fn obtain(
-    node: &Node,
-    store: &Store,
-    folders: &BTreeMap<String, PathBuf>,
-    place: &RunPlace,
-    observer: &Observer,
-) -> Result<(Artifact, bool)> {
-    if let Some(artifact) = store.find(&node.recipe, Verify::Checksums)? {
+fn obtain(node: &Node, store: &Store, around: &Surroundings<'_>) -> Result<(Artifact, bool)> {
+    if let Some(artifact) = store.find(&node.recipe)? {
         tracing::debug!("{} is there: {}", node.recipe.stage, artifact.folder.display());
+        store.tidy(&node.recipe)?;
         return Ok((artifact, true));
     }
-    let partial = match store.begin(&node.recipe, observer)? {
+    // What the recipe says of files must be true before they are read, and still when all is done.
+    unchanged(node)?;
+    let partial = match store.begin(&node.recipe, around.observer)? {
         Begin::Partial(partial) => partial,
         Begin::AlreadyThere(artifact) => return Ok((artifact, true)),
     };
@@ -118,21 +129,36 @@ fn obtain(
     if !node.stage.resumes() {
         partial.clear()?;
     }
+    let made = node.stage.make(&scene(node, &partial, around));
+    if let Err(error) = unchanged(node) {
+        // Nor may a later attempt go on from what was made of other files.
+        partial.discard()?;
+        return Err(error);
+    }
+    made?;
+    Ok((partial.commit()?, false))
+}
+
+fn scene(node: &Node, partial: &Partial, around: &Surroundings<'_>) -> Scene {
     let inputs = node.stage.inputs().into_iter();
-    let scene = Scene {
+    Scene {
         id: node.recipe.id(),
         made: Made {
             folders: inputs
-                .filter_map(|name| folders.get(&name).map(|folder| (name, folder.clone())))
+                .filter_map(|name| around.folders.get(&name).map(|folder| (name, folder.clone())))
                 .collect(),
-            device: place.device.clone(),
+            device: around.place.device.clone(),
         },
         folder: partial.folder().to_owned(),
         scratch: partial.scratch().to_owned(),
-        observer: observer.clone(),
-    };
-    node.stage.make(&scene)?;
-    Ok((partial.commit()?, false))
+        older: around.older.to_vec(),
+        observer: around.observer.clone(),
+    }
+}
+
+/// Whether all that the node reads from outside of the store is what its recipe says.
+fn unchanged(node: &Node) -> Result<()> {
+    node.outside.iter().try_for_each(|(role, content)| content.check().at(role))
 }
 
 /// The default folder of a study's results.

@@ -3,7 +3,7 @@
 use crate::compute::Compute;
 use crate::error::{Error, Result};
 use crate::progress::Observer;
-use crate::store::ArtifactId;
+use crate::store::{ArtifactId, Outside};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ pub(super) trait Stage: Send + Sync {
     /// Its name, unique in the study: `variant sft`.
     fn name(&self) -> String;
 
-    /// Raised when the code changes what the stage makes.
-    fn revision(&self) -> u32;
+    /// The module whose code makes the artifact, with all that it uses: `module_path!()`.
+    fn code(&self) -> &'static str;
 
     /// The configuration that decides the artifact, defaults written out.
     fn config(&self) -> Result<Value>;
@@ -23,9 +23,14 @@ pub(super) trait Stage: Send + Sync {
     /// The stages whose artifacts it reads.
     fn inputs(&self) -> Vec<String>;
 
-    /// Hashes of what it reads from outside the store.
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
-        Ok(BTreeMap::new())
+    /// What it reads from outside the store.
+    fn outside(&self) -> Result<Outside> {
+        Ok(Outside::new())
+    }
+
+    /// Whether what other code made may stand for its artifact, where the user accepts that. What says so may not.
+    fn may_be_older(&self) -> bool {
+        true
     }
 
     /// What it will take on two CPU cores.
@@ -85,6 +90,8 @@ pub(super) struct Scene {
     pub(super) folder: PathBuf,
     /// What an interrupted attempt needs to go on goes here, and is thrown away at the end.
     pub(super) scratch: PathBuf,
+    /// What other code made of all that the study uses, a sentence a stage.
+    pub(super) older: Vec<String>,
     /// Progress, and the wish to stop.
     pub(super) observer: Observer,
 }

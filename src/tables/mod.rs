@@ -8,10 +8,13 @@
 //! Files that others wrote (training data, problems) are read by [`read_rows`], as JSON objects. All files are read through
 //! the one door for files of others (`foreign`), our own tables too: they may be damaged, or somebody else's.
 //!
+//! Published tables lie beside `checksums.json`, which every reader holds them against.
+//!
 //! Floats that are not finite become nulls, and nulls are read as `None`.
 
 mod calendar;
 pub mod catalogue;
+pub(crate) mod checksums;
 mod convert;
 mod foreign;
 
@@ -59,6 +62,7 @@ pub fn read<R: DeserializeOwned>(path: &Path) -> Result<Vec<R>> {
 /// # Errors
 /// If the file is missing or is not Parquet.
 pub fn read_frame(path: &Path) -> Result<polars::prelude::DataFrame> {
+    checksums::check(path)?;
     let bytes = door::bytes(path, LIMIT)?;
     door::parquet::check(&bytes).at(path.display())?;
     // On this thread alone, where a panic is caught and says nothing.

@@ -8,6 +8,7 @@ use super::verify;
 use crate::error::{Error, Result, nearest};
 use crate::progress::Observer;
 use crate::rng::{Stream, stable_hash};
+use crate::store::Outside;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -66,12 +67,12 @@ impl Suite {
         }
     }
 
-    /// The BLAKE3 hash of the file that the problems come from; `None` for built-in suites. What depends on
-    /// the suite depends on this.
-    pub fn content(&self) -> Option<&str> {
+    /// What decides the problems and their rewards beside the name: the file that they come from and the files of a
+    /// program that judges, by the role they play for `whom` (`suite`, `training suite`). Nothing for built-in suites.
+    pub fn contents(&self, whom: &str) -> Outside {
         match &self.0 {
-            Kind::BuiltIn(_) => None,
-            Kind::External(external) => Some(external.hash()),
+            Kind::BuiltIn(_) => Outside::new(),
+            Kind::External(external) => external.contents(whom),
         }
     }
 

@@ -12,11 +12,10 @@ use super::settings::{DpoSettings, RftSettings, SftSettings};
 use super::sft::train_sft;
 use crate::error::{Error, Result};
 use crate::model::Model;
-use crate::store;
+use crate::store::{Content, Outside};
 use crate::tasks::{Dataset, Mixture, Suite};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// How a model is post-trained.
@@ -156,22 +155,28 @@ impl PostTraining {
         })
     }
 
-    /// The hashes of the files that it learns from, by what they are.
+    /// Whether it trains adapters, which name the model that they are for.
+    pub fn trains_adapters(&self) -> bool {
+        match self {
+            Self::Sft { settings, .. } => settings.lora.is_some(),
+            Self::Rft { settings, .. } => settings.sft.lora.is_some(),
+            Self::Dpo { settings, .. } => settings.sft.lora.is_some(),
+            Self::PolicyGradient { settings, .. } => settings.lora.is_some(),
+        }
+    }
+
+    /// The files that it learns from, by what they are.
     ///
     /// # Errors
     /// If a file cannot be read.
-    pub fn contents(&self) -> Result<BTreeMap<String, String>> {
-        let file = |path: &Path| Ok((format!("data {}", path.display()), store::hash_file(path)?));
-        let suite = |suite: &Suite| {
-            suite.content().map(|hash| (format!("training suite {}", suite.name()), hash.to_owned()))
-        };
+    pub fn contents(&self) -> Result<Outside> {
+        let file = |path: &Path| Ok((format!("data {}", path.display()), Content::of_file(path)?));
+        let suite = |suite: &Suite| suite.contents("training suite");
         match self {
             Self::Sft { data, .. } => data.files().map(file).collect(),
             Self::Dpo { preferences: Preferences::File(path), .. } => [file(path)].into_iter().collect(),
-            Self::Dpo { preferences: Preferences::Own(own), .. } => Ok(suite(own).into_iter().collect()),
-            Self::Rft { suite: own, .. } | Self::PolicyGradient { suite: own, .. } => {
-                Ok(suite(own).into_iter().collect())
-            }
+            Self::Dpo { preferences: Preferences::Own(own), .. } => Ok(suite(own)),
+            Self::Rft { suite: own, .. } | Self::PolicyGradient { suite: own, .. } => Ok(suite(own)),
         }
     }
 

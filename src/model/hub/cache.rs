@@ -122,7 +122,10 @@ impl Repository {
         download: impl FnOnce() -> Result<PathBuf>,
     ) -> Result<PathBuf> {
         let place = self.snapshot(&remote.commit).join(file);
-        let is_there = |path: &Path| path.metadata().is_ok_and(|found| found.len() == remote.size);
+        let is_there = |path: &Path| {
+            path.metadata().is_ok_and(|found| found.len() == remote.size)
+                && super::blob::is_what(path, &remote.etag)
+        };
         if is_there(&place) {
             return Ok(place);
         }

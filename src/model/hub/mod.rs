@@ -8,12 +8,15 @@
 //! * `name`: what may be asked for; no name leads out of the cache.
 //! * `client`: the hub's protocol, by hf-hub's addresses. The token is sent only to an endpoint that refuses to answer
 //!   without, and to nobody that it redirects to.
+//! * `blob`: whether a file in the cache is what its name says, asked when it is first used in a process: hubs name
+//!   contents by their hashes.
 //! * `folder`: a folder inside a repository, such as a dictionary's.
 //! * `cache`: where files lie, as hf-hub lays them out. A file gets its place once it is whole, and a revision its name
 //!   once all files have theirs, so that nothing half-done is ever read.
 //!
 //! The endpoint of a gated model learns the token: set `HF_ENDPOINT` to servers that you trust.
 
+mod blob;
 mod cache;
 mod client;
 mod folder;
@@ -111,6 +114,40 @@ pub fn config(name: &str, settings: &Settings) -> Result<Option<PathBuf>> {
 /// # Errors
 /// If the name cannot be one of the hub's, a download fails, or the cache lacks it offline.
 pub fn download(name: &str, settings: &Settings) -> Result<PathBuf> {
+    let folder = obtain(name, settings)?;
+    for file in files(&folder)?.into_iter().flatten() {
+        blob::check(&folder.join(file))?;
+    }
+    Ok(folder)
+}
+
+/// The files of a model in the hub's cache that are ever read, by their names in its folder; nothing of another folder.
+///
+/// # Errors
+/// If the index of its weights cannot be read.
+pub fn files(folder: &Path) -> Result<Option<Vec<String>>> {
+    let named = |path: Option<&Path>| {
+        path.and_then(Path::file_name).and_then(|name| name.to_str()).map(str::to_owned)
+    };
+    let snapshots = folder.parent();
+    let is_snapshot = named(snapshots).is_some_and(|name| name == "snapshots")
+        && named(snapshots.and_then(Path::parent)).is_some_and(|name| name.starts_with("models--"));
+    if !is_snapshot {
+        return Ok(None);
+    }
+    let fixed = [CONFIG, ADAPTER_CONFIG, ADAPTER_WEIGHTS, INDEX, WEIGHTS].into_iter().chain(OPTIONAL);
+    let mut names: Vec<String> =
+        fixed.filter(|name| folder.join(name).is_file()).map(str::to_owned).collect();
+    if !names.iter().any(|name| name == WEIGHTS) && names.iter().any(|name| name == INDEX) {
+        names.extend(crate::model::weights::shards(&folder.join(INDEX))?);
+    }
+    names.sort();
+    names.dedup();
+    Ok(Some(names))
+}
+
+/// What [`download`] brings, as far as its names and sizes tell.
+fn obtain(name: &str, settings: &Settings) -> Result<PathBuf> {
     let parsed = Name::parse(name)?;
     let repository = Repository::new(&settings.cache, &parsed.repository);
     let held = repository.commit(&parsed.revision).filter(|commit| repository.has_model(commit));
@@ -122,7 +159,11 @@ pub fn download(name: &str, settings: &Settings) -> Result<PathBuf> {
     }
     match held {
         // The files of a commit do not change.
-        Some(commit) if commit == parsed.revision && repository.has_all(&commit) => {
+        Some(commit)
+            if commit == parsed.revision
+                && repository.has_all(&commit)
+                && is_sound(&repository.snapshot(&commit)) =>
+        {
             Ok(repository.snapshot(&commit))
         }
         held => {
@@ -141,7 +182,13 @@ pub fn download(name: &str, settings: &Settings) -> Result<PathBuf> {
     }
 }
 
-/// What a model is, for the id of what is made from it: `owner/name@commit` of a hub name that was found,
+/// Whether every file of a snapshot is what its name in the cache says.
+fn is_sound(folder: &Path) -> bool {
+    let names = files(folder).ok().flatten().unwrap_or_default();
+    names.iter().all(|name| blob::check(&folder.join(name)).is_ok())
+}
+
+/// What a model is called on the hub, for whoever names it is made from it: `owner/name@commit` of a hub name that was found,
 /// nothing of a folder.
 pub fn identity(name: &str) -> Option<String> {
     let found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);

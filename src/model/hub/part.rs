@@ -3,7 +3,7 @@
 use super::cache::remove;
 use super::client::Remote;
 use crate::error::{Error, Result, io};
-use ring::digest::{Context, SHA256};
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
@@ -12,7 +12,7 @@ impl Remote {
     /// The hash of a large file, which is its etag.
     fn sha256(&self) -> Option<&str> {
         let etag = self.etag.as_str();
-        (etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())).then_some(etag)
+        (etag.len() == 64 && is_hexadecimal(etag)).then_some(etag)
     }
 }
 
@@ -33,9 +33,8 @@ pub(super) fn settle(part: &Path, remote: &Remote) -> Result<u64> {
 
 /// Throws a file away that does not have the stated hash.
 pub(super) fn check(part: &Path, remote: &Remote) -> Result<()> {
-    let Some(stated) = remote.sha256() else { return Ok(()) };
-    let found = digest(part).map_err(|error| io("read", part, error))?;
-    if found.eq_ignore_ascii_case(stated) {
+    let wrong = mismatch(part, &remote.etag).map_err(|error| io("read", part, error))?;
+    if !wrong {
         return Ok(());
     }
     remove(part)?;
@@ -43,10 +42,29 @@ pub(super) fn check(part: &Path, remote: &Remote) -> Result<()> {
         .hint("run the same command again: it was thrown away"))
 }
 
-/// The SHA-256 of a file, in hexadecimal.
-fn digest(path: &Path) -> std::io::Result<String> {
+/// Whether a file is not what `etag` names: the SHA-256 of a large file, git's hash of a small one. Other etags say
+/// nothing about the content.
+pub(super) fn mismatch(path: &Path, etag: &str) -> std::io::Result<bool> {
+    let found = match etag.len() {
+        _ if !is_hexadecimal(etag) => return Ok(false),
+        64 => digest(path, Context::new(&SHA256))?,
+        40 => {
+            let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+            hash.update(format!("blob {}\0", path.metadata()?.len()).as_bytes());
+            digest(path, hash)?
+        }
+        _ => return Ok(false),
+    };
+    Ok(!found.eq_ignore_ascii_case(etag))
+}
+
+fn is_hexadecimal(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The hash of a file after what `hash` holds already, in hexadecimal.
+fn digest(path: &Path, mut hash: Context) -> std::io::Result<String> {
     let mut file = File::open(path)?;
-    let mut hash = Context::new(&SHA256);
     let mut buffer = vec![0; 1 << 16];
     loop {
         match file.read(&mut buffer)? {

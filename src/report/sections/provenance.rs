@@ -6,10 +6,16 @@ use crate::report::view::{Block, Cell, Section, Sheet};
 
 /// The section.
 pub(in crate::report) fn section(data: &Data) -> Section {
-    let words = "An artifact's id is a hash of its stage, that stage's code revision, its settings, the device kind and the ids of its inputs: equal ids mean equal bytes.";
+    let words = "An artifact's id is a hash of its stage, its settings, the device kind, the ids of its inputs, the content of what it read from outside, and the code that made it: the sources of the stage and of all that it uses, the versions of dependencies, the compiler, and the processor's kernels. Equal ids mean equal bytes. `tables/checksums.json` holds the hashes of the published tables.";
     let mut blocks = vec![Block::Paragraph(words.to_owned())];
+    let older = data.facts.older.iter();
+    blocks
+        .extend(older.map(|what| Block::Caution(format!("Made by other code: {what}, and taken as it is."))));
     if !data.facts.stages.is_empty() {
         blocks.push(Block::Table(artifacts(data)));
+    }
+    if !data.facts.outside.is_empty() {
+        blocks.push(Block::Table(outside(data)));
     }
     if !data.timings.is_empty() {
         blocks.push(Block::Table(timings(data)));
@@ -42,6 +48,22 @@ fn artifacts(data: &Data) -> Sheet {
             .collect();
         sheet.rows.push(vec![Cell::text(&stage.name), Cell::text(&stage.id), Cell::text(inputs.join(", "))]);
     }
+    sheet
+}
+
+fn outside(data: &Data) -> Sheet {
+    let columns = [
+        ("What", "What it is to the study, and where it was"),
+        ("Hash", "The first digits of the BLAKE3 hash of its content"),
+    ];
+    let caption = "What was read from outside, by content. Of a program that judges: its file, the words of its command that name files, and what the suite declares by `files=`. What a program imports beside these is not in the key.";
+    let mut sheet = Sheet::new("outside", caption, &columns);
+    sheet.rows = data
+        .facts
+        .outside
+        .iter()
+        .map(|fact| vec![Cell::text(&fact.role), Cell::text(fact.hash.get(..16).unwrap_or(&fact.hash))])
+        .collect();
     sheet
 }
 

@@ -42,8 +42,8 @@ impl Stage for Base {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        2
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {

@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 use crate::model::{HookPoint, Model, Prompt, SampleSettings, sample_model};
 use crate::progress::Observer;
 use crate::rng::Stream;
+use crate::store::Outside;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tasks::{Suite, training_problems};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) const NAME: &str = "capture";
@@ -101,8 +101,8 @@ impl Stage for Capture {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        4
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -121,7 +121,7 @@ impl Stage for Capture {
         models::inputs(&self.models)
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.models, &self.suites)
     }
 

@@ -1,6 +1,6 @@
 //! Stage `claims`: effects and controls become verdicts.
 
-use super::{dictionary, evaluation, experiments, repeated};
+use super::{dictionary, evaluation, experiments, repetition};
 use crate::claims::{self, ClaimRow, ClaimSettings, Fitness, RepetitionRow};
 use crate::dictionaries::DictionaryRow;
 use crate::error::Result;
@@ -41,8 +41,8 @@ impl Stage for Claims {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        8
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -78,7 +78,8 @@ impl Stage for Claims {
         let mut repetitions = Vec::new();
         for name in &self.repetitions {
             let repeated: Vec<ClaimRow> = tables::read(&scene.input(name)?.join("claims.parquet"))?;
-            repetitions.extend(repeated.iter().map(|claim| RepetitionRow::new(repeated::seed(name), claim)));
+            repetitions
+                .extend(repeated.iter().map(|claim| RepetitionRow::new(repetition::seed(name), claim)));
         }
         if !repetitions.is_empty() {
             let file = scene.folder.join("repetitions.parquet");

@@ -18,13 +18,14 @@ use crate::error::{At, Result};
 use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, neutral_texts, own_texts};
 use crate::model::{HookPoint, Model};
 use crate::progress::Bar;
+use crate::store::Outside;
 use crate::study::config::{BASE, Checkpoint, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, TableSpec, catalogue};
 use crate::tasks::{Half, Suite};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Prompts of each suite.
 const PROMPTS: usize = 32;
@@ -182,8 +183,8 @@ impl Stage for Comparison {
         "comparison".to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        3
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -205,7 +206,7 @@ impl Stage for Comparison {
         inputs
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.all_models(), self.suites.iter().map(|(_, suite)| suite))
     }
 

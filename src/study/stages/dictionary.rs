@@ -6,11 +6,11 @@ use super::models::{self, ModelSource};
 use crate::activations::ActivationStore;
 use crate::dictionaries::{self, FitSettings, Job};
 use crate::error::{Error, Result, io};
+use crate::store::Outside;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub(super) const NAME: &str = "dictionary";
@@ -59,8 +59,8 @@ impl Stage for Dictionary {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        5
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -73,7 +73,7 @@ impl Stage for Dictionary {
         inputs
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.models, [])
     }
 

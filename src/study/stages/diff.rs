@@ -6,11 +6,11 @@ use crate::activations::ActivationStore;
 use crate::dictionaries::Dictionary;
 use crate::diff::{self, DiffSettings};
 use crate::error::Result;
+use crate::store::Outside;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 pub(super) const NAME: &str = "diff";
 
@@ -35,8 +35,8 @@ impl Stage for Diff {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        4
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -49,7 +49,7 @@ impl Stage for Diff {
         inputs
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.models, [])
     }
 

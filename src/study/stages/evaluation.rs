@@ -10,13 +10,13 @@ use crate::evaluation::{
     self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN,
 };
 use crate::foreign;
+use crate::store::Outside;
 use crate::study::config::{self, BASE, Checkpoint, Gate, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
 use crate::tasks::Suite;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 
 pub(super) struct Evaluation {
@@ -134,8 +134,8 @@ impl Stage for Evaluation {
         name(&self.variant)
     }
 
-    fn revision(&self) -> u32 {
-        4
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -153,7 +153,7 @@ impl Stage for Evaluation {
         models::inputs(&models)
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         let models: Vec<ModelSource> = self.models.iter().map(|(_, source)| source.clone()).collect();
         models::outside(&models, &self.suites)
     }

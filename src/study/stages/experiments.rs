@@ -1,7 +1,7 @@
 //! Stage `experiments`: edits of feature sets and of their controls, and what they do to every suite.
 
 use super::models::{self, ModelSource};
-use super::repeated::ORIGINAL;
+use super::repetition::ORIGINAL;
 use super::{dictionary, diff};
 use crate::dictionaries::{self, Dictionary};
 use crate::diff::FeatureRow;
@@ -9,7 +9,7 @@ use crate::error::{At, Result};
 use crate::experiments::{self, Axis, ExperimentInputs, ExperimentSettings, SetRule, neutral_texts};
 use crate::interventions::Edit;
 use crate::model::HookPoint;
-use crate::store::hash_file;
+use crate::store::{Content, Outside};
 use crate::study::config::{BASE, Hypothesis, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables;
@@ -139,8 +139,8 @@ impl Stage for Experiments {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        13
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -160,15 +160,18 @@ impl Stage for Experiments {
         inputs
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         let mut outside = models::outside(&self.models, self.suites.iter().map(|(_, suite)| suite))?;
         if let Some(file) = &self.settings.neutral {
-            outside.insert(format!("neutral text {file}"), hash_file(Path::new(file)).at("[interventions]")?);
+            outside.insert(
+                format!("neutral text {file}"),
+                Content::of_file(Path::new(file)).at("[interventions]")?,
+            );
         }
         for declared in &self.hypotheses {
             if let SetRule::File(file) = &declared.hypothesis.declared.set {
                 let place = || format!("hypothesis `{}`", declared.hypothesis.name());
-                outside.insert(format!("direction {file}"), hash_file(Path::new(file)).at(place())?);
+                outside.insert(format!("direction {file}"), Content::of_file(Path::new(file)).at(place())?);
             }
         }
         Ok(outside)

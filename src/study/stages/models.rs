@@ -1,17 +1,16 @@
 //! Where the models of a study are: made by a stage, or given by the user.
 
-use super::same_change::{self, Matching};
+use super::matching::{self, Matching};
 use super::select::Selection;
 use super::{base, select, variant};
 use crate::error::{At, Result};
 use crate::model::{Model, hub};
-use crate::store::hash_folder;
+use crate::store::{Content, Outside};
 use crate::study::config::{Base, Checkpoint, Method, Reference, Study};
 use crate::study::stage::Made;
 use crate::tasks::Suite;
 use crate::training::BaseName;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// One model of a study: what it is called, and where it will be.
 #[derive(Clone, Debug)]
@@ -55,26 +54,27 @@ impl ModelSource {
         let mut inputs = vec![variant::name(&self.reference.variant)];
         match self.reference.checkpoint {
             Checkpoint::Matched => inputs.push(select::NAME.to_owned()),
-            Checkpoint::SameChange => inputs.push(same_change::NAME.to_owned()),
+            Checkpoint::SameChange => inputs.push(matching::NAME.to_owned()),
             Checkpoint::Last | Checkpoint::Step(_) => {}
         }
         inputs
     }
 
-    /// What a given model is, for the recipe: the commit of the hub, else the content of its folder and of
-    /// the base of an adapter.
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
-        let Some(given) = &self.given else { return Ok(BTreeMap::new()) };
+    /// What a given model is, for the recipe: its content, and that of the base of an adapter. Of a snapshot of the hub,
+    /// what is read of it: other programs may put more beside.
+    fn outside(&self) -> Result<Outside> {
+        let Some(given) = &self.given else { return Ok(Outside::new()) };
         let role = format!("model {}", self.reference);
-        let content = match &given.identity {
-            Some(identity) => format!("hub {identity}"),
-            None => hash_folder(&given.folder)?,
-        };
-        let mut all = BTreeMap::from([(role.clone(), content)]);
+        let mut all = Outside::from([(role.clone(), content(&given.folder)?)]);
         if let Some(base) = Model::base_of_adapter(&given.folder)? {
-            all.insert(format!("{role}, base of the adapter"), hash_folder(&base)?);
+            all.insert(format!("{role}, base of the adapter"), content(&base)?);
         }
         Ok(all)
+    }
+
+    /// The name that an adapter on this model gets for its base, if the hub has one: it is written into the adapter.
+    pub(super) fn identity(&self) -> Option<&str> {
+        self.given.as_ref()?.identity.as_deref()
     }
 
     /// The reference with its checkpoint as a step, now that the stage that chooses it has run.
@@ -85,7 +85,7 @@ impl ModelSource {
                 Checkpoint::Step(selection.step(&self.reference.variant)?)
             }
             Checkpoint::SameChange => {
-                let matching = Matching::load(made.folder(same_change::NAME)?)?;
+                let matching = Matching::load(made.folder(matching::NAME)?)?;
                 Checkpoint::Step(matching.step(&self.reference.variant)?)
             }
             other => other,
@@ -150,14 +150,20 @@ pub(super) fn inputs(models: &[ModelSource]) -> Vec<String> {
 pub(super) fn outside<'a>(
     models: &[ModelSource],
     suites: impl IntoIterator<Item = &'a Suite>,
-) -> Result<BTreeMap<String, String>> {
-    let mut all = BTreeMap::new();
+) -> Result<Outside> {
+    let mut all = Outside::new();
     for model in models {
         all.extend(model.outside()?);
     }
-    let file = |suite: &Suite| Some((format!("suite {}", suite.name()), suite.content()?.to_owned()));
-    all.extend(suites.into_iter().filter_map(file));
+    all.extend(suites.into_iter().flat_map(|suite| suite.contents("suite")));
     Ok(all)
+}
+
+fn content(folder: &Path) -> Result<Content> {
+    match hub::files(folder)? {
+        Some(files) => Content::of_files(folder, &files),
+        None => Content::of_folder(folder),
+    }
 }
 
 /// A folder, or what a name on the hub stands for.

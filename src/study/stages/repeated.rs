@@ -3,16 +3,15 @@
 //! A repetition is a chain of the study's own stages under other names: from the dictionary's fit on, or from
 //! the training of the variants on, with one seed changed and every problem, halves and all, as before.
 
+use super::repetition::ORIGINAL;
 use super::{capture, claims, dictionary, diff, evaluation, experiments, same_change, select, variant};
 use crate::error::Result;
+use crate::store::Outside;
 use crate::study::config::Study;
 use crate::study::stage::{Estimate, Made, Scene, Stage};
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::Path;
-
-/// What an input's name begins with when the study's own stage is meant and not the repetition's.
-pub(super) const ORIGINAL: &str = "original ";
 
 /// Stages, inputs before what needs them.
 type Chain = Vec<Box<dyn Stage>>;
@@ -23,11 +22,6 @@ struct Repeated {
     suffix: String,
     /// The stages of the repetition, by the names that they have in the study.
     repeated: BTreeSet<String>,
-}
-
-/// The seed by which a repetition's stage is called: `dictionary seed 8`.
-pub(super) fn seed(stage: &str) -> &str {
-    stage.rsplit_once(" (").map_or(stage, |(_, seed)| seed.trim_end_matches(')'))
 }
 
 /// The stages of every repetition that the study asks for, and the names of those that end in claims.
@@ -99,8 +93,8 @@ impl Stage for Repeated {
         format!("{}{}", self.inner.name(), self.suffix)
     }
 
-    fn revision(&self) -> u32 {
-        self.inner.revision()
+    fn code(&self) -> &'static str {
+        self.inner.code()
     }
 
     fn config(&self) -> Result<Value> {
@@ -111,7 +105,7 @@ impl Stage for Repeated {
         self.inner.inputs().iter().map(|name| self.outer(name)).collect()
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         self.inner.outside()
     }
 
@@ -133,6 +127,7 @@ impl Stage for Repeated {
             made: Made { folders: inputs.collect::<Result<_>>()?, device: scene.made.device.clone() },
             folder: scene.folder.clone(),
             scratch: scene.scratch.clone(),
+            older: scene.older.clone(),
             observer: scene.observer.clone(),
         })
     }

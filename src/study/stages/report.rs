@@ -1,14 +1,14 @@
 //! Stage `report`: every table of the study in one place, and the page that shows them.
 
+use super::matching::{self, Matching};
 use super::models::ModelSource;
-use super::same_change::{self, Matching};
 use super::select::{self, Selection};
 use crate::claims::ClaimSettings;
 use crate::diff::DiffSettings;
 use crate::error::{Result, io};
 use crate::experiments::ExperimentSettings;
-use crate::report::{self, ReportInput, StageFact, StudyFacts, VariantFact};
-use crate::store::Manifest;
+use crate::report::{self, OutsideFact, ReportInput, StageFact, StudyFacts, VariantFact};
+use crate::store::{Manifest, Outside};
 use crate::study::config::{BASE, Base, Method, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
@@ -55,8 +55,8 @@ impl Report {
             collateral: names(&study.suites.collateral),
             dictionary_variants: over.iter().map(label).collect::<Result<_>>()?,
             matched: selection.map(|selection| self.matched(&selection)).unwrap_or_default(),
-            same_change: match self.inputs.iter().any(|input| input == same_change::NAME) {
-                true => Matching::load(scene.input(same_change::NAME)?)?.sentences(),
+            same_change: match self.inputs.iter().any(|input| input == matching::NAME) {
+                true => Matching::load(scene.input(matching::NAME)?)?.sentences(),
                 false => Vec::new(),
             },
             samples: study.evaluation.samples as u64,
@@ -68,6 +68,8 @@ impl Report {
             changed_defaults: self.changed_defaults()?,
             beside: Vec::new(),
             stages: self.stages(scene)?,
+            outside: self.outside_facts(scene)?,
+            older: scene.older.clone(),
             study_file: study.text.clone(),
         })
     }
@@ -159,6 +161,15 @@ impl Report {
         self.inputs.iter().map(manifest).collect()
     }
 
+    /// What the stages read from outside of the store, each file once.
+    fn outside_facts(&self, scene: &Scene) -> Result<Vec<OutsideFact>> {
+        let mut all = BTreeMap::new();
+        for name in &self.inputs {
+            all.extend(Manifest::load(scene.input(name)?)?.recipe.outside);
+        }
+        Ok(all.into_iter().map(|(role, hash)| OutsideFact { role, hash }).collect())
+    }
+
     /// How long every stage took, as its manifest tells it.
     fn write_timings(&self, scene: &Scene) -> Result<PathBuf> {
         let row = |name: &String| {
@@ -196,8 +207,12 @@ impl Stage for Report {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        6
+    fn code(&self) -> &'static str {
+        module_path!()
+    }
+
+    fn may_be_older(&self) -> bool {
+        false
     }
 
     fn config(&self) -> Result<Value> {
@@ -208,7 +223,7 @@ impl Stage for Report {
         self.inputs.clone()
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         self.study.beside.contents()
     }
 

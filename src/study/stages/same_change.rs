@@ -6,26 +6,23 @@
 //! ‖h − h_base‖² at the captured hook is at least that of the matched variant at its end; if none gets there, the one
 //! that moved most.
 
+use super::matching::{FILE, Matching, NAME};
 use super::models::{self, ModelSource};
 use crate::diff::models::{LabelledPrompt, activation_change};
 use crate::error::{Error, Result, io};
 use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, own_texts};
 use crate::foreign;
 use crate::model::{HookPoint, Model};
+use crate::store::Outside;
 use crate::study::config::{BASE, Checkpoint, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
 use crate::tasks::Suite;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-pub(super) const NAME: &str = "same_change";
-
 /// Prompts of each suite.
 const PROMPTS: usize = 32;
-
-const FILE: &str = "same_change.json";
 
 pub(super) struct SameChange {
     seed: u64,
@@ -36,51 +33,6 @@ pub(super) struct SameChange {
     reference: ModelSource,
     /// The checkpoints of every variant that is to be matched.
     variants: Vec<(String, Vec<(usize, ModelSource)>)>,
-}
-
-/// What was found and chosen.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Matching {
-    /// The variant that the others are matched to, at its end.
-    reference: String,
-    /// Its mean ‖h − h_base‖².
-    reference_change: f64,
-    /// The same of every checkpoint of the others.
-    changes: BTreeMap<String, BTreeMap<usize, f64>>,
-    /// The step that was chosen for each.
-    matched: BTreeMap<String, usize>,
-}
-
-impl Matching {
-    pub(super) fn load(artifact: &Path) -> Result<Self> {
-        let path = artifact.join(FILE);
-        let text = foreign::text(&path, foreign::DOCUMENT)?;
-        serde_json::from_str(&text)
-            .map_err(|error| Error::work(format!("{} is no matching: {error}", path.display())))
-    }
-
-    /// How far each chosen checkpoint moved beside what it is matched to, a sentence each.
-    pub(super) fn sentences(&self) -> Vec<String> {
-        let sentence = |(variant, step): (&String, &usize)| {
-            let change = *self.changes.get(variant)?.get(step)?;
-            let chosen = if change >= self.reference_change {
-                "the first checkpoint that moved as far as"
-            } else {
-                "which moved most, though no checkpoint as far as"
-            };
-            Some(format!(
-                "{variant}@{step} is matched by its activations: {chosen} {} (mean squared difference from {BASE} {change:.3e} and {:.3e})",
-                self.reference, self.reference_change
-            ))
-        };
-        self.matched.iter().filter_map(sentence).collect()
-    }
-
-    /// The matched step of `variant`.
-    pub(super) fn step(&self, variant: &str) -> Result<usize> {
-        let step = self.matched.get(variant).copied();
-        step.ok_or_else(|| Error::work(format!("no checkpoint of `{variant}` was matched")))
-    }
 }
 
 impl SameChange {
@@ -149,8 +101,8 @@ impl Stage for SameChange {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        1
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -173,7 +125,7 @@ impl Stage for SameChange {
         models::inputs(&self.all_models())
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         models::outside(&self.all_models(), self.suites.iter().map(|(_, suite)| suite))
     }
 

@@ -38,8 +38,8 @@ impl Stage for Seeds {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        2
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {

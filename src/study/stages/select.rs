@@ -106,8 +106,8 @@ impl Stage for Select {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        1
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {

@@ -33,8 +33,8 @@ impl Stage for Trajectories {
         NAME.to_owned()
     }
 
-    fn revision(&self) -> u32 {
-        3
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {

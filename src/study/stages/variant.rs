@@ -2,11 +2,11 @@
 
 use super::models::{self, ModelSource};
 use crate::error::Result;
+use crate::store::Outside;
 use crate::study::config::{self, Method, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
 use crate::training::{PostTraining, TrainingRun};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Rows of training between two saves for a resume: some five seconds of work.
@@ -65,8 +65,8 @@ impl Stage for Variant {
         name(&self.name)
     }
 
-    fn revision(&self) -> u32 {
-        5
+    fn code(&self) -> &'static str {
+        module_path!()
     }
 
     fn config(&self) -> Result<Value> {
@@ -75,6 +75,7 @@ impl Stage for Variant {
             "name": self.name,
             "checkpoints": self.checkpoints,
             "training": self.training.description()?,
+            "named": self.training.trains_adapters().then(|| self.base.identity()).flatten(),
         }))
     }
 
@@ -82,7 +83,7 @@ impl Stage for Variant {
         self.base.inputs()
     }
 
-    fn outside(&self) -> Result<BTreeMap<String, String>> {
+    fn outside(&self) -> Result<Outside> {
         let mut outside = models::outside(std::slice::from_ref(&self.base), [])?;
         outside.extend(self.training.contents()?);
         Ok(outside)

@@ -1,15 +1,16 @@
 //! A program that judges responses: one JSON object a line in, one a line out.
 //!
 //! In: `{"prompt": .., "response": .., "answer": .., "row": ..}`, the answer as the row has it (null where it has
-//! none) and the whole row, with whatever else the program needs. Out: `{"reward": x}` or just `x`, a number in 0..=1. The program is started once and asked again and again; one that
+//! none) and the whole row, with whatever else the program needs. Out: `{"reward": x}` or just `x`, a number in 0..=1. The program is started once, when it is first asked, and asked again and again; one that
 //! takes longer than the limit to read and answer is ended and started anew, and the response counts as wrong. One
 //! that says more than a line to a question is refused, for every later reward would be another response's. It is
 //! run without a shell: words are parted by spaces, but for those in single or double quotes.
 
+use super::program;
 use crate::error::{Error, Result};
+use crate::store::Content;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -22,6 +23,7 @@ pub(super) const LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Checker {
     words: Vec<String>,
+    files: Vec<(String, Content)>,
     running: Mutex<Option<Running>>,
     limit: Duration,
 }
@@ -42,21 +44,16 @@ impl Drop for Running {
 }
 
 impl Checker {
-    /// Learns whether there is such a program. It is started when it is first asked: to plan or to check a study runs
-    /// nothing.
-    pub(super) fn new(command: &str, limit: Duration) -> Result<Self> {
+    /// Finds the program, and starts it when it is first asked: who only plans runs nothing.
+    pub(super) fn new(command: &str, limit: Duration, declared: &[&str]) -> Result<Self> {
         let words = words(command)?;
-        let program =
-            words.first().ok_or_else(|| Error::request("reward=command: expected a program, found none"))?;
-        if !is_there(program) {
-            return Err(Error::request(format!("cannot start `{program}`: there is no such program")));
-        }
-        Ok(Self { words, running: Mutex::default(), limit })
+        let files = program::files(&words, declared)?;
+        Ok(Self { words, files, running: Mutex::new(None), limit })
     }
 
-    /// Those of its words that name files: a changed script is another judge.
-    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        self.words.iter().map(Path::new).filter(|path| path.is_file())
+    /// The files that it is made of, by their names: with one of them changed it is another judge.
+    pub(super) fn files(&self) -> &[(String, Content)] {
+        &self.files
     }
 
     /// The program's reward: 0 if it took too long, NaN (and a line in the log) if it failed.
@@ -179,7 +176,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("check.sh");
         std::fs::write(&path, script).unwrap();
-        let checker = Checker::new(&format!("sh '{}'", path.display()), limit).unwrap();
+        let checker = Checker::new(&format!("sh '{}'", path.display()), limit, &[]).unwrap();
         (folder, checker)
     }
 
@@ -236,15 +233,19 @@ mod tests {
         assert!(ask(&broken, "r").is_nan());
         let (_folder, gone) = checker("exit 3", LIMIT);
         assert!(ask(&gone, "r").is_nan());
-        assert!(Checker::new("/no/such/program", LIMIT).unwrap_err().to_string().contains("cannot start"));
-        assert!(Checker::new("no-such-program", LIMIT).unwrap_err().to_string().contains("cannot start"));
+        assert!(
+            Checker::new("/no/such/program", LIMIT, &[]).unwrap_err().to_string().contains("cannot start")
+        );
+        assert!(
+            Checker::new("no-such-program", LIMIT, &[]).unwrap_err().to_string().contains("cannot start")
+        );
     }
 
     #[test]
     fn a_program_is_not_started_before_it_is_asked() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("started");
-        let checker = Checker::new(&format!("touch '{}'", mark.display()), LIMIT).unwrap();
+        let checker = Checker::new(&format!("touch '{}'", mark.display()), LIMIT, &[]).unwrap();
         std::thread::sleep(Duration::from_millis(100));
         assert!(!mark.exists());
         assert!(ask(&checker, "r").is_nan());

@@ -13,14 +13,17 @@
 //! One problem in four is held out by a hash of its unit, as everywhere; evaluation asks these and
 //! rollouts the others. `:rows=all` uses every row for both: for a file that holds only test problems.
 //! `:limit=30` gives a program that judges 30 seconds for a response instead of ten, as in
-//! `"data.jsonl:limit=30:reward=command:python3 'my checks/judge.py'"`.
+//! `"data.jsonl:limit=30:reward=command:python3 'my checks/judge.py'"`. What decides its rewards is hashed: the program
+//! (found through `PATH`), what a `#!` line of it names, and every word that names a file. What it reads or imports
+//! beside these is named by `:files=checks/rules.py,checks/units` (files and folders, parted by commas).
 //!
 //! Requests that should be refused, or should not, have labels in the place of a reward: `reward=refusal` and
 //! `reward=compliance` tell by its words whether a response refuses, complies or evades (`refusal`, which says how far that
 //! can be trusted). `reward=judge:FILE.toml`, as the last option, asks another model (`judge`), for a reward or a label.
 //!
 //! `rule` says what is right; `extract` finds the answer in a completion; `rational` and `expression` judge
-//! it in exact arithmetic, `math` whatever mathematics it is; `command` asks a program.
+//! it in exact arithmetic, `math` whatever mathematics it is; `command` asks a program, and `program` says what that is
+//! made of.
 
 mod command;
 mod expression;
@@ -28,6 +31,7 @@ mod extract;
 mod judge;
 mod labels;
 mod math;
+mod program;
 mod rational;
 mod refusal;
 mod rule;
@@ -37,9 +41,9 @@ use super::numbered;
 use super::problem::{Answer, Endpoint, Half, Problem};
 use super::split::held_out;
 use crate::error::{At, Error, Result};
-use crate::foreign;
 use crate::progress::Observer;
 use crate::rng::Stream;
+use crate::store::{Content, Outside};
 use crate::tables;
 pub use refusal::{Label, label};
 use rule::Rule;
@@ -52,7 +56,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct External {
     spec: String,
-    hash: String,
+    problems: Content,
     rule: Rule,
     training: Vec<Problem>,
     held_out: Vec<Problem>,
@@ -61,7 +65,7 @@ pub(super) struct External {
 /// Equal names and equal contents.
 impl PartialEq for External {
     fn eq(&self, other: &Self) -> bool {
-        (&self.spec, &self.hash) == (&other.spec, &other.hash)
+        (&self.spec, self.contents("")) == (&other.spec, other.contents(""))
     }
 }
 
@@ -77,7 +81,7 @@ struct Options<'a> {
 impl<'a> Options<'a> {
     fn parse(spec: &'a str) -> Result<Self> {
         let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
-        let (mut rule, mut all, mut limit) = (None, false, None);
+        let (mut rule, mut all, mut limit, mut files) = (None, false, None, None);
         // A command may hold colons, and so may a path: either is always the last option.
         let (options, command) = match options.split_once("reward=command:") {
             Some((before, command)) => (before, Some(command)),
@@ -94,19 +98,26 @@ impl<'a> Options<'a> {
             match option.split_once('=') {
                 Some(("reward", name)) => rule = Some(Rule::parse(name)?),
                 Some(("rows", "all")) => all = true,
+                Some(("files", names)) => files = Some(names),
                 Some(("limit", seconds)) => limit = Some(seconds_of(seconds)?),
                 _ => {
                     return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
-                        .hint("the options are `rows=all`, `limit=SECONDS` and, as the last, `reward=exact|number|math|regex|expression|refusal|compliance|command:PROGRAM|judge:FILE.toml`"));
+                        .hint("the options are `rows=all`, `limit=SECONDS`, `files=FILE,FOLDER` and, as the last, `reward=exact|number|math|regex|expression|refusal|compliance|command:PROGRAM|judge:FILE.toml`"));
                 }
             }
         }
-        match (command, limit) {
-            (Some(command), limit) => rule = Some(Rule::command(command, limit.unwrap_or(command::LIMIT))?),
-            (None, Some(_)) => {
+        match (command, limit, files) {
+            (Some(command), limit, files) => {
+                let files: Vec<&str> = files.into_iter().flat_map(|names: &str| names.split(',')).collect();
+                rule = Some(Rule::command(command, limit.unwrap_or(command::LIMIT), &files)?);
+            }
+            (None, Some(_), _) => {
                 return Err(Error::request(format!("suite `{spec}`: `limit` is for `reward=command`")));
             }
-            (None, None) => {}
+            (None, None, Some(_)) => {
+                return Err(Error::request(format!("suite `{spec}`: `files` is for `reward=command`")));
+            }
+            (None, None, None) => {}
         }
         let rule = rule.ok_or_else(|| {
             Error::request(format!("suite `{spec}`: how its answers are judged is not stated"))
@@ -137,9 +148,10 @@ impl External {
     pub(super) fn read(spec: &str) -> Result<Self> {
         let options = Options::parse(spec)?;
         let path = Path::new(options.path);
-        let bytes = foreign::bytes(path, foreign::DATA)?;
+        let problems = Content::of_file(path)?;
         let rows = tables::read_rows(path)?;
-        Self::new(spec, options, blake3::hash(&bytes).to_string(), &rows).at(path.display())
+        problems.check()?;
+        Self::new(spec, options, problems, &rows).at(path.display())
     }
 
     /// Rows that are at hand, under the name that a file of them would have.
@@ -149,14 +161,14 @@ impl External {
     pub(super) fn of_rows(spec: &str, rows: &[Value]) -> Result<Self> {
         let options = Options::parse(spec)?;
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
-        Self::new(spec, options, blake3::hash(lines.as_bytes()).to_string(), rows).at(spec)
+        let problems = Content::of_text(blake3::hash(lines.as_bytes()).to_string());
+        Self::new(spec, options, problems, rows).at(spec)
     }
 
-    fn new(spec: &str, options: Options<'_>, hash: String, rows: &[Value]) -> Result<Self> {
+    fn new(spec: &str, options: Options<'_>, problems: Content, rows: &[Value]) -> Result<Self> {
         let Options { rule, all, .. } = options;
-        let hash = rule.judged_by(hash)?;
         let mut external =
-            Self { spec: spec.to_owned(), hash, rule, training: Vec::new(), held_out: Vec::new() };
+            Self { spec: spec.to_owned(), problems, rule, training: Vec::new(), held_out: Vec::new() };
         for (number, row) in rows.iter().enumerate() {
             let problem = external.problem(row).at(format!("row {}", number + 1))?;
             let is_held_out = held_out(&format!("row {}", problem.id));
@@ -195,9 +207,13 @@ impl External {
         &self.spec
     }
 
-    /// The BLAKE3 hash of the file, and of those that the program which judges is made of.
-    pub(super) fn hash(&self) -> &str {
-        &self.hash
+    /// The file, and those that the program which judges is made of, by their roles.
+    pub(super) fn contents(&self, whom: &str) -> Outside {
+        let own = (format!("{whom} {}", self.spec), self.problems.clone());
+        let judge = self.rule.files().iter();
+        let judge =
+            judge.map(|(name, content)| (format!("judge of {whom} {}: {name}", self.spec), content.clone()));
+        std::iter::once(own).chain(judge).collect()
     }
 
     /// The held-out problems in an order drawn by `stream`.
@@ -345,7 +361,7 @@ mod tests {
         let hash = |text: &str| {
             std::fs::write(&script, text).unwrap();
             let spec = format!("{path}:limit=2.5:reward=command:sh '{}'", script.display());
-            External::read(&spec).unwrap().hash().to_owned()
+            External::read(&spec).unwrap().contents("suite")
         };
         assert_ne!(hash("while read line; do echo 1; done"), hash("while read line; do echo 0; done"));
         let (_other, bare) = file("y.jsonl", &rows.replace(", \"answer\"", ", \"tests\""));
@@ -353,5 +369,39 @@ mod tests {
         let message = |spec: &str| External::read(&format!("{path}:{spec}")).unwrap_err().to_string();
         assert!(message("limit=0:reward=command:cat").contains("positive number of seconds"));
         assert!(message("limit=1:reward=exact").contains("is for `reward=command`"));
+        assert!(message("files=x.py:reward=exact").contains("is for `reward=command`"));
+        assert!(message("files=x.py:reward=command:cat").contains("cannot read x.py"));
+    }
+
+    #[test]
+    fn a_judge_is_its_program_its_words_and_what_is_declared() {
+        let rows: String =
+            (0..20).map(|row| format!("{{\"prompt\": \"{row}\", \"answer\": \"{row}\"}}\n")).collect();
+        let (folder, path) = file("x.jsonl", &rows);
+        let place = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(place(name), text).unwrap();
+        std::fs::create_dir(place("units")).unwrap();
+        for name in ["judge.py", "rules.py", "units/a.py", "settings.json"] {
+            write(name, "one");
+        }
+        let contents = || {
+            let shown = |name: &str| place(name).display().to_string();
+            let (rules, units) = (shown("rules.py"), shown("units"));
+            let command = format!("sh {} --settings={}", shown("judge.py"), shown("settings.json"));
+            let spec = format!("{path}:files={rules},{units}:reward=command:{command}");
+            External::read(&spec).unwrap().contents("suite")
+        };
+        let first = contents();
+        assert!(first.keys().any(|role| role.ends_with("/sh")), "through PATH: {first:?}");
+        assert_eq!(first.len(), 6, "{first:?}");
+        for name in ["judge.py", "rules.py", "units/a.py", "settings.json"] {
+            write(name, "two");
+            assert_ne!(contents(), first, "{name}");
+            assert!(first.values().any(|content| content.check().is_err()), "{name} changed meanwhile");
+            write(name, "one");
+            assert_eq!(contents(), first, "{name}");
+        }
+        write("units/b.py", "one");
+        assert_ne!(contents(), first, "a file was added");
     }
 }

@@ -9,7 +9,7 @@ use super::math;
 use super::rational::Rational;
 use super::refusal::{self, Label};
 use crate::error::{Error, Result, nearest};
-use crate::store;
+use crate::store::Content;
 use crate::tasks::built_in::EXACT;
 use crate::tasks::problem::Endpoint;
 use serde_json::Value;
@@ -76,23 +76,21 @@ impl Rule {
         }
     }
 
-    pub(super) fn command(command: &str, limit: Duration) -> Result<Self> {
-        Checker::new(command, limit).map(Self::Command)
+    pub(super) fn command(command: &str, limit: Duration, files: &[&str]) -> Result<Self> {
+        Checker::new(command, limit, files).map(Self::Command)
     }
 
     pub(super) fn judge_of(file: &str) -> Result<Self> {
         Judge::load(file).map(|judge| Self::Judge(Box::new(judge)))
     }
 
-    /// The hash of problems with what else decides their rewards: the files of the program or model that judges.
-    pub(super) fn judged_by(&self, problems: String) -> Result<String> {
-        let files = match self {
-            Self::Command(checker) => checker.files().collect(),
-            Self::Judge(judge) => vec![judge.file()],
-            _ => return Ok(problems),
-        };
-        let hashes = files.into_iter().map(store::hash_file).collect::<Result<Vec<_>>>()?;
-        Ok([vec![problems], hashes].concat().join(" "))
+    /// What decides rewards beside the problems: the files of the program that judges, or the file of the model.
+    pub(super) fn files(&self) -> &[(String, Content)] {
+        match self {
+            Self::Command(checker) => checker.files(),
+            Self::Judge(judge) => judge.files(),
+            _ => &[],
+        }
     }
 
     /// What the row says is right.

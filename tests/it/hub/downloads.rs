@@ -157,13 +157,17 @@ fn a_study_by_name_is_of_a_commit() -> Result<()> {
         plan["stages"].as_array().unwrap().iter().map(|stage| stage["cached"] == true).collect()
     };
     assert!(cached(said("plan")).iter().all(|cached| *cached));
-    let store = std::fs::read_dir(place.path().join("runs/named/store")).unwrap();
-    let manifests =
-        store.flatten().filter_map(|entry| std::fs::read_to_string(entry.path().join("manifest.json")).ok());
-    let named = format!("hub {NAME}@{COMMIT}");
-    assert_eq!(manifests.filter(|manifest| manifest.contains(&named)).count(), 2);
-    // The branch moves, and with it whatever was made from it.
+    // What counts is what is read: not the commit, nor what another program puts beside it.
     server.with(|hub| hub.commit = LATER.to_owned());
+    assert!(cached(said("plan")).iter().all(|cached| *cached));
+    std::fs::write(server.snapshot().with_file_name(LATER).join("README.md"), "more").unwrap();
+    assert!(cached(said("plan")).iter().all(|cached| *cached));
+    // The branch moves to other weights, and with it whatever was made from them.
+    server.with(|hub| {
+        hub.commit = LATER.replace('8', "7");
+        let weights = hub.files.get_mut(WEIGHTS).unwrap();
+        *weights.last_mut().unwrap() ^= 1;
+    });
     assert!(cached(said("plan")).iter().all(|cached| !*cached));
     Ok(())
 }
@@ -182,4 +186,57 @@ fn no_log_holds_the_token_whatever_it_is_asked_for() {
         assert!(server.with(|hub| hub.seen.iter().any(|seen| seen.authorization.is_some())), "{said}");
         assert!(!said.contains("secret"), "{filter}: {said}");
     }
+}
+
+#[test]
+fn corrupt_files_in_the_cache_are_never_used() -> Result<()> {
+    let server = Server::start(Hub::tiny());
+    let found = download(NAME, &server.settings())?;
+    let flip = |file: &str| {
+        let blob = std::fs::canonicalize(found.join(file)).unwrap();
+        let mut bytes = std::fs::read(&blob).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::write(&blob, bytes).unwrap();
+        blob
+    };
+    let blob = flip(WEIGHTS);
+    for name in [NAME.to_owned(), format!("{NAME}@{COMMIT}")] {
+        let error = complaint(download(&name, &server.offline()));
+        assert!(
+            error.contains("is not what the hub named it after") && error.contains("hint: remove"),
+            "{error}"
+        );
+        assert!(error.contains(blob.to_str().unwrap()), "{error}");
+    }
+    // Online it is brought anew, by its commit, too.
+    assert_whole(&download(&format!("{NAME}@{COMMIT}"), &server.settings())?);
+    flip(WEIGHTS);
+    assert_whole(&download(NAME, &server.settings())?);
+    // Nor does a study use it.
+    flip(WEIGHTS);
+    let place = tempfile::tempdir().unwrap();
+    std::fs::write(place.path().join("study.toml"), STUDY).unwrap();
+    let output = crate::cli::command(place.path(), &["run", "study.toml"])
+        .env("HF_HOME", server.home.path())
+        .env("HF_HUB_OFFLINE", "1")
+        .env_remove("HF_HUB_CACHE")
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(text(&output.stderr).contains("is not what the hub named it after"), "{}", text(&output.stderr));
+    // Small files are named by git's hash.
+    let file = found.join("config.json");
+    let bytes = std::fs::read(&file).unwrap();
+    let mut hashed = format!("blob {}\0", bytes.len()).into_bytes();
+    hashed.extend(&bytes);
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, &hashed);
+    let etag: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(server.repository().join("blobs").join(&etag), &bytes).unwrap();
+    std::os::unix::fs::symlink(format!("../../blobs/{etag}"), &file).unwrap();
+    assert_whole(&download(NAME, &server.settings())?);
+    flip("config.json");
+    assert!(complaint(download(NAME, &server.offline())).contains("is not what the hub named it after"));
+    Ok(())
 }

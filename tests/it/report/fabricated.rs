@@ -99,6 +99,8 @@ pub(super) fn facts() -> StudyFacts {
                 inputs: vec!["4f1c09aa71".into()],
             },
         ],
+        outside: Vec::new(),
+        older: Vec::new(),
         study_file: "name = \"made-up\"\nseed = 7\n".into(),
     }
 }

@@ -47,6 +47,7 @@ mod verdict;
 use super::refusal::Label;
 use crate::error::{At, Error, Result};
 use crate::progress::Observer;
+use crate::store::Content;
 use cache::{Cache, Question};
 use client::Client;
 use minijinja::{Environment, UndefinedBehavior, context};
@@ -72,6 +73,7 @@ const NAMES: [&str; 4] = ["prompt", "response", "answer", "row"];
 #[derive(Debug)]
 pub(in crate::tasks) struct Judge {
     path: PathBuf,
+    files: Vec<(String, Content)>,
     settings: Settings,
     cache: Cache,
     environment: Environment<'static>,
@@ -100,16 +102,19 @@ impl Judge {
     /// Reads a judge's file. Nobody is asked.
     pub(super) fn load(path: &str) -> Result<Self> {
         let path = Path::new(path);
+        let content = Content::of_file(path)?;
         let settings = Settings::load(path)?;
+        content.check()?;
+        let files = vec![(path.display().to_string(), content)];
         let environment = environment(&settings.prompt).at("field `prompt`").at(path.display())?;
         let cache = Cache::at(&settings.cache);
         let path = path.to_owned();
-        Ok(Self { path, settings, cache, environment, client: OnceLock::new(), known: Mutex::default() })
+        Ok(Self { path, files, settings, cache, environment, client: OnceLock::new(), known: Mutex::default() })
     }
 
     /// The file that says how it judges.
-    pub(super) fn file(&self) -> &Path {
-        &self.path
+    pub(super) fn files(&self) -> &[(String, Content)] {
+        &self.files
     }
 
     /// Whether verdicts are labels, and the right one, if so.
