@@ -11,7 +11,6 @@ use super::models::{self, ModelSource};
 use crate::diff::models::{LabelledPrompt, activation_change};
 use crate::error::{Error, Result, io};
 use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, own_texts};
-use crate::foreign;
 use crate::model::{HookPoint, Model};
 use crate::store::Outside;
 use crate::study::config::{BASE, Checkpoint, Reference, Study};

@@ -122,18 +122,6 @@ fn words(command: &str) -> Result<Vec<String>> {
     Ok(words)
 }
 
-/// Whether a program is a file, or one in a folder of `PATH`.
-fn is_there(program: &str) -> bool {
-    let path = Path::new(program);
-    match path.components().count() {
-        1 => {
-            let folders = std::env::var_os("PATH").unwrap_or_default();
-            std::env::split_paths(&folders).any(|folder| folder.join(path).is_file())
-        }
-        _ => path.is_file(),
-    }
-}
-
 fn start(words: &[String]) -> Result<Running> {
     let (program, arguments) = words
         .split_first()
