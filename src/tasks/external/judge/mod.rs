@@ -231,10 +231,10 @@ impl Judge {
     fn recall(&self, question: &Question) -> Option<Answered> {
         let name = question.name();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(known.get(&name), Some(Answered::Said(_))) {
-            if let Some(answer) = self.cache.find(question) {
-                known.insert(name.clone(), Answered::Said(answer));
-            }
+        if !matches!(known.get(&name), Some(Answered::Said(_)))
+            && let Some(answer) = self.cache.find(question)
+        {
+            known.insert(name.clone(), Answered::Said(answer));
         }
         known.get(&name).cloned()
     }
