@@ -17,6 +17,8 @@ pub(crate) fn run(arguments: RunArguments, context: &Context) -> Result<()> {
     let study = arguments.study.load()?;
     let place = arguments.study.place(&study, context.device()?);
     let summary = study::run(&study, &place, &context.observer)?;
+    study.suites.all().iter().flat_map(|suite| suite.notes()).for_each(|note| context.printer.note(note));
+    summary.stages.iter().flat_map(|stage| stage.notes.clone()).for_each(|note| context.printer.note(note));
     context.printer.answer(&summary, || text(&summary))
 }
 
