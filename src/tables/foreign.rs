@@ -56,7 +56,7 @@ fn from_lines(bytes: &[u8]) -> Result<Vec<Value>> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Error::request(format!("expected UTF-8 text, found other bytes: {error}")))?;
     let parse = |(number, line): (usize, &str)| {
-        serde_json::from_str(line)
+        super::long_numbers::parse(line)
             .map_err(|error| Error::request(format!("expected one JSON object a line: {error}")))
             .at(format!("line {}", number + 1))
     };

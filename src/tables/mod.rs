@@ -5,7 +5,8 @@
 //! Parquet and refuse a row whose fields are not the catalogue's. Fields that exist once per variant
 //! (`norm_base`, `norm_sft`, …) are a flattened `BTreeMap` whose keys start with a documented prefix.
 //!
-//! Files that others wrote (training data, problems) are read by [`read_rows`], as JSON objects. All files are read through
+//! Files that others wrote (training data, problems) are read by [`read_rows`], as JSON objects; numbers of
+//! more digits than JSON values hold keep them (`long_numbers`). All files are read through
 //! the one door for files of others (`foreign`), our own tables too: they may be damaged, or somebody else's.
 //!
 //! Published tables lie beside `checksums.json`, which every reader holds them against.
@@ -17,6 +18,7 @@ pub mod catalogue;
 pub(crate) mod checksums;
 mod convert;
 mod foreign;
+pub(crate) mod long_numbers;
 
 pub use catalogue::{ColumnType, TableSpec};
 pub use foreign::{read_rows, read_rows_and_notes};

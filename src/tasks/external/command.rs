@@ -1,7 +1,7 @@
 //! A program that judges responses: one JSON object a line in, one a line out.
 //!
 //! In: `{"prompt": .., "response": .., "answer": .., "row": ..}`, the answer as the row has it (null where it has
-//! none) and the whole row, with whatever else the program needs. Out: `{"reward": x}` or just `x`, a number in 0..=1. The program is started once, when it is first asked, and asked again and again; one that
+//! none; a number with all its digits) and the whole row, with whatever else the program needs. Out: `{"reward": x}` or just `x`, a number in 0..=1. The program is started once, when it is first asked, and asked again and again; one that
 //! takes longer than the limit to read and answer is ended and started anew, and the response counts as wrong. One
 //! that says more than a line to a question is refused, for every later reward would be another response's. It is
 //! run without a shell: words are parted by spaces, but for those in single or double quotes.
@@ -9,6 +9,7 @@
 use super::program;
 use crate::error::{Error, Result};
 use crate::store::Content;
+use crate::tables::long_numbers;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -59,8 +60,10 @@ impl Checker {
     /// The program's reward: 0 if it took too long, NaN (and a line in the log) if it failed.
     pub(super) fn ask(&self, prompt: &str, response: &str, answer: &Value, row: &Value) -> f64 {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        let question = json!({ "prompt": prompt, "response": response, "answer": answer, "row": row });
-        match self.answer(&mut running, &question) {
+        let question = long_numbers::print(
+            &json!({ "prompt": prompt, "response": response, "answer": answer, "row": row }),
+        );
+        match self.answer(&mut running, question) {
             Ok(reward) => reward,
             Err(error) => {
                 *running = None;
@@ -70,7 +73,7 @@ impl Checker {
         }
     }
 
-    fn answer(&self, slot: &mut Option<Running>, question: &Value) -> Result<f64> {
+    fn answer(&self, slot: &mut Option<Running>, question: String) -> Result<f64> {
         let program = || self.words.join(" ");
         if slot.is_none() {
             *slot = Some(start(&self.words)?);
@@ -81,7 +84,7 @@ impl Checker {
             return Err(Error::work(message).hint("it must answer every line with exactly one line"));
         }
         // Where nobody receives it the program has ended, which is seen below.
-        let _ = running.questions.send(question.to_string());
+        let _ = running.questions.send(question);
         let line = match running.answers.recv_timeout(self.limit) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
@@ -187,6 +190,14 @@ mod tests {
         let (_folder, checker) = checker(script, LIMIT);
         assert_eq!(checker.ask("p", "r", &Value::Null, &json!({ "tests": [[1, 2]] })), 1.0);
         assert_eq!(checker.ask("p", "r", &json!({ "a": 1 }), &json!({ "tests": [[1, 2]] })), 0.0);
+    }
+
+    #[test]
+    fn a_program_sees_every_digit_of_a_long_number() {
+        let script = "while read line; do case $line in *'\"answer\":123456789012345678901234567890,\"row\":{\"answer\":123456789012345678901234567890}'*) echo 1;; *) echo 0;; esac; done";
+        let (_folder, checker) = checker(script, LIMIT);
+        let row = long_numbers::parse("{\"answer\": 123456789012345678901234567890}").unwrap();
+        assert_eq!(checker.ask("p", "r", &row["answer"], &row), 1.0);
     }
 
     #[test]

@@ -10,11 +10,12 @@ use super::rational::Rational;
 use super::refusal::{self, Label};
 use crate::error::{Error, Result, nearest};
 use crate::store::Content;
+use crate::tables::long_numbers;
 use crate::tasks::built_in::EXACT;
 use crate::tasks::problem::Endpoint;
+use fancy_regex::Regex;
 use serde_json::Value;
 use std::time::Duration;
-use tokenizers::utils::SysRegex;
 
 /// What makes a response right.
 #[derive(Debug)]
@@ -209,12 +210,20 @@ impl Rule {
         }
     }
 
-    /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
+    /// 1 if the response is right, 0 if not; a program may say anything between. NaN, and a line in the log, where there is
+    /// no telling: the program failed, or a search met its limit. What has no reward is left out, and is not wrong.
     pub(super) fn judge(&self, prompt: &str, truth: &Truth, response: &str) -> f64 {
         let right = match (self, truth) {
             (Self::Command(checker), Truth::Row { answer, row }) => {
                 return checker.ask(prompt, response, answer, row);
             }
+            (Self::Regex, Truth::Texts(answers)) => match found_any(answers, response) {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::error!("no reward for a response to `{prompt}`: {error}");
+                    return f64::NAN;
+                }
+            },
             (Self::Exact, Truth::Texts(answers)) => {
                 answers.iter().any(|answer| response.trim() == answer.trim())
             }
@@ -228,9 +237,6 @@ impl Rule {
                     })
                 })
             }
-            (Self::Regex, Truth::Texts(answers)) => answers.iter().any(|answer| {
-                pattern(answer).is_ok_and(|pattern| pattern.find_iter(response).next().is_some())
-            }),
             (Self::Expression, Truth::Target { numbers, target }) => last_answer(response, reads_expression)
                 .is_some_and(|found| evaluates_to(&found, numbers, *target)),
             _ => false,
@@ -252,13 +258,12 @@ fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),
-        _ => None,
+        other => long_numbers::digits(other).map(str::to_owned),
     }
 }
 
-fn pattern(text: &str) -> Result<SysRegex> {
-    SysRegex::new(text)
-        .map_err(|error| Error::request(format!("`{text}` is not a regular expression: {error}")))
+fn pattern(text: &str) -> Result<Regex> {
+    Regex::new(text).map_err(|error| Error::request(format!("`{text}` is not a regular expression: {error}")))
 }
 
 /// A number is an answer; anything else is words.
@@ -307,6 +312,63 @@ mod tests {
     }
 
     #[test]
+    fn markers_emphasis_and_units_are_no_part_of_a_number() {
+        for response in [
+            "\\boxed{72}\n\n#### Check\nfine",
+            "\\boxed{72}\n#### Verification:\nok",
+            "#### 72 dollars",
+            "#### **72**",
+            "\\boxed{72} hence <answer> done",
+            "\\boxed 72",
+            "\\fbox{72}",
+            "#### $72",
+            "#### 72.",
+            "<answer>\\boxed{72}</answer>",
+            "\\boxed{\\textbf{72}}",
+            "**#### 72 clips**",
+            "\\boxed{72\\ \\text{square units}}",
+        ] {
+            assert!(judge("number", "72", response), "{response}");
+        }
+        for response in [
+            "\\boxed{72 \\text{ or } 75}",
+            "\\boxed{72} or \\boxed{75}",
+            "\\boxed{72\\text{x}+3}",
+            "\\boxed{72\\mathrm{e}}",
+            "#### 72 or so",
+            "#### 72 to 80",
+            "\\boxed{72\\text{ million}}",
+        ] {
+            assert!(!judge("number", "72", response), "{response}");
+        }
+    }
+
+    #[test]
+    fn a_search_that_is_given_up_gives_no_reward() {
+        let truth = |pattern: &str| Truth::Texts(vec![pattern.to_owned()]);
+        let response = format!("{}b 42", "a".repeat(26));
+        for pattern in ["^(?:(?:a+)+(?!x)c|a*b 42)$", "(?:(a|aa)+)\\1?(?!b)$", "^(a*)*(?=c)"] {
+            let reward = Rule::Regex.judge("q", &truth(pattern), &response);
+            assert!(reward.is_nan(), "{pattern}: {reward}");
+        }
+        let either = Truth::Texts(vec!["^(?:(?:a+)+(?!x)c|a*b 42)$".into(), "42$".into()]);
+        assert_eq!(Rule::Regex.judge("q", &either, &response), 1.0, "another pattern is found");
+    }
+
+    #[test]
+    fn what_is_not_read_is_said() {
+        let texts = |text: &str| Truth::Texts(vec![text.into()]);
+        assert_eq!(Rule::Number.unread(&texts("so it is\n#### 1,234")), None);
+        let said = Rule::Number.unread(&texts("x + 1")).unwrap();
+        assert!(said.contains("no answer that `number` reads: `x + 1`"), "{said}");
+        assert_eq!(Rule::Math.unread(&texts("x + 1")), None);
+        assert!(Rule::Math.unread(&texts("\\int x dx")).is_some());
+        assert!(Rule::Math.no_answer("five").unwrap().contains("no answer is marked"));
+        assert_eq!(Rule::Math.no_answer("\\boxed{5}"), None);
+        assert_eq!(Rule::Exact.no_answer("five"), None);
+    }
+
+    #[test]
     fn texts_and_patterns() {
         assert!(judge("exact", "yes", " yes\n") && !judge("exact", "yes", "yes!"));
         assert!(judge("regex", "^[Yy]es\\b", "Yes, it is") && !judge("regex", "^[Yy]es\\b", "Oh yes"));
@@ -322,5 +384,7 @@ mod tests {
         assert!(Rule::Regex.truth(&serde_json::json!({ "answer": "(" })).is_err());
         let error = Rule::parse("numbr").unwrap_err().to_string();
         assert!(error.contains("did you mean `number`?"), "{error}");
+        let error = Rule::parse("zzz").unwrap_err().to_string();
+        assert!(error.contains("math"), "{error}");
     }
 }
