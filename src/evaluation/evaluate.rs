@@ -5,9 +5,9 @@ use super::log_odds::{PromptPass, first_token_log_odds};
 use super::settings::EvaluationSettings;
 use super::summarise::Outcome;
 use crate::error::{At, Error, Result};
-use crate::model::{Completion, Finish, Model, Prompt, SampleSettings, Tokenizer, sample_model};
+use crate::model::{Completion, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::progress::Observer;
-use crate::tasks::{Problem, Suite};
+use crate::tasks::{Judged, Problem, Suite};
 
 /// Samples `model` on the held-out problems of every suite and scores the completions, in the order of
 /// suites, problems and samples. `seed` decides the problems drawn and the sampling: models that are to
@@ -68,20 +68,20 @@ fn evaluate_suite(
         ..SampleSettings::default()
     };
     let completions = sample_model(model, &prompts, &sampling, observer)?;
-    let said: Vec<(usize, String, bool)> = completions
+    let said: Vec<Option<(&Problem, Judged)>> = completions
         .iter()
         .map(|completion| {
-            let text = tokenizer.decode_response(&completion.tokens);
-            (completion.prompt, text, completion.finish == Finish::Length)
+            let asked = &prompts.get(completion.prompt)?.tokens;
+            Some((problems.get(completion.prompt)?, suite.judged(tokenizer, asked, completion)))
         })
         .collect();
-    let judged = said
-        .iter()
-        .filter_map(|(prompt, text, truncated)| Some((problems.get(*prompt)?, text.as_str(), *truncated)));
+    let judged =
+        said.iter().flatten().map(|(problem, judged)| (*problem, judged.text.as_str(), judged.truncated));
     suite.ask_ahead(&judged.collect::<Vec<_>>(), observer)?;
     let scored = completions.iter().filter_map(|completion| {
         let problem = problems.get(completion.prompt)?;
-        let mut outcome = score(suite, problem, completion, tokenizer);
+        let prompt = prompts.get(completion.prompt)?;
+        let mut outcome = score(suite, problem, &prompt.tokens, completion, tokenizer);
         if let Some(log_odds) = refusal_log_odds.as_ref().and_then(|found| found.get(completion.prompt)) {
             outcome.values.push((REFUSAL_LOG_ODDS, *log_odds));
         }
@@ -90,11 +90,16 @@ fn evaluate_suite(
     Ok(scored.collect())
 }
 
-/// The outcome of one completion of `problem`, whatever drew it.
-pub fn score(suite: &Suite, problem: &Problem, completion: &Completion, tokenizer: &Tokenizer) -> Outcome {
-    let truncated = completion.finish == Finish::Length;
-    let text = tokenizer.decode_response(&completion.tokens);
-    let scored = suite.score(problem, &text, truncated);
+/// The outcome of one completion of `problem`, whose tokens are `prompt`, whatever drew it.
+pub fn score(
+    suite: &Suite,
+    problem: &Problem,
+    prompt: &[u32],
+    completion: &Completion,
+    tokenizer: &Tokenizer,
+) -> Outcome {
+    let judged = suite.judged(tokenizer, prompt, completion);
+    let scored = suite.score(problem, &judged.text, judged.truncated);
     Outcome {
         suite: suite.name().to_owned(),
         problem: problem.id.clone(),
@@ -103,8 +108,8 @@ pub fn score(suite: &Suite, problem: &Problem, completion: &Completion, tokenize
         sample: completion.sample,
         values: scored.iter().map(|(endpoint, value)| (endpoint.name, value)).collect(),
         tokens: completion.tokens.len(),
-        completion: text,
-        truncated,
+        completion: tokenizer.decode_response(&completion.tokens),
+        truncated: judged.truncated,
     }
 }
 

@@ -7,9 +7,9 @@ use super::settings::ExperimentSettings;
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::interventions::Tallies;
-use crate::model::{Finish, Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
+use crate::model::{Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
 use crate::progress::Observer;
-use crate::tasks::{Half, Problem, Suite};
+use crate::tasks::{Half, Judged, Problem, Suite};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -214,8 +214,9 @@ impl Trial<'_> {
         let said: Vec<(usize, String, bool)> = completions
             .iter()
             .map(|completion| {
-                let text = tokenizer.decode_response(&completion.tokens);
-                (completion.prompt / count, text, completion.finish == Finish::Length)
+                let asked = prompts.get(completion.prompt).map_or(&[][..], |prompt| &prompt.tokens);
+                let judged = self.suite.judged(tokenizer, asked, completion);
+                (completion.prompt / count, judged.text, judged.truncated)
             })
             .collect();
         let judged = said.iter().filter_map(|(problem, text, truncated)| {

@@ -319,6 +319,11 @@ impl Tokenizer {
         self.decode(&said)
     }
 
+    /// The text of token ids without special tokens, as a person is shown it.
+    pub fn decode_plain(&self, ids: &[u32]) -> String {
+        self.0.tokenizer.decode(ids, true).unwrap_or_default()
+    }
+
     /// The token of an id.
     pub fn token(&self, id: u32) -> Option<String> {
         self.0.tokenizer.id_to_token(id)

@@ -19,9 +19,10 @@
 //! reinforcement learning.
 //!
 //! A suite may also be a file of problems that a user brings (`external`): rows of TRL or verl, judged
-//! by exact match, number, regular expression, exact expression, words of refusal, a program, or another model. Training
+//! by exact match, number, mathematics, regular expression, exact expression, words of refusal, a program, or another model. Training
 //! data may be files, too ([`Dataset`]), alone or mixed with data arms. `row` and `columns` know what of a row was read;
 //! `conversation` makes text of messages, and `lesson` tokens of which some are learned ([`Lesson`]), as TRL does.
+//! `judged` says what of a completion is judged: what a person would read.
 //!
 //! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
 //! 7 was ever asked for.
@@ -36,6 +37,7 @@ mod curriculum;
 mod data_arm;
 mod dataset;
 mod external;
+mod judged;
 mod lesson;
 mod mixture;
 mod numbered;
@@ -57,6 +59,7 @@ pub use curriculum::curriculum;
 pub use data_arm::DataArm;
 pub use dataset::Dataset;
 pub use external::{Label, label};
+pub use judged::Judged;
 pub use lesson::Lesson;
 pub(crate) use lesson::{common, encoded_together};
 pub use mixture::{Corpus, Mixture};

@@ -2,10 +2,12 @@
 
 use super::built_in::BuiltIn;
 use super::external::{External, Label};
+use super::judged::{Judged, Policy};
 use super::problem::{Answer, Endpoint, Problem, Score};
 use super::requests::REFUSAL;
 use super::verify;
 use crate::error::{Error, Result, nearest};
+use crate::model::{Completion, Tokenizer};
 use crate::progress::Observer;
 use crate::rng::{Stream, stable_hash};
 use crate::store::Outside;
@@ -119,6 +121,15 @@ impl Suite {
         }
     }
 
+    /// What is judged of a completion of a prompt with these tokens: what a person would read.
+    pub fn judged(&self, tokenizer: &Tokenizer, prompt: &[u32], completion: &Completion) -> Judged {
+        let policy = match &self.0 {
+            Kind::BuiltIn(_) => Policy::WORDS,
+            Kind::External(external) => external.policy(),
+        };
+        Judged::new(policy, tokenizer, prompt, completion)
+    }
+
     /// Whether its responses can be judged: whether the key of a model that judges is there. Nobody is asked.
     ///
     /// # Errors
@@ -150,7 +161,8 @@ impl Suite {
         }
     }
 
-    /// Judges a completion of `problem`; an endpoint that nobody could tell is no number. It comes with or without its end token. A truncated one neither passes,
+    /// Judges a completion of `problem`, as [`Suite::judged`] gives it; an endpoint that nobody could tell is no number.
+    /// A truncated one neither passes,
     /// gives up nor complies. A refusal is known by its first word, as refusals of chat models are by
     /// their opening phrase (Zou et al. 2023; Arditi et al. 2024): what follows `no` gives nothing away.
     pub fn score(&self, problem: &Problem, completion: &str, truncated: bool) -> Score {

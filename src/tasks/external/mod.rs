@@ -17,6 +17,9 @@
 //! (found through `PATH`), what a `#!` line of it names, and every word that names a file. What it reads or imports
 //! beside these is named by `:files=checks/rules.py,checks/units` (files and folders, parted by commas).
 //!
+//! What is judged is what a person would read: without special tokens and thoughts. `:special=keep` and
+//! `:thought=judged` or `:thought=whole` change that (`judged` in the folder above says how).
+//!
 //! Requests that should be refused, or should not, have labels in the place of a reward: `reward=refusal` and
 //! `reward=compliance` tell by its words whether a response refuses, complies or evades (`refusal`, which says how far that
 //! can be trusted). `reward=judge:FILE.toml`, as the last option, asks another model (`judge`), for a reward or a label.
@@ -37,6 +40,7 @@ mod refusal;
 mod rule;
 
 use super::columns::Columns;
+use super::judged::Policy;
 use super::numbered;
 use super::problem::{Answer, Endpoint, Half, Problem};
 use super::row::Row;
@@ -60,6 +64,7 @@ pub(super) struct External {
     spec: String,
     problems: Content,
     rule: Rule,
+    policy: Policy,
     training: Vec<Problem>,
     held_out: Vec<Problem>,
     columns: Columns,
@@ -78,13 +83,15 @@ impl Eq for External {}
 struct Options<'a> {
     path: &'a str,
     rule: Rule,
+    policy: Policy,
     all: bool,
 }
 
 impl<'a> Options<'a> {
     fn parse(spec: &'a str) -> Result<Self> {
         let (path, options) = spec.split_once(':').unwrap_or((spec, ""));
-        let (mut rule, mut all, mut limit, mut files) = (None, false, None, None);
+        let (mut rule, mut policy, mut all) = (None, Policy::default(), false);
+        let (mut limit, mut files) = (None, None);
         // A command may hold colons, and so may a path: either is always the last option.
         let (options, command) = match options.split_once("reward=command:") {
             Some((before, command)) => (before, Some(command)),
@@ -101,11 +108,12 @@ impl<'a> Options<'a> {
             match option.split_once('=') {
                 Some(("reward", name)) => rule = Some(Rule::parse(name)?),
                 Some(("rows", "all")) => all = true,
+                Some((name, value)) if policy.option(name, value) => {}
                 Some(("files", names)) => files = Some(names),
                 Some(("limit", seconds)) => limit = Some(seconds_of(seconds)?),
                 _ => {
                     return Err(Error::request(format!("suite `{spec}`: unknown option `{option}`"))
-                        .hint("the options are `rows=all`, `limit=SECONDS`, `files=FILE,FOLDER` and, as the last, `reward=exact|number|math|regex|expression|refusal|compliance|command:PROGRAM|judge:FILE.toml`"));
+                        .hint("the options are `rows=all`, `limit=SECONDS`, `files=FILE,FOLDER`, `special=keep|drop`, `thought=none|judged|whole` and, as the last, `reward=exact|number|math|regex|expression|refusal|compliance|command:PROGRAM|judge:FILE.toml`"));
                 }
             }
         }
@@ -126,7 +134,7 @@ impl<'a> Options<'a> {
             Error::request(format!("suite `{spec}`: how its answers are judged is not stated"))
                 .hint(format!("write for example `{path}:reward=number`"))
         })?;
-        Ok(Self { path, rule, all })
+        Ok(Self { path, rule, policy, all })
     }
 }
 
@@ -169,11 +177,12 @@ impl External {
     }
 
     fn new(spec: &str, options: Options<'_>, problems: Content, rows: &[Value]) -> Result<Self> {
-        let Options { rule, all, .. } = options;
+        let Options { rule, policy, all, .. } = options;
         let mut external = Self {
             spec: spec.to_owned(),
             problems,
             rule,
+            policy,
             training: Vec::new(),
             held_out: Vec::new(),
             columns: Columns::default(),
@@ -215,6 +224,11 @@ impl External {
         };
         let half = Half::of(&id);
         Ok(Problem::new(id, asked, half, Answer::External(truth)))
+    }
+
+    /// How completions are read before they are judged.
+    pub(super) fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// What an answer must say of how the file was read.

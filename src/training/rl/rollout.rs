@@ -195,9 +195,8 @@ fn sample_groups(
         else {
             return Err(Error::work(format!("the sampler answered prompt {index}, which was not asked")));
         };
-        let text = tokenizer.decode_response(&completion.tokens);
-        let truncated = completion.finish == Finish::Length;
-        let reward = tasks::reward(suite, problem, &text, truncated);
+        let judged = suite.judged(tokenizer, &prompt.tokens, &completion);
+        let reward = tasks::reward(suite, problem, &judged.text, judged.truncated);
         if !reward.is_finite() {
             return Err(Error::work(format!(
                 "the reward of a response to `{}` is no number",
