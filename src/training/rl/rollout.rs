@@ -4,7 +4,7 @@ use crate::error::{Error, Result};
 use crate::model::{Completion, Finish, Model, Prompt, SampleSettings, sample_model};
 use crate::progress::Observer;
 use crate::rng::Stream;
-use crate::tasks::{self, Problem, Suite};
+use crate::tasks::{self, Judged, Problem, Suite};
 use crate::training::examples::Example;
 use crate::training::rows::TrainingRow;
 
@@ -176,26 +176,24 @@ fn sample_groups(
     };
     let mut completions = sample_model(model, &prompts, &settings, &Observer::silent())?;
     completions.sort_by_key(|completion| (completion.prompt, completion.sample));
-    let said: Vec<(usize, String, bool)> = completions
+    let said: Vec<Option<(&Problem, Judged)>> = completions
         .iter()
         .map(|completion| {
-            let text = tokenizer.decode_response(&completion.tokens);
-            (completion.prompt, text, completion.finish == Finish::Length)
+            let asked = &prompts.get(completion.prompt)?.tokens;
+            Some((problems.get(completion.prompt)?, suite.judged(tokenizer, asked, completion)))
         })
         .collect();
-    let judged = said
-        .iter()
-        .filter_map(|(prompt, text, truncated)| Some((problems.get(*prompt)?, text.as_str(), *truncated)));
+    let judged =
+        said.iter().flatten().map(|(problem, judged)| (*problem, judged.text.as_str(), judged.truncated));
     suite.ask_ahead(&judged.collect::<Vec<_>>(), &Observer::silent())?;
     let mut groups: Vec<Group> = problems.iter().map(|_| Group { responses: Vec::new() }).collect();
-    for completion in completions {
+    for (completion, said) in completions.into_iter().zip(said.iter()) {
         let index = completion.prompt;
-        let (Some(problem), Some(prompt), Some(group)) =
-            (problems.get(index), prompts.get(index), groups.get_mut(index))
+        let (Some((problem, judged)), Some(prompt), Some(group)) =
+            (said, prompts.get(index), groups.get_mut(index))
         else {
             return Err(Error::work(format!("the sampler answered prompt {index}, which was not asked")));
         };
-        let judged = suite.judged(tokenizer, &prompt.tokens, &completion);
         let reward = tasks::reward(suite, problem, &judged.text, judged.truncated);
         if !reward.is_finite() {
             return Err(Error::work(format!(

@@ -15,6 +15,8 @@ pub(super) enum Answer {
     Set(Vec<Answer>),
     /// Intervals and sets, joined.
     Union(Vec<Answer>),
+    /// All numbers but these: `\mathbb{R} \setminus \{2\}`.
+    Without(Vec<Answer>),
     /// Rows of expressions.
     Matrix(Vec<Vec<Tree>>),
     /// `left sign right`, with as many signs as there are steps: `0 < x \le 3`.

@@ -16,6 +16,8 @@ const ROUND: RoundingMode = RoundingMode::ToEven;
 /// Computes with the constants that it has worked out so far.
 pub(super) struct Machine {
     constants: Consts,
+    /// Whether variables are negative at every other point.
+    pub(super) signed: bool,
 }
 
 /// A complex number.
@@ -121,14 +123,17 @@ fn drawn(name: &str, point: u64) -> BigFloat {
 impl Machine {
     /// Nothing only if memory is short.
     pub(super) fn new() -> Option<Self> {
-        Consts::new().ok().map(|constants| Self { constants })
+        Consts::new().ok().map(|constants| Self { constants, signed: false })
     }
 
     /// The value at a point, or nothing where there is none.
     pub(super) fn value(&mut self, tree: &Tree, point: u64) -> Option<Complex> {
         let found = match tree {
             Tree::Number(value) => Complex::of(self.rational(value)),
-            Tree::Variable(name) => Complex::of(drawn(name, point)),
+            Tree::Variable(name) => {
+                let value = drawn(name, point);
+                Complex::of(if self.signed && point % 2 == 1 { value.neg() } else { value })
+            }
             Tree::Pi => Complex::of(self.constants.pi(PRECISION, ROUND)),
             Tree::Euler => Complex::of(self.constants.e(PRECISION, ROUND)),
             Tree::Imaginary => Complex { real: number(0), imaginary: number(1) },

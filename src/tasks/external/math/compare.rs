@@ -13,7 +13,7 @@ const NEEDED: usize = 4;
 
 /// Whether `found` is the answer `right`.
 pub(super) fn same(found: &Answer, right: &Answer) -> bool {
-    use Answer::{Based, Group, Matrix, Percent, Relation, Set, Union, Value, Words};
+    use Answer::{Based, Group, Matrix, Percent, Relation, Set, Union, Value, Without, Words};
     match (found, right) {
         (Words(one), Words(two)) => one == two,
         (Value(one), Value(two)) => same_value(one, two),
@@ -32,6 +32,11 @@ pub(super) fn same(found: &Answer, right: &Answer) -> bool {
         }
         (Set(one), Set(two)) => same_set(one, two),
         (Union(one), Union(two)) => same_set(one, two),
+        (Without(one), Without(two)) => same_set(one, two),
+        (Without(points), Union(parts)) | (Union(parts), Without(points)) => match points.as_slice() {
+            [point] => same_set(&beside(point), parts),
+            _ => false,
+        },
         // `x < 1 or x > 2` for the union of two intervals.
         (Set(one), Union(two)) | (Union(two), Set(one)) => {
             let parts: Option<Vec<Answer>> = one.iter().map(unwrapped).collect();
@@ -82,14 +87,36 @@ fn same_set(one: &[Answer], two: &[Answer]) -> bool {
     within(one, two) && within(two, one)
 }
 
+/// The two open rays beside a point.
+fn beside(point: &Answer) -> [Answer; 2] {
+    let ray = |low: Answer, high: Answer| Answer::Group { open: '(', close: ')', items: vec![low, high] };
+    [
+        ray(Answer::Value(Tree::Infinity.negated()), point.clone()),
+        ray(point.clone(), Answer::Value(Tree::Infinity)),
+    ]
+}
+
 /// What a relation says of its variable: the value of `x = 2`, the interval of `x > 3` and `0 < x \le 3`.
 fn unwrapped(relation: &Answer) -> Option<Answer> {
     let Answer::Relation { sides, signs } = relation else { return None };
+    // `8 + 1 = 9` is 9.
+    if signs.iter().all(|sign| *sign == Sign::Equal) && !sides.iter().any(Tree::varies) {
+        let last = sides.last()?;
+        return sides.iter().all(|side| same_value(side, last)).then(|| Answer::Value(last.clone()));
+    }
+    let solved = match (sides.as_slice(), signs.as_slice()) {
+        ([left, right], [sign]) => solved(left, right, *sign),
+        _ => None,
+    };
+    let (sides, signs) = match &solved {
+        Some((sides, sign)) => (sides.as_slice(), std::slice::from_ref(sign)),
+        None => (sides.as_slice(), signs.as_slice()),
+    };
     let alone = |tree: &Tree| matches!(tree, Tree::Variable(_));
     let group = |open, low: Tree, high: Tree, close| {
         Some(Answer::Group { open, close, items: vec![Answer::Value(low), Answer::Value(high)] })
     };
-    match (sides.as_slice(), signs.as_slice()) {
+    match (sides, signs) {
         ([left, right], [Sign::Equal]) if alone(left) => Some(Answer::Value(right.clone())),
         ([left, right], [Sign::Equal]) if alone(right) => Some(Answer::Value(left.clone())),
         ([left, middle, right], [Sign::Equal, Sign::Equal]) if alone(left) => {
@@ -106,7 +133,8 @@ fn unwrapped(relation: &Answer) -> Option<Answer> {
                 Sign::AtMost => group('(', Tree::Infinity.negated(), bound, ']'),
                 Sign::Greater => group('(', bound, Tree::Infinity, ')'),
                 Sign::AtLeast => group('[', bound, Tree::Infinity, ')'),
-                Sign::Equal | Sign::Unequal => None,
+                Sign::Unequal => Some(Answer::Without(vec![Answer::Value(bound)])),
+                Sign::Equal => None,
             }
         }
         ([low, middle, high], [first, second]) if alone(middle) => match (first, second) {
@@ -126,6 +154,21 @@ fn unwrapped(relation: &Answer) -> Option<Answer> {
     }
 }
 
+/// An inequality of one variable and of the first degree, solved: `-x < -3` is `x > 3`.
+fn solved(left: &Tree, right: &Tree, sign: Sign) -> Option<([Tree; 2], Sign)> {
+    let names =
+        left.variables().into_iter().chain(right.variables()).collect::<std::collections::BTreeSet<_>>();
+    let name = names.first().filter(|_| names.len() == 1 && sign != Sign::Equal)?;
+    let difference = left.clone().minus(right.clone());
+    let at = |value: i64| exact::value(&difference.with(name, &Tree::whole(value)));
+    let (zero, one, two) = (at(0)?, at(1)?, at(2)?);
+    let slope = &one - &zero;
+    let straight = &two - &one == slope && slope != &zero - &zero;
+    let turned = if slope < &zero - &zero { sign.turned() } else { sign };
+    let sides = || [Tree::Variable((*name).to_owned()), Tree::Number(-zero.clone() / slope.clone())];
+    straight.then(|| (sides(), turned))
+}
+
 fn same_relation(one: &Answer, two: &Answer) -> bool {
     let (Answer::Relation { sides, signs }, Answer::Relation { sides: others, signs: other_signs }) =
         (one, two)
@@ -137,6 +180,12 @@ fn same_relation(one: &Answer, two: &Answer) -> bool {
     };
     if signs == other_signs && each(sides, others) {
         return true;
+    }
+    if let ([.., sign], (Some(one @ (Answer::Group { .. } | Answer::Without(_))), Some(two))) =
+        (signs.as_slice(), (unwrapped(one), unwrapped(two)))
+        && *sign != Sign::Equal
+    {
+        return same(&one, &two);
     }
     let turned: Vec<Tree> = others.iter().rev().cloned().collect();
     let turned_signs: Vec<Sign> = other_signs.iter().rev().map(|sign| sign.turned()).collect();
@@ -179,6 +228,9 @@ fn proportional(one: &Tree, two: &Tree) -> bool {
 /// Whether two expressions agree wherever both have a value, and have one often enough.
 fn agree(one: &Tree, two: &Tree, mut alike: impl FnMut(&Complex, &Complex) -> bool) -> bool {
     let Some(mut machine) = Machine::new() else { return false };
+    // Roots and logarithms are meant where they are real; other expressions hold below zero, too.
+    machine.signed = [one, two].iter().any(|tree| tree.holds(&|part| matches!(part, Tree::Absolute(_))))
+        || ![one, two].iter().any(|tree| tree.holds(&Tree::is_real_above_zero_only));
     let (points, needed) = match one.varies() || two.varies() {
         true => (POINTS, NEEDED),
         false => (1, 1),

@@ -35,9 +35,23 @@ const DEEPEST: usize = 40;
 /// Whether the answer that was found is the right one.
 pub(super) fn same(found: &str, right: &str) -> bool {
     match (parse::read(found), parse::read(right)) {
-        (Some(found), Some(right)) => compare::same(&found, &right),
+        (Some(answer::Answer::Percent(_)), Some(_)) if states_degrees(right) => false,
+        (Some(read), Some(right)) => compare::same(&read, &right) || is_choice(found, &right),
         _ => false,
     }
+}
+
+/// Whether a text begins with the letter in brackets that is right, and names no other: `(B) 12`.
+fn is_choice(found: &str, right: &answer::Answer) -> bool {
+    let answer::Answer::Value(tree::Tree::Variable(letter)) = right else { return false };
+    let plain: String =
+        found.replace("\\text", "").chars().filter(|letter| !"{}$ *\\".contains(*letter)).collect();
+    letter.len() == 1 && plain.starts_with(&format!("({letter})")) && plain.matches('(').count() == 1
+}
+
+/// Whether a text states degrees, which no percentage is.
+fn states_degrees(text: &str) -> bool {
+    ["^\\circ", "^{\\circ}", "°", "\\degree"].iter().any(|mark| text.contains(mark))
 }
 
 /// Whether a text reads as mathematics, or as words at most.

@@ -55,11 +55,13 @@ struct Parser<'a> {
     tokens: &'a [Token],
     at: usize,
     depth: usize,
+    /// Whether an angle is read: degrees count there, and are dress elsewhere.
+    angle: bool,
 }
 
 impl<'a> Parser<'a> {
     fn whole(tokens: &'a [Token]) -> Option<Answer> {
-        let mut parser = Parser { tokens, at: 0, depth: 0 };
+        let mut parser = Parser { tokens, at: 0, depth: 0, angle: false };
         let answer = parser.alternatives()?;
         (parser.at == tokens.len()).then_some(answer)
     }
@@ -153,6 +155,13 @@ impl<'a> Parser<'a> {
                 });
             }
             Token::BeginMatrix => return self.matrix(),
+            Token::Name(line) if line == "R" && self.tokens.get(self.at + 1) == Some(&Token::Without) => {
+                self.at += 2;
+                return match self.element()? {
+                    Answer::Set(points) => Some(Answer::Without(points)),
+                    _ => None,
+                };
+            }
             Token::Based { digits, base } if self.stands_alone(1) => {
                 self.at += 1;
                 return Some(Answer::Based { digits: digits.clone(), base: *base });
@@ -425,6 +434,11 @@ impl<'a> Parser<'a> {
         while self.accept(&Token::Operator('!')) {
             base = Tree::Factorial(Box::new(base));
         }
+        while self.accept(&Token::Degree) {
+            if self.angle {
+                base = times(base, Tree::Pi.over(Tree::whole(180)));
+            }
+        }
         if !self.accept(&Token::Operator('^')) {
             return Some(base);
         }
@@ -521,6 +535,7 @@ impl<'a> Parser<'a> {
             true => Some(self.deeper(Self::exponent)?),
             false => None,
         };
+        let outside = std::mem::replace(&mut self.angle, true);
         let argument = self.deeper(|parser| {
             let bracketed = matches!(parser.peek(), Some(Token::Open('(' | '[')));
             let mut argument = parser.power()?;
@@ -532,8 +547,9 @@ impl<'a> Parser<'a> {
                 argument = times(argument, parser.power()?);
             }
             Some(argument)
-        })?;
-        let value = of(argument);
+        });
+        self.angle = outside;
+        let value = of(argument?);
         Some(match exponent {
             Some(exponent) => Tree::Power(Box::new(value), Box::new(exponent)),
             None => value,

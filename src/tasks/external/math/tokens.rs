@@ -47,8 +47,10 @@ pub(super) enum Token {
     Comma,
     Or,
     Union,
+    Without,
     In,
     Percent,
+    Degree,
     Unit,
     BeginMatrix,
     EndMatrix,
@@ -70,6 +72,7 @@ impl Token {
                 | Self::Close(_)
                 | Self::Unit
                 | Self::Percent
+                | Self::Degree
         )
     }
 }
@@ -135,7 +138,7 @@ impl<'a> Reader<'a> {
     /// A sign or a letter of no alphabet, which was gone past.
     fn mark(&mut self, letter: char) -> Option<()> {
         let token = match letter {
-            '$' | '~' | '€' | '£' | '¥' | '°' | '"' | '`' | '“' | '”' => return Some(()),
+            '$' | '~' | '€' | '£' | '¥' | '"' | '`' | '“' | '”' => return Some(()),
             _ if letter.is_whitespace() => return Some(()),
             '.' | '?' => return self.rest().chars().all(|left| " .*$\n`\"".contains(left)).then_some(()),
             '*' if self.accept("*") => {
@@ -159,6 +162,7 @@ impl<'a> Reader<'a> {
             '^' => {
                 let degrees = ["{\\circ}", "\\circ", "\\degree", "°", "{°}", "{\\degree}", "o "];
                 if degrees.iter().any(|mark| self.accept(mark)) {
+                    self.push(Token::Degree);
                     return Some(());
                 }
                 Token::Operator('^')
@@ -181,6 +185,7 @@ impl<'a> Reader<'a> {
             '∈' => Token::In,
             '∞' => Token::Infinity,
             'π' => Token::Pi,
+            '°' => Token::Degree,
             '√' => Token::Root,
             'θ' | 'α' | 'β' | 'γ' | 'λ' | 'μ' | 'φ' | 'ω' | 'δ' | '∅' | 'ℝ' => {
                 Token::Name(letter.to_string())
@@ -380,9 +385,8 @@ impl<'a> Reader<'a> {
                 self.accept(".");
                 return Some(());
             }
-            "displaystyle" | "textstyle" | "quad" | "qquad" | "limits" | "circ" | "degree" | "space" => {
-                return Some(());
-            }
+            "displaystyle" | "textstyle" | "quad" | "qquad" | "limits" | "space" => return Some(()),
+            "circ" | "degree" => Token::Degree,
             "frac" | "dfrac" | "tfrac" | "cfrac" => {
                 self.push(Token::Fraction);
                 return self.single_digits();
@@ -401,6 +405,7 @@ impl<'a> Reader<'a> {
             "approx" | "equiv" => Token::Sign(Sign::Equal),
             "infty" => Token::Infinity,
             "cup" => Token::Union,
+            "setminus" | "backslash" => Token::Without,
             "in" => Token::In,
             "lbrace" => Token::OpenSet,
             "rbrace" => Token::CloseSet,

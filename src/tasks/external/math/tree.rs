@@ -108,6 +108,46 @@ impl Tree {
         }
     }
 
+    /// Whether any part of it is such.
+    pub(super) fn holds(&self, such: &impl Fn(&Tree) -> bool) -> bool {
+        such(self) || self.parts().into_iter().any(|part| part.holds(such))
+    }
+
+    /// Whether it may be a real number only where its variables are positive.
+    pub(super) fn is_real_above_zero_only(&self) -> bool {
+        match self {
+            Self::Root(..) | Self::Logarithm(..) | Self::Function(Function::Ln, _) => true,
+            Self::Power(base, exponent) => {
+                base.varies() && !matches!(&**exponent, Self::Number(number) if number.is_integer())
+            }
+            _ => false,
+        }
+    }
+
+    /// The names of its variables.
+    pub(super) fn variables(&self) -> Vec<&str> {
+        match self {
+            Self::Variable(name) => vec![name],
+            _ => self.parts().into_iter().flat_map(Self::variables).collect(),
+        }
+    }
+
+    /// The same with a value in the place of a variable.
+    pub(super) fn with(&self, name: &str, value: &Tree) -> Self {
+        let one = |part: &Tree| Box::new(part.with(name, value));
+        let all = |parts: &[Tree]| parts.iter().map(|part| part.with(name, value)).collect();
+        match self {
+            Self::Variable(own) if own == name => value.clone(),
+            Self::Sum(parts) => Self::Sum(all(parts)),
+            Self::Product(parts) => Self::Product(all(parts)),
+            Self::Negative(part) => Self::Negative(one(part)),
+            Self::Quotient(above, below) => Self::Quotient(one(above), one(below)),
+            Self::Power(base, exponent) => Self::Power(one(base), one(exponent)),
+            Self::Absolute(part) => Self::Absolute(one(part)),
+            other => other.clone(),
+        }
+    }
+
     /// Whether it holds a variable.
     pub(super) fn varies(&self) -> bool {
         matches!(self, Self::Variable(_)) || self.parts().into_iter().any(Self::varies)
