@@ -82,6 +82,8 @@ struct Understood {
     d_in: usize,
     d_out: usize,
     hook_written: String,
+    /// Whether it writes another hook than it reads.
+    transcoder: bool,
     /// What is done to each token's vector, which no weights can hold.
     token_scale: TokenScale,
 }
@@ -97,6 +99,7 @@ impl Understood {
             d_in: spec.d_in,
             d_out: spec.d_out,
             hook_written: spec.output_hook.clone(),
+            transcoder: spec.kind.is_transcoder(),
             token_scale: spec.token_scale,
         }
     }
@@ -112,7 +115,7 @@ impl Understood {
                 named(hook),
                 self.reads.join(", "),
                 self.d_in,
-                if self.hook_written == hook { "the same".to_owned() } else { named(&self.hook_written) },
+                if self.hook_written == hook && !self.transcoder { "the same".to_owned() } else { named(&self.hook_written) },
                 self.writes.join(", "),
                 self.d_out
             ),
