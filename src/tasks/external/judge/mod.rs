@@ -109,7 +109,15 @@ impl Judge {
         let environment = environment(&settings.prompt).at("field `prompt`").at(path.display())?;
         let cache = Cache::at(&settings.cache);
         let path = path.to_owned();
-        Ok(Self { path, files, settings, cache, environment, client: OnceLock::new(), known: Mutex::default() })
+        Ok(Self {
+            path,
+            files,
+            settings,
+            cache,
+            environment,
+            client: OnceLock::new(),
+            known: Mutex::default(),
+        })
     }
 
     /// The file that says how it judges.
