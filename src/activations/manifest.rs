@@ -1,6 +1,7 @@
 //! What a store says about itself, and about each token and example.
 
 use crate::error::{Error, Result, io};
+use crate::foreign;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -109,7 +110,7 @@ pub(super) struct ShardEntry {
 impl Manifest {
     pub(super) fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(MANIFEST);
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let text = foreign::text(&path, foreign::DOCUMENT)?;
         let manifest: Self = serde_json::from_str(&text).map_err(|error| {
             Error::work(format!("not the manifest of an activation store: {error}")).at(path.display())
         })?;

@@ -2,6 +2,7 @@
 
 use super::manifest::{ElementType, Part, ShardEntry, TokenMeta};
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
 use safetensors::Dtype;
@@ -94,7 +95,7 @@ pub(super) fn write(
 /// The BLAKE3 hash of a whole file.
 fn checksum(path: &Path) -> Result<String> {
     let mut hasher = blake3::Hasher::new();
-    let file = File::open(path).map_err(|error| io("open", path, error))?;
+    let (file, _) = foreign::regular(path, u64::MAX)?;
     hasher.update_reader(file).map_err(|error| io("read", path, error))?;
     Ok(hasher.finalize().to_hex().to_string())
 }
@@ -110,17 +111,16 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| io("open", path, error))?;
+        let (file, length) = foreign::regular(path, u64::MAX)?;
         let bad = |what: String| {
             Error::work(format!("expected a safetensors file, {what}"))
                 .hint("the file is cut off or of another format; capture or copy it again")
                 .at(path.display())
         };
-        let length = file.metadata().map_err(|error| io("inspect", path, error))?.len();
         let mut prefix = [0u8; 8];
         file.read_exact_at(&mut prefix, 0).map_err(|_| bad("found fewer than 8 bytes".to_owned()))?;
         let header = u64::from_le_bytes(prefix);
-        if header.saturating_add(8) > length {
+        if header.saturating_add(8) > length || header > foreign::DOCUMENT {
             return Err(bad(format!("found a header of {header} bytes in a file of {length}")));
         }
         let mut bytes = vec![0u8; (header + 8) as usize];

@@ -3,7 +3,8 @@
 use super::check;
 use super::manifest::{EXAMPLES, ElementType, ExampleMeta, MANIFEST, Manifest, Part, TokenMeta};
 use super::shard::{self, Reader};
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -229,7 +230,7 @@ fn read_examples(path: &Path, count: usize) -> Result<Vec<ExampleMeta>> {
     if count == 0 {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    let text = foreign::text(path, foreign::DATA)?;
     let examples = text
         .lines()
         .map(|line| {

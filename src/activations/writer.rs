@@ -5,6 +5,7 @@ use super::manifest::{EXAMPLES, ElementType, ExampleMeta, FORMAT, Manifest, Toke
 use super::shard;
 use super::store::ActivationStore;
 use crate::error::{Error, Result, io};
+use crate::foreign;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -145,10 +146,10 @@ impl Writer {
     fn write_examples(&self) -> Result<()> {
         let path = self.dir.join(EXAMPLES);
         let failed = |error| io("write", &path, error);
-        let kept: String = match std::fs::read_to_string(&path) {
+        let kept: String = match foreign::text(&path, foreign::DATA) {
             Ok(text) => text.lines().take(self.manifest.examples).flat_map(|line| [line, "\n"]).collect(),
             Err(_) if self.manifest.examples == 0 => String::new(),
-            Err(error) => return Err(io("read", &path, error)),
+            Err(error) => return Err(error),
         };
         let partial = self.dir.join(format!("{EXAMPLES}.partial"));
         let mut file = std::fs::File::create(&partial).map_err(failed)?;

@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use crate::training::rl::golden;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -25,8 +26,7 @@ struct Answer {
 }
 
 pub(crate) fn check_objectives(arguments: CheckObjectivesArguments, context: &Context) -> Result<()> {
-    let text =
-        std::fs::read_to_string(&arguments.file).map_err(|error| io("read", &arguments.file, error))?;
+    let text = foreign::text(&arguments.file, foreign::DOCUMENT)?;
     let file = serde_json::from_str(&text)
         .map_err(|error| Error::request(format!("not JSON: {error}")).at(arguments.file.display()))?;
     let (ours, comparisons) = golden::recompute(&file).at(arguments.file.display())?;

@@ -1,6 +1,10 @@
-//! Logs to stderr: warnings, with `--verbose` more, with `RUST_LOG` whatever it asks for.
+//! Logs to stderr: warnings, with `--verbose` more, with `RUST_LOG` whatever it asks for of what we log ourselves.
+//!
+//! The HTTP client and TLS log by another way (the crate `log`), which is not listened to: at their finest level they write
+//! out the headers of a request, and with them the token.
 
 use super::progress::Bars;
+use crate::foreign::visible;
 use std::io::{IsTerminal, Result, Write, stderr};
 use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
@@ -16,13 +20,14 @@ pub(super) fn start(bars: &Arc<Bars>, quiet: bool, verbose: bool) {
     let filter = filter(&asked).unwrap_or_else(|| filter(default).unwrap_or_default());
     // Colours are for eyes: a file or a pipe would hold their codes.
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    // A second call in one process (a library user's, a test's) keeps the first subscriber.
-    let _ = tracing_subscriber::fmt()
+    let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(colours)
         .with_target(verbose)
-        .with_writer(AboveBars(bars.clone()))
-        .try_init();
+        .with_writer(AboveBars { bars: bars.clone(), colours })
+        .finish();
+    // A second call in one process (a library user's, a test's) keeps the first subscriber.
+    let _ = tracing::subscriber::set_global_default(subscriber);
 }
 
 /// What is logged; `None` if nothing is asked for, or nothing that can be read.
@@ -36,21 +41,28 @@ fn filter(asked: &str) -> Option<EnvFilter> {
 }
 
 /// Writes log lines with the progress bars out of the way.
-struct AboveBars(Arc<Bars>);
+struct AboveBars {
+    bars: Arc<Bars>,
+    colours: bool,
+}
 
 impl<'a> MakeWriter<'a> for AboveBars {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line(&self.0)
+        Line(self)
     }
 }
 
-struct Line<'a>(&'a Bars);
+struct Line<'a>(&'a AboveBars);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<usize> {
-        self.0.suspend(|| stderr().lock().write(bytes))
+        let text = String::from_utf8_lossy(bytes);
+        // The codes of colours are the formatter's own; it writes out those of a message.
+        let shown = if self.0.colours { text } else { visible(&text).into_owned().into() };
+        self.0.bars.suspend(|| stderr().lock().write_all(shown.as_bytes()))?;
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> Result<()> {

@@ -38,6 +38,7 @@ mod report;
 mod run;
 mod sample;
 mod signals;
+mod threads;
 mod train;
 
 pub(crate) use context::Context;
@@ -117,7 +118,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let context = Context::new(arguments.globals);
-    match dispatch(arguments.command, &context) {
+    match threads::check().and_then(|()| dispatch(arguments.command, &context)) {
         Ok(()) => 0,
         Err(error) => {
             context.printer.failure(&error);

@@ -5,6 +5,7 @@
 
 use super::progress::Bars;
 use crate::error::{Error, Result};
+use crate::foreign::visible;
 use serde::Serialize;
 use std::io::{ErrorKind, Write, stdout};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -55,7 +56,7 @@ impl Printer {
             serde_json::to_string_pretty(&value).map_err(wrong)?
         } else {
             let lines = notes.iter().map(|note| format!("\nnote: {note}")).collect::<String>();
-            text().trim_end().to_owned() + &lines
+            visible(&(text().trim_end().to_owned() + &lines)).into_owned()
         };
         let written = self.bars.suspend(|| {
             let mut stdout = stdout().lock();

@@ -1,5 +1,6 @@
 //! Progress on stderr: a bar with rate and time left on a terminal, else a line now and then.
 
+use crate::foreign::visible;
 use crate::progress::{Gauge, Sink};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::{IsTerminal, Write, stderr};
@@ -52,7 +53,7 @@ impl Bars {
 
 /// A closed stderr must not end the work: there is nobody left to tell.
 fn write_line(text: &str) {
-    let _ = writeln!(stderr().lock(), "{text}");
+    let _ = writeln!(stderr().lock(), "{}", visible(text));
 }
 
 impl Sink for Bars {
@@ -63,7 +64,7 @@ impl Sink for Bars {
             Display::Bars => {
                 let bar = self.multi.add(ProgressBar::new(total));
                 bar.set_style(bar_style(unit));
-                bar.set_prefix(label.to_owned());
+                bar.set_prefix(visible(label).into_owned());
                 bar.enable_steady_tick(Duration::from_millis(500));
                 Box::new(Terminal(bar))
             }
@@ -96,7 +97,7 @@ impl Gauge for Terminal {
     }
 
     fn note(&self, text: &str) {
-        self.0.set_message(text.to_owned());
+        self.0.set_message(visible(text).into_owned());
     }
 
     fn close(&self) {

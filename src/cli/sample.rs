@@ -6,6 +6,7 @@ use crate::dictionaries::Dictionary;
 use crate::diff::FeatureRow;
 use crate::error::{At, Error, Result, io};
 use crate::experiments::{self, BASELINE, EditFile, Readout, Said};
+use crate::foreign;
 use crate::model::{Completion, Finish, HookPoint, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::rng::stable_hash;
 use crate::tables;
@@ -140,8 +141,7 @@ pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()
         context.printer.notes(tokenizer.notes());
         context.printer.note(rule(tokenizer, arguments.bos));
     }
-    let text =
-        std::fs::read_to_string(&arguments.prompts).map_err(|error| io("read", &arguments.prompts, error))?;
+    let text = foreign::text(&arguments.prompts, foreign::DATA)?;
     let mut prompts = Vec::new();
     let mut repeats: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
@@ -271,7 +271,7 @@ impl UnderEdits {
         settings: &SampleSettings,
         context: &Context,
     ) -> Result<Vec<Said>> {
-        let text = std::fs::read_to_string(file).map_err(|error| io("read", file, error))?;
+        let text = foreign::text(file, foreign::DOCUMENT)?;
         let edits = EditFile::parse(&text).at(file.display())?;
         let receivers = edits.receivers();
         let name = match (&self.name, receivers.as_slice()) {

@@ -5,7 +5,8 @@ use super::inputs::Selection;
 use super::lockstep::{GivenText, forced};
 use super::measure::Measured;
 use crate::diff::models::LabelledPrompt;
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
 use crate::model::Model;
 use crate::rng::stable_hash;
 use crate::tasks::{curriculum, vocabulary};
@@ -46,7 +47,7 @@ struct Line {
 }
 
 fn of_file(path: &Path, model: &Model) -> Result<Vec<GivenText>> {
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    let text = foreign::text(path, foreign::DATA)?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(number, line)| {

@@ -8,6 +8,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::Path;
 use std::sync::Once;
 
+/// The most bytes of a file that is read for its settings: configurations, manifests, studies.
+pub(crate) const DOCUMENT: u64 = 256 << 20;
+/// The most bytes of a file that is read whole for what it holds: rows, texts, tensors.
+pub(crate) const DATA: u64 = 16 << 30;
+
 /// Opens a regular file, and says how many bytes it holds. A pipe, a device or a folder is refused before it is opened:
 /// reading one might never end.
 ///
@@ -25,7 +30,12 @@ pub(crate) fn regular(path: &Path, limit: u64) -> Result<(File, u64)> {
         );
     }
     let file = File::open(path).map_err(|error| io("read", path, error))?;
-    Ok((file, size))
+    // What lies there now may be something else than what was asked about.
+    let opened = file.metadata().map_err(|error| io("inspect", path, error))?;
+    if !opened.is_file() || opened.len() > limit {
+        return Err(Error::request("the file was exchanged while it was opened").at(path.display()));
+    }
+    Ok((file, opened.len().max(size)))
 }
 
 /// The bytes of a regular file of at most `limit` bytes.
@@ -34,10 +44,24 @@ pub(crate) fn regular(path: &Path, limit: u64) -> Result<(File, u64)> {
 /// As [`regular`], and if it cannot be read.
 pub(crate) fn bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let (file, size) = regular(path, limit)?;
-    let mut content = Vec::with_capacity(size as usize);
+    let mut content = Vec::new();
+    content
+        .try_reserve_exact(usize::try_from(size).unwrap_or(usize::MAX))
+        .map_err(|_| Error::work(format!("there is no memory for {size} bytes")).at(path.display()))?;
     // The file may grow while it is read: what was promised is what is taken.
     file.take(limit).read_to_end(&mut content).map_err(|error| io("read", path, error))?;
     Ok(content)
+}
+
+/// As [`bytes`]; none if there is no such file.
+///
+/// # Errors
+/// If it is there, as [`bytes`].
+pub(crate) fn bytes_if_any(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        _ => bytes(path, limit).map(Some),
+    }
 }
 
 /// The text of a regular file of at most `limit` bytes.

@@ -2,6 +2,7 @@
 
 use super::beside::BesideFact;
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -111,7 +112,7 @@ impl StudyFacts {
         if !path.exists() {
             return Ok(Self::default());
         }
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let text = foreign::text(&path, foreign::DOCUMENT)?;
         serde_json::from_str(&text).map_err(|error| {
             Error::request(format!("not the facts of a study: {error}"))
                 .hint("run the study again, or remove the file to do without it")

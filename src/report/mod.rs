@@ -36,6 +36,7 @@ pub use figure::Figure;
 pub use view::Sheet;
 
 use crate::error::{Error, Result, io, nearest};
+use crate::foreign::visible;
 use data::Data;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -67,7 +68,7 @@ pub fn build(input: &ReportInput, out: &Path) -> Result<()> {
     facts.save(&tables)?;
     let report = Report::new(&tables, facts)?;
     let page = out.join("index.html");
-    fs::write(&page, report.html()?).map_err(|error| io("write", &page, error))
+    fs::write(&page, visible(&report.html()?).as_bytes()).map_err(|error| io("write", &page, error))
 }
 
 /// A report opened for looking at in a notebook: its page, its figures, its tables.

@@ -10,6 +10,7 @@ use super::moments::Moments;
 use super::optimiser::AdamW;
 use super::rows::{TimingRow, TrainingRow};
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use crate::ops::Parameter;
 use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -91,11 +92,7 @@ pub(super) fn restore(
     optimiser: &mut AdamW,
 ) -> Result<Option<Progress>> {
     let path = path(folder);
-    let content = match std::fs::read(&path) {
-        Ok(content) => content,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io("read", &path, error)),
-    };
+    let Some(content) = foreign::bytes_if_any(&path, foreign::DATA)? else { return Ok(None) };
     read(&content, identity, parameters, optimiser)
         .map(Some)
         .map_err(|error| error.hint("delete the checkpoint to start this run afresh"))

@@ -10,6 +10,7 @@ mod composed;
 mod dictionaries;
 mod differences;
 mod goldens;
+mod guarded;
 mod hub;
 mod interruption;
 mod invariance;

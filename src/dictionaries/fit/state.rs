@@ -8,6 +8,7 @@ use super::trainer::State;
 use super::twins::Watch;
 use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -80,11 +81,7 @@ pub(super) fn save(folder: &Path, fingerprint: &str, state: &State) -> Result<()
 /// The saved state, if there is one.
 pub(super) fn load(folder: &Path, fingerprint: &str) -> Result<Option<State>> {
     let path = folder.join(STATE_FILE);
-    let bytes = match std::fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io("read", &path, error)),
-    };
+    let Some(bytes) = foreign::bytes_if_any(&path, foreign::DATA)? else { return Ok(None) };
     parse(&bytes, fingerprint).at(path.display()).map(Some)
 }
 

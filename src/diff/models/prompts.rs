@@ -1,6 +1,7 @@
 //! Prompts with a label: a suite, `harmful` and `harmless`, or any other grouping.
 
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
 use crate::model::Tokenizer;
 use serde::Deserialize;
 use std::path::Path;
@@ -49,7 +50,7 @@ struct Line {
 /// # Errors
 /// If the file is missing, a line is not such an object, or a prompt cannot be tokenized.
 pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPrompt>> {
-    let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+    let text = foreign::text(path, foreign::DATA)?;
     let mut prompts = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = || format!("{}, line {}", path.display(), number + 1);

@@ -2,6 +2,8 @@
 
 use super::justified::justified;
 use super::markup::Markup;
+use super::meter;
+use super::metered::{add_filter, add_test};
 use super::methods::{capitalized, is, lines};
 use super::printf::formatted;
 use super::sequences::{Sequence, is_list, iterated};
@@ -11,37 +13,37 @@ use minijinja::{Environment, Error, ErrorKind};
 
 /// Puts them in the place of minijinja's.
 pub(super) fn add(environment: &mut Environment<'_>) {
-    environment.add_filter("string", |value: &Value| text(value));
-    environment.add_filter("upper", |value: &Value| text(value).to_uppercase());
-    environment.add_filter("lower", |value: &Value| text(value).to_lowercase());
-    environment.add_filter("capitalize", |value: &Value| capitalized(&text(value)));
-    environment.add_filter("default", default);
-    environment.add_filter("d", default);
-    environment.add_filter("indent", indent);
-    environment.add_filter("center", |value: &Value, width: Option<i64>| {
+    add_filter(environment, "string", |value: &Value| text(value));
+    add_filter(environment, "upper", |value: &Value| text(value).to_uppercase());
+    add_filter(environment, "lower", |value: &Value| text(value).to_lowercase());
+    add_filter(environment, "capitalize", |value: &Value| capitalized(&text(value)));
+    add_filter(environment, "default", default);
+    add_filter(environment, "d", default);
+    add_filter(environment, "indent", indent);
+    add_filter(environment, "center", |value: &Value, width: Option<i64>| {
         justified("center", &text(value), width.unwrap_or(80), ' ')
     });
-    environment.add_filter("format", |template: &Value, values: Rest<Value>| {
+    add_filter(environment, "format", |template: &Value, values: Rest<Value>| {
         let values = match values.as_slice() {
             [named] if named.is_kwargs() => named.clone(),
             placed => Sequence::tuple(placed.to_vec()),
         };
         formatted(&text(template), &values)
     });
-    environment.add_filter("trim", trim);
-    environment.add_filter("join", join);
-    environment.add_filter("int", int);
-    environment.add_filter("float", float);
-    environment.add_filter("round", round);
-    environment.add_filter("title", title);
-    environment.add_filter("replace", replace);
-    environment.add_filter("wordcount", |text: String| {
+    add_filter(environment, "trim", trim);
+    add_filter(environment, "join", join);
+    add_filter(environment, "int", int);
+    add_filter(environment, "float", float);
+    add_filter(environment, "round", round);
+    add_filter(environment, "title", title);
+    add_filter(environment, "replace", replace);
+    add_filter(environment, "wordcount", |text: String| {
         let words = text.split(|character: char| !(character.is_alphanumeric() || character == '_'));
         words.filter(|word| !word.is_empty()).count()
     });
-    environment.add_filter("truncate", truncate);
+    add_filter(environment, "truncate", truncate);
     // An item is no attribute in Python.
-    environment.add_filter("attr", |value: &Value, name: &str| match value.kind() {
+    add_filter(environment, "attr", |value: &Value, name: &str| match value.kind() {
         ValueKind::Map => Ok(Value::UNDEFINED),
         _ => value.get_attr(name),
     });
@@ -51,16 +53,17 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     for name in ["bool", "chain", "zip", "lines", "split"] {
         environment.remove_filter(name);
     }
-    environment.add_test("sequence", |value: &Value| match value.kind() {
+    add_test(environment, "sequence", |value: &Value| match value.kind() {
         ValueKind::String | ValueKind::Map | ValueKind::Seq | ValueKind::Undefined => true,
         _ => is_list(value),
     });
-    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
-    environment.add_test("lower", |value: &Value| is("islower", &text(value)));
-    environment.add_test("upper", |value: &Value| is("isupper", &text(value)));
+    add_test(environment, "iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    add_test(environment, "lower", |value: &Value| is("islower", &text(value)));
+    add_test(environment, "upper", |value: &Value| is("isupper", &text(value)));
     // Python's booleans are numbers.
-    environment
-        .add_test("number", |value: &Value| matches!(value.kind(), ValueKind::Number | ValueKind::Bool));
+    add_test(environment, "number", |value: &Value| {
+        matches!(value.kind(), ValueKind::Number | ValueKind::Bool)
+    });
 }
 
 /// `default_value` where there is none, and with `boolean` where it is false.
@@ -92,12 +95,13 @@ fn indent(
     let wrong = || wrong("indent: expected a text, and a number or a text");
     let shift = match width.as_str() {
         Some(shift) => shift.to_owned(),
-        None => " ".repeat(width.as_usize().ok_or_else(wrong)?),
+        None => meter::repeated(" ", width.as_usize().ok_or_else(wrong)?)?,
     };
     if value.as_str().is_none() && value.downcast_object_ref::<Markup>().is_none() {
         return Err(wrong());
     }
     let whole = text(value) + "\n";
+    meter::pay(shift.len().saturating_mul(lines(&whole, false).len()))?;
     let shifted = |(index, line): (usize, &str)| match index {
         0 if !first => line.to_owned(),
         0 => shift.clone() + line,
@@ -126,7 +130,9 @@ fn join(value: &Value, between: Option<String>, options: Kwargs) -> Result<Strin
         }
         None => Ok(text(&item)),
     };
-    Ok(iterated(value)?.into_iter().map(one).collect::<Result<Vec<_>, Error>>()?.join(&between))
+    let items = iterated(value)?;
+    meter::pay(between.len().saturating_mul(items.len()))?;
+    Ok(items.into_iter().map(one).collect::<Result<Vec<_>, Error>>()?.join(&between))
 }
 
 /// An argument by its place or by its name, as in Python.
@@ -205,13 +211,21 @@ fn round(
     }
     let number = f64::try_from(value.clone())?;
     let power = 10f64.powi(precision);
+    let scaled = number * power;
+    // Python can divide neither by nothing nor by what is no number.
+    if method != "common" && !(scaled.is_finite() && power.is_normal()) {
+        return Err(wrong("round: the precision is out of range"));
+    }
     let rounded = match method.as_str() {
+        // No number has more decimals.
+        "common" if precision > 1100 => number,
         "common" if precision >= 0 => {
-            format!("{number:.*}", precision.unsigned_abs() as usize).parse().unwrap_or(number)
+            meter::decimals(number, precision.unsigned_abs() as usize)?.parse().unwrap_or(number)
         }
-        "common" => (number * power).round_ties_even() / power,
-        "ceil" => (number * power).ceil() / power,
-        "floor" => (number * power).floor() / power,
+        "common" if !power.is_normal() => 0.0_f64.copysign(number),
+        "common" => scaled.round_ties_even() / power,
+        "ceil" => scaled.ceil() / power,
+        "floor" => scaled.floor() / power,
         _ => return Err(wrong("round: expected common, ceil or floor")),
     };
     Ok(if value.is_integer() && method == "common" {
@@ -235,12 +249,14 @@ fn title(value: &Value) -> String {
     out
 }
 
-fn replace(value: &Value, from: &Value, to: &Value, count: Option<usize>) -> String {
-    let (value, from, to) = (text(value), text(from), text(to));
-    match count {
-        Some(count) => value.replacen(&from, &to, count),
-        None => value.replace(&from, &to),
-    }
+fn replace(value: &Value, from: &Value, to: &Value, count: Option<usize>) -> Result<String, Error> {
+    replaced(&text(value), &text(from), &text(to), count.unwrap_or(usize::MAX))
+}
+
+/// The first `most` places of `from` replaced.
+pub(super) fn replaced(whole: &str, from: &str, to: &str, most: usize) -> Result<String, Error> {
+    meter::pay(whole.matches(from).count().min(most).saturating_mul(to.len()))?;
+    Ok(whole.replacen(from, to, most))
 }
 
 fn truncate(

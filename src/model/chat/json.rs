@@ -1,5 +1,6 @@
 //! `tojson` as transformers defines it: Python's `json.dumps` without escapes for HTML.
 
+use super::meter;
 use super::sequences::{Sequence, is_list};
 use super::text::number;
 use minijinja::value::{Kwargs, Value, ValueKind};
@@ -44,6 +45,11 @@ pub(super) fn to_json(value: &Value, options: Kwargs) -> Result<Value, Error> {
 
 impl Layout {
     fn value(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
+        meter::pay(value.as_str().map_or(1, str::len) + self.between_items.len() + self.after_key.len())?;
+        meter::within(|| self.spelled_out(value, depth, out))?
+    }
+
+    fn spelled_out(&self, value: &Value, depth: usize, out: &mut String) -> Result<(), Error> {
         match value.kind() {
             ValueKind::None => out.push_str("null"),
             ValueKind::Bool => out.push_str(if value.is_true() { "true" } else { "false" }),
@@ -84,21 +90,22 @@ impl Layout {
             if index > 0 {
                 out.push_str(&self.between_items);
             }
-            self.line(depth + 1, out);
+            self.line(depth + 1, out)?;
             write(item, out)?;
         }
         if !is_empty {
-            self.line(depth, out);
+            self.line(depth, out)?;
         }
         out.push(close);
         Ok(())
     }
 
-    fn line(&self, depth: usize, out: &mut String) {
+    fn line(&self, depth: usize, out: &mut String) -> Result<(), Error> {
         if let Some(width) = self.indent {
             out.push('\n');
-            out.extend(std::iter::repeat_n(' ', width * depth));
+            *out += &meter::repeated(" ", width.saturating_mul(depth))?;
         }
+        Ok(())
     }
 
     fn text(&self, text: &str, out: &mut String) {

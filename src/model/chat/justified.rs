@@ -1,5 +1,7 @@
 //! Texts filled up to a width: `ljust`, `rjust`, `center` and `zfill`.
 
+use super::meter::repeated;
+use minijinja::Error;
 use minijinja::value::Value;
 
 /// The one character that fills what is missing, a blank unless it is given.
@@ -10,20 +12,20 @@ pub(super) fn fill(given: Option<&Value>) -> Option<char> {
 }
 
 /// Filled up to `width` characters. Where an odd number is missing, `center` puts more to the left of an odd width.
-pub(super) fn justified(name: &str, whole: &str, width: i64, fill: char) -> String {
+pub(super) fn justified(name: &str, whole: &str, width: i64, fill: char) -> Result<String, Error> {
     let missing = usize::try_from(width).unwrap_or(0).saturating_sub(whole.chars().count());
     let before = match name {
         "ljust" => 0,
         "rjust" => missing,
         _ => missing / 2 + (missing & usize::try_from(width).unwrap_or(0) & 1),
     };
-    let filled = |count: usize| fill.to_string().repeat(count);
-    filled(before) + whole + &filled(missing - before)
+    let filled = |count: usize| repeated(fill.encode_utf8(&mut [0; 4]), count);
+    Ok(filled(before)? + whole + &filled(missing - before)?)
 }
 
 /// Zeros between the sign and the rest.
-pub(super) fn zero_filled(whole: &str, width: i64) -> String {
+pub(super) fn zero_filled(whole: &str, width: i64) -> Result<String, Error> {
     let missing = usize::try_from(width).unwrap_or(0).saturating_sub(whole.chars().count());
     let (sign, rest) = whole.split_at(usize::from(whole.starts_with(['-', '+'])));
-    format!("{sign}{}{rest}", "0".repeat(missing))
+    Ok(format!("{sign}{}{rest}", repeated("0", missing)?))
 }

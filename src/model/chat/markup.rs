@@ -2,6 +2,7 @@
 //!
 //! It prints and is filtered as a text is.
 
+use super::metered::add_filter;
 use super::text::text;
 use minijinja::Environment;
 use minijinja::value::{Object, ObjectRepr, Value};
@@ -42,9 +43,9 @@ impl Markup {
 }
 
 pub(super) fn add(environment: &mut Environment<'_>) {
-    environment.add_filter("safe", |value: &Value| Value::from_object(Markup(text(value))));
+    add_filter(environment, "safe", |value: &Value| Value::from_object(Markup(text(value))));
     for name in ["escape", "e"] {
-        environment.add_filter(name, |value: &Value| match value.downcast_object_ref::<Markup>() {
+        add_filter(environment, name, |value: &Value| match value.downcast_object_ref::<Markup>() {
             Some(_) => value.clone(),
             None => Value::from_object(Markup(escaped(&text(value)))),
         });

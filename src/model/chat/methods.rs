@@ -1,6 +1,8 @@
 //! The methods of Python's strings and dictionaries that templates call.
 
+use super::filters::replaced;
 use super::justified::{fill, justified, zero_filled};
+use super::meter;
 use super::sequences::Sequence;
 use super::slices::sliced;
 use super::text::{is_space, text};
@@ -21,8 +23,13 @@ pub(super) fn call(
     name: &str,
     arguments: &[Value],
 ) -> Result<Value, Error> {
+    meter::taken(std::slice::from_ref(value))?;
+    meter::taken(arguments)?;
     if name == "python_slice" {
-        return sliced(value, arguments);
+        return sliced(value, arguments).and_then(meter::made);
+    }
+    if let ("python_item", [place]) = (name, arguments) {
+        return item(value, place);
     }
     let takes_names = ["format", "split", "rsplit", "splitlines"].contains(&name);
     let is_named = arguments.last().is_some_and(Value::is_kwargs);
@@ -32,15 +39,35 @@ pub(super) fn call(
         (_, Some(text)) => of_text(text, name, arguments)?,
         _ => None,
     };
-    found.ok_or_else(|| {
+    found.map(meter::made).unwrap_or_else(|| {
         let message = format!("no method `{name}` of a {} with {} arguments", value.kind(), arguments.len());
-        Error::new(ErrorKind::UnknownMethod, message)
+        Err(Error::new(ErrorKind::UnknownMethod, message))
     })
+}
+
+/// `value[place]`. What cannot be looked up in a dictionary is nowhere in it.
+fn item(value: &Value, place: &Value) -> Result<Value, Error> {
+    if value.is_undefined() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    if is_key(place)? { value.get_item(place) } else { Ok(Value::UNDEFINED) }
+}
+
+/// Whether Python looks a value up: no list, no dictionary, and no tuple of them.
+pub(super) fn is_key(value: &Value) -> Result<bool, Error> {
+    match value.kind() {
+        ValueKind::Map => Ok(false),
+        _ if Sequence::is_tuple(value) => meter::within(|| {
+            value.try_iter()?.try_fold(true, |all, item| Ok::<_, Error>(all && is_key(&item)?))
+        })?,
+        ValueKind::Seq | ValueKind::Iterable => Ok(false),
+        _ => Ok(true),
+    }
 }
 
 fn of_map(map: &Value, name: &str, arguments: &[Value]) -> Result<Option<Value>, Error> {
     Ok(Some(match (name, arguments) {
-        ("get", [key] | [key, _]) => match map.get_item(key)? {
+        ("get", [key] | [key, _]) => match item(map, key)? {
             found if !found.is_undefined() => found,
             _ => arguments.get(1).cloned().unwrap_or_else(|| Value::from(())),
         },
@@ -72,11 +99,11 @@ fn of_text(whole: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
             lines(whole, keeps).into_iter().map(Value::from).collect()
         }
         ("ljust" | "rjust" | "center", 1..=2) => match (count(0), fill(arguments.get(1))) {
-            (Some(width), Some(fill)) => Value::from(justified(name, whole, width, fill)),
+            (Some(width), Some(fill)) => Value::from(justified(name, whole, width, fill)?),
             _ => return Ok(None),
         },
         ("zfill", 1) => match count(0) {
-            Some(width) => Value::from(zero_filled(whole, width)),
+            Some(width) => Value::from(zero_filled(whole, width)?),
             None => return Ok(None),
         },
         ("join", 1) => Value::from(joined(whole, &arguments[0])?),
@@ -97,8 +124,8 @@ fn of_text(whole: &str, name: &str, arguments: &[Value]) -> Result<Option<Value>
                 ("removeprefix", 1) => Value::from(whole.strip_prefix(part).unwrap_or(whole)),
                 ("removesuffix", 1) => Value::from(whole.strip_suffix(part).unwrap_or(whole)),
                 ("replace", 2..=3) => match (word(1), count(2)) {
-                    (Some(to), Some(most @ 0..)) => Value::from(whole.replacen(part, to, most as usize)),
-                    (Some(to), _) => Value::from(whole.replace(part, to)),
+                    (Some(to), Some(most @ 0..)) => Value::from(replaced(whole, part, to, most as usize)?),
+                    (Some(to), _) => Value::from(replaced(whole, part, to, usize::MAX)?),
                     (None, _) => return Ok(None),
                 },
                 ("count", 1) => Value::from(whole.matches(part).count()),
@@ -202,7 +229,9 @@ fn words(whole: &str, pieces: usize, from_end: bool) -> Vec<&str> {
 
 fn joined(between: &str, parts: &Value) -> Result<String, Error> {
     let one = |part: Value| part.as_str().map(str::to_owned).ok_or_else(|| wrong("join", "texts"));
-    Ok(parts.try_iter()?.map(one).collect::<Result<Vec<_>, _>>()?.join(between))
+    let parts = parts.try_iter()?.map(one).collect::<Result<Vec<_>, _>>()?;
+    meter::pay(parts.len().saturating_mul(between.len()) + parts.iter().map(String::len).sum::<usize>())?;
+    Ok(parts.join(between))
 }
 
 /// Whether a text, or one of several, is as asked.

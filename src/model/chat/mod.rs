@@ -7,6 +7,9 @@
 //! What is written otherwise in minijinja is rewritten before (`source`), and messages are handed over as transformers
 //! hands them (`messages`): without what is null, with reasoning under both of its names.
 //!
+//! A template is a program of somebody else's. It runs on fuel (`meter`): so many steps, so much text, widths and depths
+//! that a conversation can ask for; and on a thread of its own, whose panic is an error.
+//!
 //! What is known to differ, for want of it in minijinja: values of different kinds can be compared, asked for with `in`
 //! and sorted, where Python raises an error; a dictionary's entry comes before a method of its name; `*` makes a list of
 //! a tuple; and the groups of `groupby` are lists. Refused by name are `cycler`, `joiner`, `varargs` and `kwargs` of a
@@ -18,6 +21,8 @@ mod json;
 mod justified;
 mod markup;
 mod messages;
+mod meter;
+mod metered;
 mod methods;
 mod operators;
 mod printf;
@@ -26,29 +31,53 @@ mod slices;
 mod source;
 mod text;
 
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result};
+use crate::foreign::guarded;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Renders `messages` (role and content) with `template`. `tokens` are the special tokens by the names that templates
 /// know (`bos_token`); those that are not among them are undefined, as in transformers.
 ///
 /// # Errors
-/// If the template is malformed, uses what is not known, or raises an exception.
+/// If the template is malformed, uses what is not known, raises an exception, or takes more steps, text or memory than any
+/// conversation asks for.
 pub fn render_chat(
     template: &str,
     messages: &serde_json::Value,
     add_generation_prompt: bool,
     tokens: &BTreeMap<String, String>,
 ) -> Result<String> {
+    let rendering =
+        || guarded(Path::new("chat template"), || render(template, messages, add_generation_prompt, tokens));
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("chat".to_owned()).stack_size(meter::STACK);
+        let started = thread.spawn_scoped(scope, rendering);
+        let started = started.map_err(|error| Error::work(format!("cannot start a thread: {error}")))?;
+        started.join().unwrap_or_else(|_| Err(Error::work("the thread that renders the chat template ended")))
+    })
+}
+
+fn render(
+    template: &str,
+    messages: &serde_json::Value,
+    add_generation_prompt: bool,
+    tokens: &BTreeMap<String, String>,
+) -> Result<String> {
+    meter::fill();
+    let source = source::rewritten(template).at("chat template")?;
     let mut environment = Environment::new();
     environment.set_trim_blocks(true);
     environment.set_lstrip_blocks(true);
+    environment.set_debug(false);
+    environment.set_fuel(Some(source.steps));
     filters::add(&mut environment);
     sequences::add(&mut environment);
     markup::add(&mut environment);
     operators::add_all(&mut environment);
+    metered::add_comparisons(&mut environment);
     // Jinja2 has no such function.
     environment.remove_global("debug");
     for name in ["varargs", "kwargs"] {
@@ -59,14 +88,22 @@ pub fn render_chat(
             ))
         });
     }
-    environment.add_filter("tojson", json::to_json);
+    metered::add_filter(&mut environment, "tojson", json::to_json);
     environment.add_function("raise_exception", |message: String| -> Result<Value, minijinja::Error> {
         Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
     });
     environment.set_unknown_method_callback(methods::call);
-    environment
-        .set_formatter(|out, _, value| out.write_str(&text::text(value)).map_err(minijinja::Error::from));
+    environment.set_formatter(|out, _, value| {
+        let text = text::text(value);
+        match meter::is_empty() {
+            true => Err(meter::spent()),
+            false => out.write_str(&text).map_err(minijinja::Error::from),
+        }
+    });
     let failed = |error: minijinja::Error| {
+        if error.kind() == ErrorKind::OutOfFuel {
+            return Error::request("chat template: it takes more steps than any conversation asks for");
+        }
         let detail = error.detail().map_or_else(|| error.to_string(), str::to_owned);
         let refused = Error::request(format!("chat template: {detail}"));
         // Called within a macro, it is undefined without a name.
@@ -76,18 +113,20 @@ pub fn render_chat(
             false => refused,
         }
     };
-    let template = source::rewritten(template);
-    environment.add_template("chat", &template).map_err(failed)?;
+    environment.add_template("chat", &source.text).map_err(failed)?;
     let chat = environment.get_template("chat").map_err(failed)?;
-    chat.render(context! {
+    let rendered = chat.render(context! {
         messages => Value::from_serialize(messages::known(messages)?),
         add_generation_prompt,
         // Known to every template in transformers, and none unless they are given.
         tools => (),
         documents => (),
         ..Value::from_serialize(tokens)
-    })
-    .map_err(failed)
+    });
+    match rendered {
+        Ok(_) if meter::is_empty() => Err(failed(meter::spent())),
+        other => other.map_err(failed),
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! The operators of Python that minijinja has otherwise.
 
 use super::markup::Markup;
+use super::meter;
+use super::metered::{add_filter, add_test};
+use super::methods::is_key;
 use super::printf::formatted;
 use super::sequences::{Sequence, is_list};
 use super::text::text;
@@ -46,11 +49,21 @@ impl Number {
 }
 
 pub(super) fn add_all(environment: &mut Environment<'_>) {
-    environment.add_filter("python_join", |left: &Value, right: &Value| text(left) + &text(right));
-    environment.add_filter("python_add", |left: &Value, right: &Value| {
-        add(left, right).ok_or_else(|| wrong("+", left, right))
+    add_filter(environment, "python_join", |left: &Value, right: &Value| text(left) + &text(right));
+    add_filter(environment, "python_add", plus);
+    add_filter(environment, "python_multiply", |left: &Value, right: &Value| {
+        multiplied(left, right)?.ok_or_else(|| wrong("*", left, right))
     });
-    environment.add_filter("python_modulo", |left: &Value, right: &Value| match left.as_str() {
+    // What stands right of a comparison: both sides are gone through together, so one that ends is enough.
+    environment.add_filter("python_comparable", |value: Value| meter::through(&value).map(|()| value));
+    environment.add_filter("python_key", |value: Value| match is_key(&value)? {
+        true => Ok(value),
+        false => Err(Error::new(
+            ErrorKind::InvalidOperation,
+            format!("a {} cannot be a key of a dictionary", value.kind()),
+        )),
+    });
+    add_filter(environment, "python_modulo", |left: &Value, right: &Value| match left.as_str() {
         Some(template) => formatted(template, right).map(Value::from),
         None => Number::with(
             left,
@@ -62,16 +75,16 @@ pub(super) fn add_all(environment: &mut Environment<'_>) {
         )
         .ok_or_else(|| wrong("%", left, right)),
     });
-    environment.add_filter("python_divide", |left: &Value, right: &Value| {
+    add_filter(environment, "python_divide", |left: &Value, right: &Value| {
         let quotient =
             |left: Number, right: Number| (right.real() != 0.0).then(|| left.real() / right.real());
         let found = Number::of(left).zip(Number::of(right)).and_then(|(left, right)| quotient(left, right));
         found.ok_or_else(|| wrong("/", left, right))
     });
-    environment.add_test("even", |value: &Value| Ok::<_, Error>(rest(value, 2)? == 0.0));
-    environment.add_test("odd", |value: &Value| Ok::<_, Error>(rest(value, 2)? == 1.0));
-    environment.add_test("divisibleby", |value: &Value, by: i64| Ok::<_, Error>(rest(value, by)? == 0.0));
-    environment.add_filter("python_floor_divide", |left: &Value, right: &Value| {
+    add_test(environment, "even", |value: &Value| Ok::<_, Error>(rest(value, 2)? == 0.0));
+    add_test(environment, "odd", |value: &Value| Ok::<_, Error>(rest(value, 2)? == 1.0));
+    add_test(environment, "divisibleby", |value: &Value, by: i64| Ok::<_, Error>(rest(value, by)? == 0.0));
+    add_filter(environment, "python_floor_divide", |left: &Value, right: &Value| {
         Number::with(
             left,
             right,
@@ -95,6 +108,14 @@ fn rest(value: &Value, by: i64) -> Result<f64, Error> {
     rest.ok_or_else(|| wrong("%", value, &Value::from(by)))
 }
 
+/// `left + right`.
+///
+/// # Errors
+/// If Python adds no two of their kinds.
+pub(super) fn plus(left: &Value, right: &Value) -> Result<Value, Error> {
+    add(left, right).ok_or_else(|| wrong("+", left, right))
+}
+
 fn add(left: &Value, right: &Value) -> Option<Value> {
     if let (Some(left), Some(right)) = (left.as_str(), right.as_str()) {
         return Some(Value::from([left, right].concat()));
@@ -110,6 +131,28 @@ fn add(left: &Value, right: &Value) -> Option<Value> {
         return both().map(Value::from);
     }
     Number::with(left, right, i128::checked_add, |left, right| Some(left + right))
+}
+
+/// A product, or a text or list repeated. A negative count repeats nothing.
+fn multiplied(left: &Value, right: &Value) -> Result<Option<Value>, Error> {
+    let repeats = |value: &Value| value.as_str().is_some() || is_list(value) || Sequence::is_tuple(value);
+    let (whole, count) = if repeats(left) { (left, right) } else { (right, left) };
+    let count = match Number::of(count) {
+        Some(Number::Whole(count)) => usize::try_from(count.max(0)).unwrap_or(usize::MAX),
+        _ if repeats(whole) => return Ok(None),
+        _ => 0,
+    };
+    if let Some(part) = whole.as_str() {
+        return meter::repeated(part, count).map(|text| Some(Value::from(text)));
+    }
+    if !repeats(whole) {
+        return Ok(Number::with(left, right, i128::checked_mul, |left, right| Some(left * right)));
+    }
+    let items: Vec<Value> = whole.try_iter()?.collect();
+    meter::pay(items.len().saturating_mul(count).saturating_mul(std::mem::size_of::<Value>()))?;
+    let count = if items.is_empty() { 0 } else { count };
+    let all = std::iter::repeat_n(&items, count).flatten().cloned().collect();
+    Ok(Some(if Sequence::is_tuple(whole) { Sequence::tuple(all) } else { Value::from(all) }))
 }
 
 /// Whether a remainder is on the other side of zero than Python's, which has the sign of the divisor.

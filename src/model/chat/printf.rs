@@ -1,5 +1,6 @@
 //! Python's `'%s' % value`, and the filter `format`.
 
+use super::meter;
 use super::operators::Number;
 use super::sequences::Sequence;
 use super::text::{repr, text};
@@ -76,7 +77,7 @@ fn field(layout: &str, kind: char, value: &Value) -> Result<String, Error> {
             Number::Real(_) => return Err(unknown()),
         },
         'f' => match number()?.real() {
-            number if number.is_finite() => (format!("{number:.*}", precision.unwrap_or(6)), true),
+            number if number.is_finite() => (meter::decimals(number, precision.unwrap_or(6))?, true),
             _ => return Err(unknown()),
         },
         _ => return Err(unknown()),
@@ -85,12 +86,12 @@ fn field(layout: &str, kind: char, value: &Value) -> Result<String, Error> {
         if is_number && flags.contains('+') && !body.starts_with('-') { format!("+{body}") } else { body };
     let missing = width.saturating_sub(body.chars().count());
     Ok(if flags.contains('-') {
-        body + &" ".repeat(missing)
+        body + &meter::repeated(" ", missing)?
     } else if flags.contains('0') && is_number {
         let sign = usize::from(body.starts_with(['-', '+']));
-        format!("{}{}{}", &body[..sign], "0".repeat(missing), &body[sign..])
+        format!("{}{}{}", &body[..sign], meter::repeated("0", missing)?, &body[sign..])
     } else {
-        " ".repeat(missing) + &body
+        meter::repeated(" ", missing)? + &body
     })
 }
 

@@ -1,13 +1,16 @@
 //! What Python has beside lists: tuples, the views of a dictionary, and generators, each of which prints, compares
 //! to true and is indexed in its own way.
 
+use super::meter;
+use super::metered::{add_deep_filter, add_filter, add_function};
 use super::methods::pairs;
-use super::text::repr;
+use super::operators::plus;
+use super::text::repr_each;
 use minijinja::functions::Function;
 use minijinja::value::{
     DynObject, Enumerator, FunctionArgs, FunctionResult, Kwargs, Object, ObjectRepr, Rest, Value, ValueKind,
 };
-use minijinja::{Environment, Error, ErrorKind, State, filters};
+use minijinja::{Environment, Error, ErrorKind, State, filters, functions};
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -49,9 +52,14 @@ impl Sequence {
         Self::value(Kind::Generator(AtomicBool::new(false)), items)
     }
 
+    /// What one of these holds, whether it was read or not.
+    pub(super) fn items(value: &Value) -> Option<&[Value]> {
+        value.downcast_object_ref::<Self>().map(|sequence| sequence.items.as_slice())
+    }
+
     /// Python's `repr`.
     pub(super) fn repr(&self) -> String {
-        let items = self.items.iter().map(repr).collect::<Vec<_>>().join(", ");
+        let items = repr_each(self.items.iter().cloned()).join(", ");
         match self.kind {
             Kind::Tuple if self.items.len() == 1 => format!("({items},)"),
             Kind::Tuple => format!("({items})"),
@@ -120,46 +128,102 @@ pub(super) fn is_list(value: &Value) -> bool {
 pub(super) fn iterated(value: &Value) -> Result<Vec<Value>, Error> {
     match value.kind() {
         ValueKind::None => Err(wrong("none cannot be iterated")),
-        _ => Ok(value.try_iter()?.collect()),
+        _ => {
+            let of_text = value.as_str().map_or(0, str::len);
+            meter::pay(value.len().unwrap_or(of_text).saturating_mul(std::mem::size_of::<Value>()))?;
+            Ok(value.try_iter()?.collect())
+        }
     }
+}
+
+/// The whole numbers from `from` to before `to`, or from 0 to before `from`.
+fn range(from: i64, to: Option<i64>, step: Option<i64>) -> Result<Value, Error> {
+    let (from, to) = to.map_or((0, from), |to| (from, to));
+    let step = step.unwrap_or(1);
+    let (distance, each) = if step > 0 {
+        (i128::from(to) - i128::from(from), i128::from(step))
+    } else {
+        (i128::from(from) - i128::from(to), -i128::from(step))
+    };
+    if each == 0 {
+        return Err(wrong("range: expected a step other than zero"));
+    }
+    let count = usize::try_from((distance.max(0) + each - 1) / each).unwrap_or(usize::MAX);
+    meter::pay(count.saturating_mul(std::mem::size_of::<Value>()))?;
+    let places = (0..count as i128).map(|index| Value::from(i128::from(from) + i128::from(step) * index));
+    Ok(places.collect::<Vec<_>>().into())
+}
+
+/// The sum of numbers.
+fn sum(value: &Value, options: Kwargs) -> Result<Value, Error> {
+    let attribute: Option<String> = options.get("attribute")?;
+    let start: Option<Value> = options.get("start")?;
+    options.assert_all_used()?;
+    iterated(value)?.into_iter().try_fold(start.unwrap_or_else(|| Value::from(0)), |sum, item| {
+        let item = match &attribute {
+            Some(path) => path.split('.').try_fold(item, |item, name| item.get_attr(name))?,
+            None => item,
+        };
+        plus(&sum, &item)
+    })
 }
 
 /// Puts filters that return generators in the place of those that return lists, and Python's length.
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_function("python_tuple", |items: Rest<Value>| Sequence::tuple(items.0));
-    environment.add_filter("python_iterable", iterable);
+    // A list, for minijinja counts through a range to find an item.
+    add_function(environment, "range", |from: i64, to: Option<i64>, step: Option<i64>| range(from, to, step));
+    add_function(environment, "dict", functions::dict);
+    add_function(environment, "namespace", functions::namespace);
+    add_filter(environment, "python_iterable", iterable);
     generator(environment, "map", filters::map, true);
     generator(environment, "select", filters::select, true);
     generator(environment, "selectattr", filters::selectattr, true);
     generator(environment, "reject", filters::reject, true);
     generator(environment, "rejectattr", filters::rejectattr, true);
     generator(environment, "unique", filters::unique, false);
-    generator(environment, "batch", filters::batch, false);
-    generator(environment, "slice", filters::slice, false);
-    environment.add_filter("items", |map: &Value| match map.kind() {
+    for (name, filter) in
+        [("batch", Value::from_function(filters::batch)), ("slice", Value::from_function(filters::slice))]
+    {
+        add_filter(environment, name, move |state: &State<'_, '_>, value: Value, arguments: Rest<Value>| {
+            // So many columns, or so many in a row, whether they are filled or not.
+            let width = arguments.first().and_then(Value::as_usize).unwrap_or(1);
+            meter::pay(width.saturating_mul(std::mem::size_of::<Value>()))?;
+            let arguments = [&[Value::from(iterated(&value)?)], arguments.as_slice()].concat();
+            filter.call(state, &arguments)?.try_iter().map(|found| Sequence::generator(found.collect()))
+        });
+    }
+    add_deep_filter(environment, "min", filters::min);
+    add_deep_filter(environment, "max", filters::max);
+    add_deep_filter(environment, "sort", filters::sort);
+    add_deep_filter(environment, "groupby", filters::groupby);
+    add_filter(environment, "abs", filters::abs);
+    add_filter(environment, "sum", sum);
+    add_filter(environment, "items", |map: &Value| match map.kind() {
         ValueKind::Undefined => Ok(Sequence::generator(Vec::new())),
         ValueKind::Map => pairs(map).map(Sequence::generator),
         kind => Err(wrong(&format!("a {kind} has no items"))),
     });
-    environment.add_filter("dictsort", |map: &Value, options: Kwargs| {
+    add_filter(environment, "dictsort", |map: &Value, options: Kwargs| {
+        meter::through(map)?;
         let sorted = filters::dictsort(map, options)?.try_iter()?;
         sorted.map(|pair| Ok(Sequence::tuple(pair.try_iter()?.collect()))).collect::<Result<Vec<_>, Error>>()
     });
-    environment.add_filter("list", iterated);
-    environment.add_filter("first", |value: &Value| {
+    add_filter(environment, "list", iterated);
+    add_filter(environment, "first", |value: &Value| {
         Ok::<_, Error>(iterated(value)?.into_iter().next().unwrap_or_default())
     });
-    environment.add_filter("last", |value: &Value| match value.len() {
+    add_filter(environment, "last", |value: &Value| match value.len() {
         Some(_) => Ok(iterated(value)?.pop().unwrap_or_default()),
         None if value.is_undefined() => Ok(Value::UNDEFINED),
         None => Err(wrong("a generator has no last item")),
     });
-    environment.add_filter("reverse", |value: &Value| match value.as_str() {
+    add_filter(environment, "reverse", |value: &Value| match value.as_str() {
         Some(text) => Ok(Value::from(text.chars().rev().collect::<String>())),
         None => Ok::<_, Error>(Sequence::generator(iterated(value)?.into_iter().rev().collect())),
     });
     for name in ["length", "count"] {
-        environment.add_filter(name, |value: &Value| match value.kind() {
+        add_filter(environment, name, |value: &Value| match value.kind() {
             ValueKind::Undefined => Ok(0),
             kind => value.len().ok_or_else(|| wrong(&format!("a {kind} has no length"))),
         });
@@ -174,7 +238,10 @@ where
     Arguments: for<'a> FunctionArgs<'a>,
 {
     let filter = Value::from_function(filter);
-    environment.add_filter(name, move |state: &State<'_, '_>, value: Value, arguments: Rest<Value>| {
+    add_filter(environment, name, move |state: &State<'_, '_>, value: Value, arguments: Rest<Value>| {
+        if name == "unique" {
+            meter::through(&value)?;
+        }
         let items = if skips && !value.is_true() { Vec::new() } else { iterated(&value)? };
         let arguments = [&[Value::from(items)], arguments.as_slice()].concat();
         filter.call(state, &arguments)?.try_iter().map(|found| Sequence::generator(found.collect()))
@@ -183,6 +250,7 @@ where
 
 /// What a loop goes through, with a length: jinja2 reads a generator to its end where a loop asks for it.
 fn iterable(value: Value) -> Result<Value, Error> {
+    meter::taken(std::slice::from_ref(&value))?;
     match value.kind() {
         ValueKind::None | ValueKind::Iterable | ValueKind::String => iterated(&value).map(Value::from),
         _ => Ok(value),

@@ -5,20 +5,44 @@
 //! - `x[a:b]` becomes `x.python_slice(a,b)`, for minijinja's is lazy, and panics where nothing is reversed;
 //! - `for x in y` becomes `for x in (y)|python_iterable`, for minijinja takes `none` for an empty list;
 //! - `(a, b)` becomes `python_tuple(a, b)`;
+//! - `a == b` becomes `a == (b)|python_comparable`, and other comparisons alike, `x[key]` becomes `x.python_item(key)`, and
+//!   `{key: value}` becomes `{(key)|python_key: value}`, which pay for what they go through (`meter`);
+//! - `f(*list)` and `f(**names)` are refused;
 //! - `generation`, which marks what an assistant wrote for masks, becomes `with`, which has a scope too;
 //! - `varargs` and `kwargs` of a macro become a call that is refused, for minijinja prints nothing.
 //!
 //! Jinja2 also reads every end of line as `\n`.
 
+use super::meter;
+use crate::error::{Error, Result};
 use std::ops::Range;
 
+/// A template in the words of minijinja.
+pub(super) struct Source {
+    pub(super) text: String,
+    /// How many instructions it may take.
+    pub(super) steps: u64,
+}
+
 /// Rewrites a template. One that is malformed comes out malformed.
-pub(super) fn rewritten(template: &str) -> String {
+///
+/// # Errors
+/// If it is longer than any template is, or hands the items of a list on as arguments.
+pub(super) fn rewritten(template: &str) -> Result<Source> {
+    if template.len() > meter::SOURCE {
+        return Err(Error::request(format!(
+            "expected at most {} bytes, found {}",
+            meter::SOURCE,
+            template.len()
+        )));
+    }
     let template = template.replace("\r\n", "\n").replace('\r', "\n");
     let mut out = String::new();
     let mut rest = template.as_str();
-    while let Some(at) = rest.find("{{").into_iter().chain(rest.find("{%")).chain(rest.find("{#")).min() {
+    let mut longest = 0;
+    while let Some(at) = opening(rest) {
         let (text, from) = rest.split_at(at);
+        longest = longest.max(text.len());
         out += text;
         let (tag, after) = match from.strip_prefix("{#") {
             Some(comment) => {
@@ -30,22 +54,38 @@ pub(super) fn rewritten(template: &str) -> String {
                 let trims = from["{{".len()..].starts_with(['-', '+']);
                 let (mark, inner) = from.split_at("{{".len() + usize::from(trims));
                 let tokens = tokens(inner, if is_block { "%}" } else { "}}" });
+                if tokens.len() > meter::TAG {
+                    return Err(Error::request(format!(
+                        "expected at most {} words and signs between braces, found {}",
+                        meter::TAG,
+                        tokens.len()
+                    )));
+                }
                 let (inner, after) = inner.split_at(tokens.last().map_or(0, |token| token.end));
                 let name = tokens.first().filter(|_| is_block).map_or("", |token| &inner[token.clone()]);
                 out += mark;
                 out += &match name {
                     "generation" => inner.replacen(name, "with", 1),
                     "endgeneration" => inner.replacen(name, "endwith", 1),
-                    _ => expression(inner, &tokens, name),
+                    _ => expression(inner, &tokens, name)?,
                 };
                 // Nothing within is a tag until the one that ends it.
                 after.split_at(if name == "raw" { after.find("endraw").unwrap_or(after.len()) } else { 0 })
             }
         };
+        longest = longest.max(tag.len());
         out += tag;
         rest = after;
     }
-    out + rest
+    longest = longest.max(rest.len());
+    out += rest;
+    Ok(Source { text: out, steps: meter::steps(longest) })
+}
+
+/// Where the next tag or comment begins.
+fn opening(rest: &str) -> Option<usize> {
+    let follows = |at: &usize| matches!(rest.as_bytes().get(at + 1), Some(b'{' | b'%' | b'#'));
+    rest.match_indices('{').map(|(at, _)| at).find(follows)
 }
 
 /// The places of the tokens of a tag up to the mark that ends it. Within brackets no mark ends it.
@@ -117,6 +157,7 @@ fn filter(operator: &str) -> Option<&'static str> {
     match operator {
         "+" => Some(")|python_add("),
         "~" => Some(")|python_join("),
+        "*" => Some(")|python_multiply("),
         "/" => Some(")|python_divide("),
         "//" => Some(")|python_floor_divide("),
         "%" => Some(")|python_modulo("),
@@ -137,6 +178,10 @@ struct Level {
     pending: [bool; TIERS],
     has_comma: bool,
     colons: Vec<usize>,
+    /// The token that the item begins with: an argument, or a key of a dictionary.
+    item: usize,
+    /// The token that the right side of a comparison begins with.
+    compared: Option<usize>,
 }
 
 /// Texts in the place of others.
@@ -158,16 +203,17 @@ impl Edits {
         let mut out = String::new();
         let mut from = 0;
         for (range, text) in self.0 {
-            out += &source[from..range.start];
+            // In a malformed tag one may lie within another.
+            out += source.get(from..range.start).unwrap_or_default();
             out += &text;
-            from = range.end;
+            from = from.max(range.end);
         }
-        out + &source[from..]
+        out + source.get(from..).unwrap_or_default()
     }
 }
 
 /// Rewrites the expressions among `tokens`; `name` is that of the block, or nothing.
-fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> String {
+fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> Result<String> {
     let word = |index: usize| tokens.get(index).map_or("", |token| &source[token.clone()]);
     let find = |mark: &str| (0..tokens.len()).find(|index| word(*index) == mark);
     // Up to it stand names that are assigned to.
@@ -177,8 +223,20 @@ fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> String {
         "call" | "macro" => Some(tokens.len()),
         _ => None,
     };
+    let is_target = |index: usize| assigned.is_some_and(|assigned| index < assigned);
     let mut looped = assigned.filter(|_| name == "for").map(|at| at + 1);
     let mut edits = Edits::default();
+    // A text or a number of the template's own is worth no check.
+    let is_literal = |from: usize, to: usize| to == from + 1 && is_short_literal(word(from));
+    let wrap = |edits: &mut Edits, from: usize, to: usize, filter: &str| {
+        if let (Some(first), Some(last)) = (tokens.get(from), to.checked_sub(1).and_then(|at| tokens.get(at)))
+            && from < to
+            && !is_literal(from, to)
+        {
+            edits.insert(first.start, "(");
+            edits.insert(last.end, filter);
+        }
+    };
     let mut tuples = Vec::new();
     let mut levels = vec![Level::default()];
     for index in 0..=tokens.len() {
@@ -202,11 +260,29 @@ fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> String {
                 edits.replace(token, filter);
                 level.pending[tier] = true;
             }
+            if operator.is_none() {
+                if let Some(from) = level.compared.take() {
+                    wrap(&mut edits, from, index, ")|python_comparable");
+                }
+                let of_test = before == "is" || (before == "not" && word(index.wrapping_sub(2)) == "is");
+                let of_loop = name == "for" && assigned == Some(index);
+                if ["==", "!=", "<", "<=", ">", ">="].contains(&current)
+                    || (current == "in" && !of_test && !of_loop)
+                {
+                    level.compared = Some(index + 1);
+                }
+            }
             level.starts[if operator.is_some() { loosest + 1 } else { 0 }..].fill(None);
             level.follows_operand = false;
             level.has_comma |= current == ",";
             if current == ":" {
                 level.colons.push(index);
+                if level.opens.is_some_and(|(open, _)| word(open) == "{") {
+                    wrap(&mut edits, level.item, index, ")|python_key");
+                }
+            }
+            if current == "," {
+                level.item = index + 1;
             }
             if depth == 1
                 && ["if", "recursive", ""].contains(&current)
@@ -217,6 +293,9 @@ fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> String {
                 looped = None;
             }
         } else {
+            if !level.follows_operand && ["*", "**"].contains(&current) {
+                return Err(Error::request("`*` before an argument is not known"));
+            }
             level.starts.iter_mut().for_each(|start| *start = start.or(Some(index)));
             // A sign is of an operand, and a second may follow.
             level.follows_operand = tier(current).is_none();
@@ -237,17 +316,34 @@ fn expression(source: &str, tokens: &[Range<usize>], name: &str) -> String {
                     }
                     edits.replace(&tokens[index], ")");
                 }
+                (Some((open, true)), "]") if !is_target(open) && !is_literal(open + 1, index) => {
+                    edits.replace(&tokens[open], ".python_item(");
+                    edits.replace(&tokens[index], ")");
+                }
+                (Some((open, true)), ")")
+                    if word(open.wrapping_sub(1)) == "changed" && word(open.wrapping_sub(2)) == "." =>
+                {
+                    edits.replace(&tokens[open], "(python_tuple(");
+                    edits.replace(&tokens[index], ")|python_comparable)");
+                }
                 _ => {}
             }
         }
         if ["(", "[", "{"].contains(&current) {
-            let is_target = assigned.is_some_and(|assigned| index < assigned);
-            let opens = Some((index, is_target || follows_value(before)));
-            levels.push(Level { opens, ..Level::default() });
+            let opens = Some((index, is_target(index) || follows_value(before)));
+            levels.push(Level { opens, item: index + 1, ..Level::default() });
         }
     }
     tuples.iter().for_each(|open| edits.insert(tokens[*open].start, "python_tuple"));
-    edits.apply(source)
+    Ok(edits.apply(source))
+}
+
+/// Whether a token is a short text or a small number.
+fn is_short_literal(token: &str) -> bool {
+    match token.starts_with(['\'', '"']) {
+        true => token.len() < 256,
+        false => !token.is_empty() && token.len() < 5 && token.bytes().all(|byte| byte.is_ascii_digit()),
+    }
 }
 
 /// Whether a token ends an operand of every operator: all that binds less, and what stands between expressions.

@@ -82,3 +82,92 @@ fn what_would_depend_on_the_day_is_refused_unless_the_template_has_a_date_of_its
     let dated = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% else %}2024{% endif %}";
     assert_eq!(render(dated).unwrap(), "2024");
 }
+
+/// Each takes the memory, the stack or the day, unless it is stopped.
+#[test]
+fn a_template_runs_on_fuel() {
+    let render = |template: &str| render_chat(template, &json!([]), false, &BTreeMap::new());
+    let doubled = |step: &str, last: &str| {
+        format!(
+            "{{% set n = namespace(x=[1], s='aaaaaaaa') %}}{{% for i in range(40) %}}{step}{{% endfor %}}{last}"
+        )
+    };
+    let nested = "{% set n.x = [n.x, n.x] %}";
+    for (template, why) in [
+        ("{{ 'x' * 10**9 }}".to_owned(), "a text of more than"),
+        ("{{ 'a'|indent(10**10, true) }}".to_owned(), "a text of more than"),
+        ("{{ 'a'.ljust(10**10) }}".to_owned(), "a text of more than"),
+        ("{{ '%9999999999d' % 1 }}".to_owned(), "a text of more than"),
+        ("{{ {'a': 1}|tojson(indent=10**10) }}".to_owned(), "a text of more than"),
+        ("{{ ('x' * 10**6)|replace('', 'y' * 10**6) }}".to_owned(), "more text"),
+        ("{{ [1]|batch(10**9, 0)|list|length }}".to_owned(), "more text"),
+        ("{{ range(10**9)|length }}".to_owned(), "more text"),
+        ("{{ [1] * 10**9 }}".to_owned(), "more text"),
+        (
+            "{% for a in range(50000) %}{% for b in range(50000) %}{% endfor %}{% endfor %}".to_owned(),
+            "more steps",
+        ),
+        ("{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}".to_owned(), "recursion"),
+        (doubled("{% set n.s = n.s + n.s %}", ""), "more"),
+        (doubled("{% set n.s %}{{ n.s }}{{ n.s }}{% endset %}", ""), "more text"),
+        (doubled(nested, "{{ n.x }}"), "more text"),
+        (doubled(nested, "{{ n.x|tojson }}"), "more text"),
+        (doubled(nested, "{{ n.x == [n.x] }}"), "more text"),
+        (doubled(nested, "{{ [n.x]|select('equalto', 1)|list }}"), "more text"),
+        (doubled(nested, "{{ [n.x]|select == [[n.x]]|select }}"), "more text"),
+        (doubled(nested, "{{ (n.x, 1) == (n.x, 2) }}"), "more text"),
+        (doubled(nested, "{{ {n.x: 1} }}"), "cannot be a key"),
+        ("{% set n = namespace() %}{% set n.n = n %}{{ n }}".to_owned(), "nest deeper"),
+        (format!("{{{{ a{} }}}}", ".a".repeat(100_000)), "words and signs between braces"),
+        ("x".repeat(600_000), "bytes"),
+        ("{{ dict(*[1]) }}".to_owned(), "`*` before an argument"),
+    ] {
+        let started = std::time::Instant::now();
+        let error = render(&template).unwrap_err().to_string();
+        let start: String = template.chars().take(120).collect();
+        assert!(error.contains(why), "{start}: {error}");
+        assert!(started.elapsed().as_secs() < 5, "{start}");
+    }
+    // What nests by many steps is taken apart again.
+    let deep = "{% set n = namespace(x=[]) %}{% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}";
+    assert_eq!(render(deep).unwrap(), "");
+}
+
+/// As jinja2 prints them.
+#[test]
+fn what_is_paid_for_is_what_it_was() {
+    let render = |template: &str| render_chat(template, &json!([]), false, &BTreeMap::new()).unwrap();
+    for (template, expected) in [
+        (
+            "{{ 'ab' * 3 }}{{ 2 * 'x' }}{{ 2 * 3 * 4 }}{{ 1.5 * 2 }}{{ [1, 2] * 2 }}{{ 'x' * -1 }}",
+            "abababxx243.0[1, 2, 1, 2]",
+        ),
+        ("{{ (1 + 2) * 3 - 4 * 5 % 3 }}{{ 7 - 2 * 3 }}", "71"),
+        (
+            "{{ range(3)|list }}{{ range(1, 10, 4)|list }}{{ range(5, 0, -2)|list }}{{ range(3)|length }}",
+            "[0, 1, 2][1, 5, 9][5, 3, 1]3",
+        ),
+        (
+            "{{ 1 < 2 == true }}{{ 1 in [1, 2] and not 3 in [1, 2] }}{{ 3 not in (1, 2) }}{{ 'a' in 'cab' }}",
+            "FalseTrueTrueTrue",
+        ),
+        (
+            "{% set d = {'a': {'b': [5, 6]}, 1: 'one'} %}{{ d['a']['b'][-1] }}{{ d[1] }}{{ d['no'] is defined }}{{ d[(1, 2)] is defined }}",
+            "6oneFalseFalse",
+        ),
+        (
+            "{% set k = 'a' %}{% set i = 1 %}{{ {k: 1, k ~ 'b': 2} }}{{ [5, 6][i] }}{{ 'xyz'[i + 1] }}{{ 'xyz'[i:] }}",
+            "{'a': 1, 'ab': 2}6zyz",
+        ),
+        ("{% for x in [1, 1, 2] %}{{ loop.changed(x) }}{% endfor %}", "TrueFalseTrue"),
+        (
+            "{{ 1.5|round(70000) }}{{ 1.5|round(-400) }}{{ 2.675|round(2) }}{{ '%.3f' % 2.5 }}",
+            "1.50.02.672.500",
+        ),
+        ("{{ [3, 1, 2]|sort }}{{ [1, 2]|sum }}{{ [0.5, 2]|sum(start=1) }}{{ [1, 2]|max }}", "[1, 2, 3]33.52"),
+        ("{% for x in [1, 2, 3] if x != 2 %}{{ x }}{% endfor %}{{ 'b' if 1 == 1 else 'c' }}", "13b"),
+    ] {
+        assert_eq!(render(template), expected, "{template}");
+    }
+    assert!(render("{{ '%.70000f' % 1.5 }}").len() == 70_002);
+}

@@ -1,6 +1,7 @@
 //! Values as Python prints them: `str` and `repr`.
 
 use super::markup::Markup;
+use super::meter;
 use super::sequences::{Sequence, is_list};
 use minijinja::value::{Value, ValueKind};
 use std::fmt::Write;
@@ -8,10 +9,10 @@ use std::fmt::Write;
 /// Python's `str(value)`: what `{{ value }}` prints. An undefined value prints nothing.
 pub(super) fn text(value: &Value) -> String {
     if let Some(Markup(text)) = value.downcast_object_ref() {
-        return text.clone();
+        return meter::paid(text.clone());
     }
     match (value.kind(), value.as_str()) {
-        (_, Some(text)) => text.to_owned(),
+        (_, Some(text)) => meter::paid(text.to_owned()),
         (ValueKind::Undefined, _) => String::new(),
         _ => repr(value),
     }
@@ -19,6 +20,15 @@ pub(super) fn text(value: &Value) -> String {
 
 /// Python's `repr(value)`: what a value looks like within a list or a dictionary.
 pub(super) fn repr(value: &Value) -> String {
+    meter::within(|| meter::paid(spelled_out(value))).unwrap_or_default()
+}
+
+/// Each of several; none more once nothing is left of the meter.
+pub(super) fn repr_each(values: impl Iterator<Item = Value>) -> Vec<String> {
+    values.take_while(|_| !meter::is_empty()).map(|value| repr(&value)).collect()
+}
+
+fn spelled_out(value: &Value) -> String {
     if let Some(Markup(text)) = value.downcast_object_ref() {
         return format!("Markup({})", quoted(text));
     }
@@ -37,10 +47,13 @@ pub(super) fn repr(value: &Value) -> String {
                 let item = value.get_item(&key).unwrap_or_default();
                 format!("{}: {}", repr(&key), repr(&item))
             };
-            format!("{{{}}}", items().map(pair).collect::<Vec<_>>().join(", "))
+            format!(
+                "{{{}}}",
+                items().take_while(|_| !meter::is_empty()).map(pair).collect::<Vec<_>>().join(", ")
+            )
         }
         _ if is_list(value) => {
-            format!("[{}]", items().map(|item| repr(&item)).collect::<Vec<_>>().join(", "))
+            format!("[{}]", repr_each(items()).join(", "))
         }
         _ => value.to_string(),
     }

@@ -2,8 +2,9 @@
 
 use super::SuiteGroups;
 use super::sections::Sections;
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
 use crate::experiments::{self, ExperimentSettings};
+use crate::foreign;
 use crate::study::overrides;
 use std::path::Path;
 
@@ -25,7 +26,7 @@ impl Experiment {
     /// # Errors
     /// If the file is missing, is no TOML, or one of the sections is not sound.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| io("read", path, error))?;
+        let text = foreign::text(path, foreign::DOCUMENT)?;
         Self::parse(&text, sets).at(path.display())
     }
 

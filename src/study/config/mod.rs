@@ -35,9 +35,10 @@ pub use variant::{Method, Variant};
 use super::overrides;
 use crate::claims::ClaimSettings;
 use crate::diff::DiffSettings;
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
 use crate::evaluation::EvaluationSettings;
 use crate::experiments::ExperimentSettings;
+use crate::foreign;
 use crate::report::Beside;
 use sections::Sections;
 use std::path::Path;
@@ -119,7 +120,7 @@ impl Study {
     /// # Errors
     /// If the file is missing, is no TOML, or does not describe a study that can run.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|error| io("read the study", path, error))?;
+        let text = foreign::text(path, foreign::DOCUMENT)?;
         let mut study = Self::parse(&text, sets).at(path.display())?;
         study.beside.from = path.parent().map(Path::to_path_buf).unwrap_or_default();
         Ok(study)

@@ -9,6 +9,7 @@ use crate::error::{At, Error, Result, io};
 use crate::evaluation::{
     self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow, PLAIN,
 };
+use crate::foreign;
 use crate::study::config::{self, BASE, Checkpoint, Gate, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage, json};
 use crate::tables::{self, catalogue};
@@ -101,7 +102,7 @@ impl Evaluation {
     fn evaluate(&self, scene: &Scene, step: u64, source: &ModelSource) -> Result<Evaluated> {
         let kept = scene.scratch.join(format!("{step}.json"));
         if let Some(evaluated) =
-            std::fs::read(&kept).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            foreign::bytes(&kept, foreign::DATA).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok())
         {
             return Ok(evaluated);
         }

@@ -10,6 +10,7 @@ use super::models::{self, ModelSource};
 use crate::diff::models::{LabelledPrompt, activation_change};
 use crate::error::{Error, Result, io};
 use crate::experiments::{Axis, ExperimentInputs, ExperimentSettings, own_texts};
+use crate::foreign;
 use crate::model::{HookPoint, Model};
 use crate::study::config::{BASE, Checkpoint, Reference, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
@@ -53,7 +54,7 @@ pub(super) struct Matching {
 impl Matching {
     pub(super) fn load(artifact: &Path) -> Result<Self> {
         let path = artifact.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let text = foreign::text(&path, foreign::DOCUMENT)?;
         serde_json::from_str(&text)
             .map_err(|error| Error::work(format!("{} is no matching: {error}", path.display())))
     }

@@ -8,6 +8,7 @@
 use super::evaluation;
 use crate::error::{Error, Result, io};
 use crate::evaluation::EvaluationRow;
+use crate::foreign;
 use crate::study::config::{BASE, Study};
 use crate::study::stage::{Estimate, Scene, Stage};
 use crate::tables;
@@ -45,7 +46,7 @@ pub(super) struct Selection {
 impl Selection {
     pub(super) fn load(artifact: &Path) -> Result<Self> {
         let path = artifact.join(FILE);
-        let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+        let text = foreign::text(&path, foreign::DOCUMENT)?;
         serde_json::from_str(&text)
             .map_err(|error| Error::work(format!("{} is no selection: {error}", path.display())))
     }

@@ -42,11 +42,16 @@ impl Drop for Running {
 }
 
 impl Checker {
-    /// Starts the program, to learn now whether it can be started.
+    /// Learns whether there is such a program. It is started when it is first asked: to plan or to check a study runs
+    /// nothing.
     pub(super) fn new(command: &str, limit: Duration) -> Result<Self> {
         let words = words(command)?;
-        let running = start(&words)?;
-        Ok(Self { words, running: Mutex::new(Some(running)), limit })
+        let program =
+            words.first().ok_or_else(|| Error::request("reward=command: expected a program, found none"))?;
+        if !is_there(program) {
+            return Err(Error::request(format!("cannot start `{program}`: there is no such program")));
+        }
+        Ok(Self { words, running: Mutex::default(), limit })
     }
 
     /// Those of its words that name files: a changed script is another judge.
@@ -118,6 +123,18 @@ fn words(command: &str) -> Result<Vec<String>> {
     }
     words.extend(word);
     Ok(words)
+}
+
+/// Whether a program is a file, or one in a folder of `PATH`.
+fn is_there(program: &str) -> bool {
+    let path = Path::new(program);
+    match path.components().count() {
+        1 => {
+            let folders = std::env::var_os("PATH").unwrap_or_default();
+            std::env::split_paths(&folders).any(|folder| folder.join(path).is_file())
+        }
+        _ => path.is_file(),
+    }
 }
 
 fn start(words: &[String]) -> Result<Running> {
@@ -220,5 +237,17 @@ mod tests {
         let (_folder, gone) = checker("exit 3", LIMIT);
         assert!(ask(&gone, "r").is_nan());
         assert!(Checker::new("/no/such/program", LIMIT).unwrap_err().to_string().contains("cannot start"));
+        assert!(Checker::new("no-such-program", LIMIT).unwrap_err().to_string().contains("cannot start"));
+    }
+
+    #[test]
+    fn a_program_is_not_started_before_it_is_asked() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("started");
+        let checker = Checker::new(&format!("touch '{}'", mark.display()), LIMIT).unwrap();
+        std::thread::sleep(Duration::from_millis(100));
+        assert!(!mark.exists());
+        assert!(ask(&checker, "r").is_nan());
+        assert!(mark.exists());
     }
 }

@@ -36,7 +36,8 @@ use super::conversation::Asked;
 use super::numbered;
 use super::problem::{Answer, Endpoint, Half, Problem};
 use super::split::held_out;
-use crate::error::{At, Error, Result, io};
+use crate::error::{At, Error, Result};
+use crate::foreign;
 use crate::progress::Observer;
 use crate::rng::Stream;
 use crate::tables;
@@ -136,7 +137,7 @@ impl External {
     pub(super) fn read(spec: &str) -> Result<Self> {
         let options = Options::parse(spec)?;
         let path = Path::new(options.path);
-        let bytes = std::fs::read(path).map_err(|error| io("read", path, error))?;
+        let bytes = foreign::bytes(path, foreign::DATA)?;
         let rows = tables::read_rows(path)?;
         Self::new(spec, options, blake3::hash(&bytes).to_string(), &rows).at(path.display())
     }

@@ -167,3 +167,19 @@ fn a_study_by_name_is_of_a_commit() -> Result<()> {
     assert!(cached(said("plan")).iter().all(|cached| !*cached));
     Ok(())
 }
+
+#[test]
+fn no_log_holds_the_token_whatever_it_is_asked_for() {
+    let server = Server::start(Hub::gated());
+    let place = tempfile::tempdir().unwrap();
+    for filter in ["trace", "ureq=trace,ureq_proto=trace,rustls=trace", "log=trace,trace"] {
+        let output = server
+            .command(place.path(), &["check", "model", NAME, "--verbose"])
+            .env("RUST_LOG", filter)
+            .output()
+            .unwrap();
+        let said = text(&output.stderr) + &text(&output.stdout);
+        assert!(server.with(|hub| hub.seen.iter().any(|seen| seen.authorization.is_some())), "{said}");
+        assert!(!said.contains("secret"), "{filter}: {said}");
+    }
+}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -157,14 +157,18 @@ impl Server {
 
     /// Runs the binary in `place`, with what it needs in its environment.
     pub(super) fn deltascope(&self, place: &Path, arguments: &[&str]) -> Output {
-        command(place, arguments)
+        self.command(place, arguments).output().unwrap()
+    }
+
+    pub(super) fn command(&self, place: &Path, arguments: &[&str]) -> Command {
+        let mut command = command(place, arguments);
+        command
             .env("HF_HOME", self.home.path())
             .env("HF_ENDPOINT", format!("{}/", self.endpoint))
             .env("HF_TOKEN", "secret")
             .env_remove("HF_HUB_CACHE")
-            .env_remove("HF_HUB_OFFLINE")
-            .output()
-            .unwrap()
+            .env_remove("HF_HUB_OFFLINE");
+        command
     }
 }
 
