@@ -36,6 +36,7 @@ pub(crate) fn check_study(arguments: CheckStudyArguments, context: &Context) -> 
         controls: study.interventions.controls,
         reach: study.reach(),
     };
+    study.suites.all().iter().flat_map(|suite| suite.notes()).for_each(|note| context.printer.note(note));
     context.printer.answer(&answer, || {
         let reach: String = answer.reach.iter().map(|reach| reach.sentence() + "\n").collect();
         format!(

@@ -116,7 +116,8 @@ pub(crate) fn diff(arguments: DiffArguments, context: &Context) -> Result<()> {
         tables.write(&catalogue::WEIGHTS, &weights(&models)?)?;
     }
     if let (Some(prompts), Some((_, first))) = (&arguments.prompts, models.first()) {
-        let prompts = read_prompts(prompts, first.tokenizer()?)?;
+        let (prompts, notes) = read_prompts(prompts, first.tokenizer()?)?;
+        notes.into_iter().for_each(|note| context.printer.note(note));
         prompt_tables(&arguments, &models, &prompts, &settings, &mut tables)?;
     }
     let answer = Answer { out: arguments.out.clone(), tables: tables.written, features };

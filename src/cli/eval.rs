@@ -44,6 +44,7 @@ pub(crate) fn eval(arguments: EvalArguments, context: &Context) -> Result<()> {
         last.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
     });
     let model = context.reading(&hub::find(&arguments.model)?)?;
+    suites.iter().flat_map(Suite::notes).for_each(|note| context.printer.note(note));
     let seed = arguments.seed.seed;
     let outcomes = evaluation::evaluate(&model, &suites, &settings, seed, &context.observer)?;
     let rows = evaluation::summarise(&name, 0, &outcomes);

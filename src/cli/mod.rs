@@ -18,6 +18,7 @@ mod capture;
 mod check;
 mod check_adapter;
 mod check_calibration;
+mod check_data;
 mod check_dictionary;
 mod check_model;
 mod check_objectives;

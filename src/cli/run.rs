@@ -23,6 +23,8 @@ pub(crate) fn run(arguments: RunArguments, context: &Context) -> Result<()> {
             .printer
             .note(format!("stage `{}` was made by {how}; its tables and the page say so", stage.name));
     }
+    study.suites.all().iter().flat_map(|suite| suite.notes()).for_each(|note| context.printer.note(note));
+    summary.stages.iter().flat_map(|stage| stage.notes.clone()).for_each(|note| context.printer.note(note));
     context.printer.answer(&summary, || text(&summary))
 }
 

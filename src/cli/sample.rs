@@ -9,7 +9,8 @@ use crate::foreign;
 use crate::model::{Completion, Finish, HookPoint, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::rng::stable_hash;
 use crate::tables;
-use serde::{Deserialize, Serialize};
+use crate::tasks::{Asked, Columns, Row};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,8 @@ pub(crate) struct SampleArguments {
     /// A model repository: a folder, or a name on the hub.
     #[arg(long, value_name = "DIR_OR_NAME")]
     model: String,
-    /// One JSON object a line, with `prompt` (text), `messages` (role and content) or `input_ids`.
+    /// One JSON object a line, with `prompt` (text or messages), `messages` (role and content) or `input_ids`; beside
+    /// messages perhaps `tools` and `chat_template_kwargs`. A last message by the assistant is gone on with.
     #[arg(long, value_name = "FILE.jsonl")]
     prompts: PathBuf,
     /// Completions per prompt.
@@ -92,13 +94,6 @@ enum Padding {
     Right,
 }
 
-#[derive(Deserialize)]
-struct Row {
-    prompt: Option<String>,
-    messages: Option<serde_json::Value>,
-    input_ids: Option<Vec<u32>>,
-}
-
 #[derive(Serialize)]
 struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,16 +139,21 @@ pub(crate) fn sample(arguments: SampleArguments, context: &Context) -> Result<()
     let text = foreign::text(&arguments.prompts, foreign::DATA)?;
     let mut prompts = Vec::new();
     let mut repeats: BTreeMap<Vec<u32>, u64> = BTreeMap::new();
+    let mut columns = Columns::default();
     for (line, text) in text.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
         let place = || format!("{}: line {}", arguments.prompts.display(), line + 1);
-        let row: Row = serde_json::from_str(text)
+        let row: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| Error::request(format!("expected a JSON object: {error}")).at(place()))?;
-        let tokens = tokens(&model, row, arguments.bos).map_err(|error| error.at(place()))?;
+        let row = Row::new(&row).at(place())?;
+        let tokens = tokens(&model, &row, arguments.bos, &mut columns).at(place())?;
+        columns.count(&row);
         // A prompt's stream is named by its tokens, so that adding a line to the file moves no other.
         let repeat = repeats.entry(tokens.clone()).or_default();
         prompts.push(Prompt { key: stable_hash(&format!("{repeat} {tokens:?}")), tokens });
         *repeat += 1;
     }
+    let file = arguments.prompts.display().to_string();
+    columns.notes(&file).into_iter().for_each(|note| context.printer.note(note));
     if prompts.is_empty() {
         return Err(Error::request(format!("{}: expected prompts, found none", arguments.prompts.display())));
     }
@@ -310,17 +310,23 @@ fn rule(tokenizer: &Tokenizer, bos: Bos) -> String {
     }
 }
 
-fn tokens(model: &Model, row: Row, bos: Bos) -> Result<Vec<u32>> {
-    let tokens = match (row.prompt, row.messages, row.input_ids) {
-        (Some(prompt), None, None) => match bos {
-            Bos::Tokenizer => model.tokenizer()?.encode_begun(&prompt)?,
-            Bos::Always | Bos::Never => model.tokenizer()?.encode(&prompt)?,
-        },
-        (None, Some(messages), None) => {
+fn tokens(model: &Model, row: &Row, bos: Bos, columns: &mut Columns) -> Result<Vec<u32>> {
+    let asked = [row.asked(&["prompt"])?, row.asked(&["messages"])?];
+    let ids = row.get("input_ids").map(|ids| {
+        serde_json::from_value::<Vec<u32>>(ids.clone())
+            .map_err(|error| Error::request(format!("expected a list of token ids: {error}")))
+            .at("field `input_ids`")
+    });
+    let tokens = match (asked, ids.transpose()?) {
+        ([Some(asked), None] | [None, Some(asked)], None) => {
             let tokenizer = model.tokenizer()?;
-            tokenizer.encode(&tokenizer.render_chat(&messages, true)?)?
+            columns.not_in_template(asked.unread_by_template(tokenizer));
+            match (&asked, bos) {
+                (Asked::Text(prompt), Bos::Tokenizer) => tokenizer.encode_begun(prompt)?,
+                _ => tokenizer.encode(&asked.text(tokenizer)?)?,
+            }
         }
-        (None, None, Some(tokens)) => tokens,
+        ([None, None], Some(tokens)) => tokens,
         _ => {
             return Err(Error::request("expected one of `prompt`, `messages` or `input_ids`"));
         }

@@ -83,7 +83,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
         base: BaseName::of(&arguments.model, &folder)?,
         observer: context.observer.clone(),
     };
-    training.train(&model, &run)?;
+    training.train(&model, &run)?.into_iter().for_each(|note| context.printer.note(note));
     let steps = training.steps();
     let rows: Vec<TrainingRow> = tables::read(&arguments.out.join("training.parquet"))?;
     let answer =

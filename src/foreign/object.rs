@@ -119,6 +119,18 @@ impl Object {
         unread.map(|(key, _)| key.as_str()).collect()
     }
 
+    /// The keys that nobody read and that are not `null`: of a row of data even `false` says something.
+    pub(crate) fn unread(&self) -> Vec<&str> {
+        let read = self.read.borrow();
+        let unread = self.keys.iter().filter(|(key, value)| !read.contains(*key) && !value.is_null());
+        unread.map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// All keys that are not `null`.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        self.keys.iter().filter(|(_, value)| !value.is_null()).map(|(key, _)| key.as_str()).collect()
+    }
+
     /// Refuses the keys that nobody read: they might change the result.
     ///
     /// # Errors

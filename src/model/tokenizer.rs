@@ -25,6 +25,7 @@ mod stated;
 #[cfg(test)]
 mod tests;
 
+use super::chat::{Conversation, Ending};
 use crate::error::{At, Error, Result, io};
 use crate::foreign;
 use begin::Around;
@@ -257,20 +258,49 @@ impl Tokenizer {
     /// # Errors
     /// If there is no template, or it refuses the messages.
     pub fn render_chat(&self, messages: &Value, add_generation_prompt: bool) -> Result<String> {
+        super::chat::render_chat(&self.chat_template(false)?, messages, add_generation_prompt, &self.0.named)
+    }
+
+    /// A whole conversation as text, by the chat template of the repository.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::render_chat`].
+    pub fn render(&self, conversation: &Conversation, ending: Ending) -> Result<String> {
+        let template = self.chat_template(conversation.tools.is_some())?;
+        super::chat::render_conversation(&template, conversation, ending, &self.0.named)
+    }
+
+    /// The chat template. Of several it is the one called `tool_use` where there are tools, as in transformers, and
+    /// else the one called `default`.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn chat_template(&self, with_tools: bool) -> Result<String> {
         let named = self.0.config.get("chat_template");
-        let default = |all: &Vec<Value>| {
-            let one = all.iter().find(|one| one.get("name").is_some_and(|name| name == "default"))?;
+        let called = |all: &[Value], name: &str| {
+            let one = all.iter().find(|one| one.get("name").is_some_and(|found| found == name))?;
             one.get("template")?.as_str().map(str::to_owned)
         };
         let template = self.0.chat_file.clone().or_else(|| match named? {
             Value::String(template) => Some(template.clone()),
-            Value::Array(all) => default(all),
+            Value::Array(all) => {
+                let tools = if with_tools { called(all, "tool_use") } else { None };
+                tools.or_else(|| called(all, "default"))
+            }
             _ => None,
         });
-        let template = template.ok_or_else(|| {
+        template.ok_or_else(|| {
             Error::request("the model has no chat template").hint("give `prompt` instead of `messages`")
-        })?;
-        super::chat::render_chat(&template, messages, add_generation_prompt, &self.0.named)
+        })
+    }
+
+    /// Whether texts are words with white space between them, of a list of whole words: what is joined is then parted
+    /// by a space.
+    pub(crate) fn is_of_words(&self) -> bool {
+        use tokenizers::{ModelWrapper, PreTokenizerWrapper};
+        matches!(self.0.tokenizer.get_model(), ModelWrapper::WordLevel(_))
+            && matches!(self.0.tokenizer.get_pre_tokenizer(), Some(PreTokenizerWrapper::WhitespaceSplit(_)))
+            && self.0.tokenizer.get_decoder().is_none()
     }
 
     /// The text of token ids, special tokens included. Unknown ids are left out. What the tokenizer cannot decode

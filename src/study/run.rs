@@ -3,7 +3,7 @@
 use super::config::Study;
 use super::graph::{Graph, Node};
 use super::publish;
-use super::stage::{Made, Scene};
+use super::stage::{self, Made, Scene};
 use crate::claims::ClaimRow;
 use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
@@ -60,6 +60,9 @@ pub struct FinishedStage {
     pub older: Vec<String>,
     /// Seconds that making it took.
     pub seconds: f64,
+    /// What an answer must say of the files that it read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Runs `study`: every stage whose artifact is not in the store, then publishes the report.
@@ -87,6 +90,7 @@ pub fn run(study: &Study, place: &RunPlace, observer: &Observer) -> Result<RunSu
         folders.insert(name.clone(), artifact.folder.clone());
         stages.push(FinishedStage {
             name,
+            notes: stage::notes(&artifact.folder)?,
             folder: artifact.folder,
             cached,
             older: node.older.iter().map(|difference| difference.name().to_owned()).collect(),

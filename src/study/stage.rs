@@ -1,7 +1,7 @@
 //! What every stage has: a name, what decides its artifact, an estimate, and the work.
 
 use crate::compute::Compute;
-use crate::error::{Error, Result};
+use crate::error::{At, Error, Result, io};
 use crate::progress::Observer;
 use crate::store::{ArtifactId, Outside};
 use serde::Serialize;
@@ -107,4 +107,36 @@ impl Scene {
 pub(super) fn json(value: &impl Serialize) -> Result<Value> {
     serde_json::to_value(value)
         .map_err(|error| Error::work(format!("the configuration cannot be written as JSON: {error}")))
+}
+
+/// The file in an artifact that holds what an answer must say of the files that the stage read. There is none where
+/// nothing is to be said.
+const NOTES: &str = "notes.json";
+
+/// Keeps notes with the artifact: they are said whenever it is used.
+///
+/// # Errors
+/// If the file cannot be written.
+pub(super) fn keep_notes(folder: &Path, notes: &[String]) -> Result<()> {
+    if notes.is_empty() {
+        return Ok(());
+    }
+    let path = folder.join(NOTES);
+    std::fs::write(&path, format!("{}\n", serde_json::json!(notes)))
+        .map_err(|error| io("write", &path, error))
+}
+
+/// The notes that were kept with an artifact.
+///
+/// # Errors
+/// If they cannot be read.
+pub(super) fn notes(folder: &Path) -> Result<Vec<String>> {
+    let path = folder.join(NOTES);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::work(format!("expected a list of notes: {error}")))
+        .at(path.display())
 }

@@ -1,15 +1,15 @@
 //! Prompts that are messages, as data for chat models is written, and what a model's chat template makes of them.
 
-use super::problem::Document;
 use crate::error::{At, Error, Result};
 use crate::model::Tokenizer;
+use crate::model::chat::Conversation;
 use serde_json::{Value, json};
 
 /// What a model is asked: a text that it is given as it stands, or messages for its chat template.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Asked {
+pub(crate) enum Asked {
     Text(String),
-    Messages(Vec<Value>),
+    Messages(Conversation),
 }
 
 impl Asked {
@@ -18,7 +18,8 @@ impl Asked {
         match value {
             Value::String(text) => Ok(Self::Text(text.clone())),
             Value::Array(messages) if !messages.is_empty() => {
-                messages.iter().map(message).collect::<Result<_>>().map(Self::Messages)
+                let messages = messages.iter().map(message).collect::<Result<_>>()?;
+                Ok(Self::Messages(Conversation::of(messages)))
             }
             _ => Err(Error::request("expected a text or a list of messages, found neither")),
         }
@@ -28,41 +29,47 @@ impl Asked {
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
-            Self::Messages(messages) => match messages.as_slice() {
-                [only] => field(only, "content").to_owned(),
+            Self::Messages(conversation) => match conversation.messages.as_slice() {
+                [only] => content(only),
                 several => {
-                    let line = |one| format!("{}: {}", field(one, "role"), field(one, "content"));
+                    let line = |one| format!("{}: {}", role(one), content(one));
                     several.iter().map(line).collect::<Vec<_>>().join("\n")
                 }
             },
         }
     }
 
-    /// What the model is given: a text as it stands, messages by its chat template up to where it answers.
-    pub(super) fn render(&self, tokenizer: &Tokenizer) -> Result<String> {
+    /// What a model is given: a text as it stands, messages by its chat template up to where it answers, or up to the end
+    /// of a last message by the assistant, which it goes on with.
+    ///
+    /// # Errors
+    /// If there is no chat template, or it refuses the messages.
+    pub(crate) fn text(&self, tokenizer: &Tokenizer) -> Result<String> {
         match self {
             Self::Text(text) => Ok(text.clone()),
-            Self::Messages(messages) => tokenizer.render_chat(&json!(messages), true),
+            Self::Messages(conversation) => tokenizer.render(conversation, conversation.asking()),
         }
     }
-}
 
-/// The document that teaches `answer`, the message of an assistant, after the messages before it.
-///
-/// The response is what the chat template adds to the prompt, without the end token, which the trainer appends.
-///
-/// # Errors
-/// If the template refuses the messages, or writes the prompt in another way once it is answered.
-pub(super) fn answered(before: &[Value], answer: &Value, tokenizer: &Tokenizer) -> Result<Document> {
-    let prompt = tokenizer.render_chat(&json!(before), true)?;
-    let whole = tokenizer.render_chat(&json!([before, std::slice::from_ref(answer)].concat()), false)?;
-    let response = whole.strip_prefix(&prompt).ok_or_else(|| {
-        Error::request("the chat template writes the prompt in another way once it is answered")
-            .hint("render the conversation yourself, and give `prompt` and `completion` as texts")
-    })?;
-    let end = tokenizer.eos().and_then(|end| tokenizer.token(end));
-    let closed = end.and_then(|end| response.rsplit_once(&end)).map_or(response, |(before, _)| before);
-    Ok(Document { prompt, response: closed.to_owned() })
+    /// The tokens of [`Asked::text`]; a text's begin as every text of a model does.
+    ///
+    /// # Errors
+    /// As [`Asked::text`], and if a text cannot be encoded.
+    pub(crate) fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
+        match self {
+            Self::Text(text) => tokenizer.encode_begun(text),
+            Self::Messages(_) => tokenizer.encode(&self.text(tokenizer)?),
+        }
+    }
+
+    /// What the chat template does not read of it.
+    pub(crate) fn unread_by_template(&self, tokenizer: &Tokenizer) -> Vec<String> {
+        let Self::Messages(conversation) = self else { return Vec::new() };
+        match tokenizer.chat_template(conversation.tools.is_some()) {
+            Ok(template) => conversation.unnamed_by(&template),
+            Err(_) => Vec::new(),
+        }
+    }
 }
 
 /// The message that an assistant says.
@@ -71,7 +78,22 @@ pub(super) fn assistant(content: &str) -> Value {
 }
 
 pub(super) fn is_assistant(message: &Value) -> bool {
-    field(message, "role") == "assistant"
+    role(message) == "assistant"
+}
+
+fn role(message: &Value) -> &str {
+    message.get("role").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The text of a message, that of its parts one after another.
+fn content(message: &Value) -> String {
+    match message.get("content") {
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Array(parts)) => {
+            parts.iter().filter_map(|part| part.get("text").and_then(Value::as_str)).collect()
+        }
+        _ => String::new(),
+    }
 }
 
 /// A message without the fields that a table of many messages fills with nulls.
@@ -83,14 +105,28 @@ fn message(value: &Value) -> Result<Value> {
         .filter(|(_, value)| !value.is_null())
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    let mut kept = kept;
-    if kept.contains_key("tool_calls") {
-        kept.entry("content").or_insert_with(|| "".into());
-    }
-    let text = |name: &str| kept.get(name).is_some_and(Value::is_string);
-    if text("role") && text("content") { Ok(kept.into()) } else { Err(wrong()).at("messages") }
+    let has_content = match kept.get("content") {
+        Some(Value::String(_)) => true,
+        Some(Value::Array(parts)) => {
+            parts.iter().try_for_each(text_part)?;
+            true
+        }
+        Some(_) => false,
+        None => kept.contains_key("tool_calls"),
+    };
+    let has_role = kept.get("role").is_some_and(Value::is_string);
+    if has_role && has_content { Ok(kept.into()) } else { Err(wrong()).at("messages") }
 }
 
-fn field<'a>(message: &'a Value, name: &str) -> &'a str {
-    message.get(name).and_then(Value::as_str).unwrap_or_default()
+/// Part of a message's content must be text: what else there is (an image, a sound) no model here can see.
+fn text_part(part: &Value) -> Result<()> {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or("text");
+    match (kind, part.get("text").is_some_and(Value::is_string)) {
+        ("text", true) => Ok(()),
+        _ => {
+            let shown: String = part.to_string().chars().take(60).collect();
+            Err(Error::request(format!("expected parts of a message that are text, found {shown}")))
+                .at("messages")
+        }
+    }
 }

@@ -67,7 +67,7 @@ pub(super) fn document(seed: u64, index: u64) -> Document {
         Kind::Fact => fact(stream),
         Kind::Letters(skill) => skill.draw(false, stream),
     };
-    Document { prompt: prompt(&problem), response }
+    Document::of_words(prompt(&problem), response)
 }
 
 /// A problem as the model sees it.

@@ -131,7 +131,7 @@ impl DataArm {
                 (deal.problem(), self.response(&deal, trace, &mut stream("changes")))
             }
         };
-        Document { prompt: prompt(&problem), response }
+        Document::of_words(prompt(&problem), response)
     }
 
     /// What this arm makes of a solver's trace.

@@ -89,7 +89,9 @@ impl Mixture {
     pub fn open(&self, tokenizer: &Tokenizer) -> Result<Corpus> {
         let open = |source: &Source| match source {
             Source::Arm(arm) => Ok(Opened::Arm(*arm)),
-            Source::File(path) => Dataset::documents(Path::new(path), tokenizer).map(Opened::File),
+            Source::File(path) => {
+                Dataset::documents(Path::new(path), tokenizer).map(|data| Opened::File(path.clone(), data))
+            }
         };
         let sources = self.sources.iter().map(open).collect::<Result<_>>().at("field `data`")?;
         Ok(Corpus { sources, shares: self.shares.clone() })
@@ -106,10 +108,33 @@ pub struct Corpus {
 #[derive(Clone, Debug)]
 enum Opened {
     Arm(DataArm),
-    File(Dataset<Document>),
+    /// A file by its name.
+    File(String, Dataset<Document>),
 }
 
 impl Corpus {
+    /// Leaves out the rows of its files that `limit` tokens leave nothing to learn of, and counts those that it cuts.
+    ///
+    /// # Errors
+    /// If a file has no other row.
+    pub(crate) fn within(self, limit: usize) -> Result<Self> {
+        let fit = |source| match source {
+            Opened::Arm(arm) => Ok(Opened::Arm(arm)),
+            Opened::File(path, data) => data.within(limit, &path).map(|data| Opened::File(path, data)),
+        };
+        let sources = self.sources.into_iter().map(fit).collect::<Result<_>>()?;
+        Ok(Self { sources, ..self })
+    }
+
+    /// What an answer must say of how its files were read.
+    pub fn notes(&self) -> Vec<String> {
+        let of = |source: &Opened| match source {
+            Opened::Arm(_) => Vec::new(),
+            Opened::File(_, data) => data.notes().to_vec(),
+        };
+        self.sources.iter().flat_map(of).collect()
+    }
+
     /// Documents `first .. first + count` under `seed`. Each is drawn from a source at random by its share;
     /// which document of the source it is depends on its number alone, so a mixture holds the very traces of
     /// the pure arm wherever it holds traces. A file alone is gone through in passes.
@@ -122,12 +147,12 @@ impl Corpus {
         };
         let of_source = |(place, source): (usize, &Opened)| match source {
             Opened::Arm(_) => Vec::new().into_iter(),
-            Opened::File(data) => of_file(place, data).into_iter(),
+            Opened::File(_, data) => of_file(place, data).into_iter(),
         };
         let mut from_files: Vec<_> = self.sources.iter().enumerate().map(of_source).collect();
         let document = |(number, place): (u64, &usize)| match &self.sources[*place] {
             Opened::Arm(arm) => Some(arm.document(seed, number)),
-            Opened::File(_) => from_files[*place].next(),
+            Opened::File(..) => from_files[*place].next(),
         };
         numbers.zip(&drawn).filter_map(document).collect()
     }
@@ -216,17 +241,17 @@ mod tests {
     fn a_file_is_gone_through_in_passes_and_mixes_with_arms() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.jsonl");
-        let lines = (0..5).map(|row| format!("{{\"prompt\": \"p\", \"completion\": \"mine {row}\"}}\n"));
+        let lines = (0..5).map(|row| format!("{{\"prompt\": \"<bos> :\", \"completion\": \"no {row}\"}}\n"));
         std::fs::write(&path, lines.collect::<String>()).unwrap();
         let alone = Mixture::only(path.to_str().unwrap()).unwrap();
         assert_eq!(alone.files().collect::<Vec<_>>(), [path.as_path()]);
         let mut pass: Vec<String> =
             documents(&alone, 1, 5).into_iter().map(|document| document.response).collect();
         pass.sort();
-        assert_eq!(pass, ["mine 0", "mine 1", "mine 2", "mine 3", "mine 4"]);
+        assert_eq!(pass, ["no 0", "no 1", "no 2", "no 3", "no 4"]);
         let shares = [(path.display().to_string(), 0.25), ("refusals".to_owned(), 0.75)].into();
         let mixed = documents(&Mixture::new(&shares).unwrap(), 1, 2000);
-        let mine = mixed.iter().filter(|document| document.response.starts_with("mine")).count();
+        let mine = mixed.iter().filter(|document| document.prompt == "<bos> :").count();
         assert!((mine as f64 / 2000.0 - 0.25).abs() < 0.04, "{mine}");
         let missing = Mixture::only("nowhere.jsonl").unwrap().open(&tasks::tokenizer().unwrap());
         assert!(missing.unwrap_err().to_string().contains("nowhere.jsonl"));

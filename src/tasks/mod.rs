@@ -19,8 +19,9 @@
 //! reinforcement learning.
 //!
 //! A suite may also be a file of problems that a user brings (`external`): rows of TRL or verl, judged
-//! by exact match, number, regular expression, exact expression, words of refusal, a program, or another model. Training data may be files,
-//! too ([`Dataset`]), alone or mixed with data arms; `conversation` makes text of their messages.
+//! by exact match, number, regular expression, exact expression, words of refusal, a program, or another model. Training
+//! data may be files, too ([`Dataset`]), alone or mixed with data arms. `row` and `columns` know what of a row was read;
+//! `conversation` makes text of messages, and `lesson` tokens of which some are learned ([`Lesson`]), as TRL does.
 //!
 //! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
 //! 7 was ever asked for.
@@ -29,29 +30,39 @@ mod attempts;
 mod built_in;
 mod cards;
 mod chains;
+mod columns;
 mod conversation;
 mod curriculum;
 mod data_arm;
 mod dataset;
 mod external;
+mod lesson;
 mod mixture;
 mod numbered;
 mod problem;
 mod requests;
+mod row;
 mod scale;
 mod search;
 mod skills;
 mod split;
 mod suite;
+mod understood;
 mod verify;
 pub mod vocabulary;
 
+pub(crate) use columns::Columns;
+pub(crate) use conversation::Asked;
 pub use curriculum::curriculum;
 pub use data_arm::DataArm;
 pub use dataset::Dataset;
 pub use external::{Label, label};
+pub use lesson::Lesson;
+pub(crate) use lesson::{common, encoded_together};
 pub use mixture::{Corpus, Mixture};
 pub use problem::{Document, Endpoint, Half, Pair, Problem, Score};
+pub(crate) use row::Row;
 pub use scale::Scale;
 pub use suite::{Suite, reward, training_problems};
+pub use understood::{Lengths, Piece, Reads, Understood, understood};
 pub use vocabulary::tokenizer;

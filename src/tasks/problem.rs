@@ -2,19 +2,55 @@
 
 use super::conversation::Asked;
 use super::external::Truth;
-use crate::error::Result;
+use super::lesson::Lesson;
+use crate::error::{Error, Result};
 use crate::model::Tokenizer;
 use crate::rng::stable_hash;
 use serde::{Deserialize, Serialize};
 
-/// One training example. A trainer appends the tokenizer's end token to the response and takes the
-/// loss on response and end token.
+/// One training example: for people its prompt and response as texts, for a trainer its tokens.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// What the model is given; in the microcosm from `<bos>` to the closing `:`.
     pub prompt: String,
     /// What it is to say, without the end token.
     pub response: String,
+    /// The tokens of a row of a file, or of what a model said: they are never made of the texts. The words of the
+    /// microcosm need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lesson: Option<Lesson>,
+}
+
+impl Document {
+    /// A prompt and a response of the microcosm: lists of words.
+    pub fn of_words(prompt: impl Into<String>, response: impl Into<String>) -> Self {
+        Self { prompt: prompt.into(), response: response.into(), lesson: None }
+    }
+
+    /// Tokens, of which some are learned.
+    pub(crate) fn of_lesson(lesson: Lesson, tokenizer: &Tokenizer) -> Self {
+        let (prompt, response) = lesson.tokens().split_at(lesson.begins());
+        let (prompt, response) = (tokenizer.decode(prompt), tokenizer.decode_response(response));
+        Self { prompt, response, lesson: Some(lesson) }
+    }
+
+    /// The tokens, and which are learned: of words the response and the end token.
+    ///
+    /// # Errors
+    /// If there is no end token, or a word is unknown.
+    pub(crate) fn lesson(&self, tokenizer: &Tokenizer) -> Result<Lesson> {
+        if let Some(lesson) = &self.lesson {
+            return Ok(lesson.clone());
+        }
+        let end = tokenizer.eos().ok_or_else(|| {
+            Error::request("the tokenizer has no end token, so a response cannot be closed")
+                .hint("set `eos_token` in tokenizer_config.json")
+        })?;
+        let prompt = tokenizer.encode(&self.prompt)?;
+        let response = tokenizer.encode(&self.response)?;
+        let begins = prompt.len();
+        Lesson::after(begins, prompt.into_iter().chain(response).chain([end]).collect())
+    }
 }
 
 /// Two responses to one prompt, one of which is preferred.
@@ -90,15 +126,13 @@ impl Problem {
         Self { key: stable_hash(&prompt), id, prompt, half, asked, answer }
     }
 
-    /// The tokens to continue: the prompt as it stands, or, where it is messages, by the chat template.
+    /// The tokens to continue: the prompt as it stands, or, where it is messages, by the chat template. A last message by
+    /// the assistant is gone on with.
     ///
     /// # Errors
     /// If the prompt cannot be encoded, or it is messages and the model has no chat template.
     pub fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
-        match &self.asked {
-            Asked::Text(text) => tokenizer.encode_begun(text),
-            Asked::Messages(_) => tokenizer.encode(&self.asked.render(tokenizer)?),
-        }
+        self.asked.tokens(tokenizer)
     }
 }
 

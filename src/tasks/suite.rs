@@ -76,6 +76,22 @@ impl Suite {
         }
     }
 
+    /// What an answer must say of how its file was read: columns that were left out.
+    pub fn notes(&self) -> Vec<String> {
+        match &self.0 {
+            Kind::BuiltIn(_) => Vec::new(),
+            Kind::External(external) => external.notes(),
+        }
+    }
+
+    /// The problems of its file and how they were read; `None` for built-in suites.
+    pub(super) fn external(&self) -> Option<&External> {
+        match &self.0 {
+            Kind::BuiltIn(_) => None,
+            Kind::External(external) => Some(external),
+        }
+    }
+
     /// The numbers that every response gets; the first is primary.
     pub fn endpoints(&self) -> &'static [Endpoint] {
         match &self.0 {

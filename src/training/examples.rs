@@ -22,30 +22,37 @@ pub(super) struct Example {
     pub(super) prompt: usize,
     /// Whether the end was cut off.
     pub(super) truncated: bool,
+    /// Places after the prompt that are given and not learned, ascending: what others say between two answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) given: Vec<Range<usize>>,
 }
 
 impl Example {
+    /// A prompt and a response that is learned to its end.
+    pub(super) fn new(tokens: Vec<u32>, prompt: usize, truncated: bool) -> Self {
+        Self { tokens, prompt, truncated, given: Vec::new() }
+    }
+
     /// A document as tokens, with the end token after the response. Truncated to `max_tokens`.
     pub(super) fn encode(tokenizer: &Tokenizer, document: &Document, max_tokens: usize) -> Result<Self> {
-        let end = tokenizer.eos().ok_or_else(|| {
-            Error::request("the tokenizer has no end token, so a response cannot be closed")
-                .hint("set `eos_token` in tokenizer_config.json")
-        })?;
-        let mut tokens = tokenizer.encode(&document.prompt)?;
-        let prompt = tokens.len();
-        if prompt == 0 || prompt >= max_tokens {
+        let lesson = document.lesson(tokenizer)?;
+        let prompt = lesson.begins();
+        if prompt >= max_tokens {
             return Err(Error::request(format!(
                 "expected a prompt of 1 to {} tokens, found {prompt}",
-                max_tokens - 1
+                max_tokens.saturating_sub(1)
             ))
             .hint("raise `max_tokens`"))
             .at(format!("document `{}`", document.prompt.chars().take(60).collect::<String>()));
         }
-        tokens.extend(tokenizer.encode(&document.response)?);
-        tokens.push(end);
+        let gaps = lesson.learned().windows(2);
+        let after = lesson.learned().last().map(|last| last.end..lesson.tokens().len());
+        let given = gaps.map(|pair| pair[0].end..pair[1].start).chain(after).filter(|gap| !gap.is_empty());
+        let given = given.collect();
+        let mut tokens = lesson.tokens().to_vec();
         let truncated = tokens.len() > max_tokens;
         tokens.truncate(max_tokens);
-        Ok(Self { tokens, prompt, truncated })
+        Ok(Self { tokens, prompt, truncated, given })
     }
 
     /// The prompt's tokens.
@@ -53,14 +60,25 @@ impl Example {
         self.tokens.get(..self.prompt).unwrap_or_default()
     }
 
-    /// The response's tokens, the end token included.
-    pub(super) fn response(&self) -> &[u32] {
+    /// The tokens after the prompt: the response, the end token included, and what else is given there.
+    fn after_prompt(&self) -> &[u32] {
         self.tokens.get(self.prompt..).unwrap_or_default()
     }
 
+    /// The places of the tokens that are learned.
+    fn learned(&self) -> impl Iterator<Item = usize> + '_ {
+        let is_given = |place: &usize| self.given.iter().any(|given| given.contains(place));
+        (self.prompt..self.tokens.len()).filter(move |place| !is_given(place))
+    }
+
+    /// The tokens that are learned.
+    pub(super) fn response(&self) -> Vec<u32> {
+        self.learned().filter_map(|place| self.tokens.get(place).copied()).collect()
+    }
+
     /// The positions whose next token is one of the response.
-    fn predicting(&self) -> Range<usize> {
-        self.prompt - 1..self.tokens.len() - 1
+    fn predicting(&self) -> impl Iterator<Item = usize> + '_ {
+        self.learned().map(|place| place - 1)
     }
 }
 
@@ -126,7 +144,7 @@ pub(super) fn parts(examples: &[Example], prompts: Prompts, limit: usize) -> Res
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|index| (groups.get(&key(*index)), examples[*index].tokens.len()));
     let prompt_tokens: usize = groups.values().map(|group| examples[group.first].prompt).sum();
-    let total = prompt_tokens + examples.iter().map(|example| example.response().len()).sum::<usize>();
+    let total = prompt_tokens + examples.iter().map(|example| example.after_prompt().len()).sum::<usize>();
     let count = LANES * total.div_ceil(limit).max(1);
     let mut parts = Vec::new();
     let mut rows: Vec<usize> = Vec::new();
@@ -134,7 +152,7 @@ pub(super) fn parts(examples: &[Example], prompts: Prompts, limit: usize) -> Res
     for index in order {
         let example = &examples[index];
         let length = match before == Some(key(index)) {
-            true => example.response().len(),
+            true => example.after_prompt().len(),
             false => example.tokens.len(),
         };
         // The part that the middle of this row falls into, were all of them equal.
@@ -193,7 +211,7 @@ fn part<K: PartialEq>(examples: &[Example], rows: Vec<usize>, key: impl Fn(usize
                 at.extend(examples[*only].predicting().map(|position| (trunk, position)));
             }
             _ => {
-                let branches = members().map(|example| example.response().to_vec()).collect();
+                let branches = members().map(|example| example.after_prompt().to_vec()).collect();
                 families.push((examples[alike[0]].prompt().to_vec(), branches));
                 for (branch, example) in members().enumerate() {
                     at.extend(example.predicting().map(
@@ -209,7 +227,7 @@ fn part<K: PartialEq>(examples: &[Example], rows: Vec<usize>, key: impl Fn(usize
         next += 1;
     }
     let chosen = || rows.iter().map(|row| &examples[*row]);
-    let targets = chosen().flat_map(|example| example.response().iter().copied()).collect();
+    let targets = chosen().flat_map(Example::response).collect();
     let counts = chosen().map(|example| example.response().len()).collect();
     Ok(Part { tokens: TokenBatch::branching(families)?, at, targets, counts, rows })
 }
@@ -219,7 +237,7 @@ mod tests {
     use super::*;
 
     fn example(length: usize) -> Example {
-        Example { tokens: (0..length as u32).collect(), prompt: 2, truncated: false }
+        Example::new((0..length as u32).collect(), 2, false)
     }
 
     #[test]
@@ -235,6 +253,16 @@ mod tests {
         assert_ne!(pass(0), pass(3));
         assert_eq!(repeated(2, 4, 6, None), [2, 3, 4, 5]);
         assert_eq!(repeated(1, 4, 6, None), [4, 5, 0, 1]);
+    }
+
+    #[test]
+    fn what_is_given_between_two_answers_is_not_learned() {
+        let example = Example { given: vec![4..6], ..example(8) };
+        assert_eq!(example.response(), [2, 3, 6, 7]);
+        let parts = parts(std::slice::from_ref(&example), Prompts::Own, 100).unwrap();
+        assert_eq!(parts[0].at, [(0, 1), (0, 2), (0, 5), (0, 6)]);
+        assert_eq!((&parts[0].targets, parts[0].by_example(&parts[0].at).count()), (&vec![2, 3, 6, 7], 1));
+        assert_eq!(parts[0].tokens.row(0), example.tokens);
     }
 
     /// An example whose tokens begin with its prompt's number.

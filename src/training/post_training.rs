@@ -165,6 +165,15 @@ impl PostTraining {
         }
     }
 
+    /// Whether it learns from rows of a file, or from pairs of its own.
+    pub(crate) fn reads_rows(&self) -> bool {
+        match self {
+            Self::Sft { data, .. } => data.files().next().is_some(),
+            Self::Dpo { .. } => true,
+            Self::Rft { .. } | Self::PolicyGradient { .. } => false,
+        }
+    }
+
     /// The files that it learns from, by what they are.
     ///
     /// # Errors
@@ -180,30 +189,41 @@ impl PostTraining {
         }
     }
 
-    /// Trains `model` in place. Goes on from the checkpoint in `run.scratch`, if there is one.
+    /// Trains `model` in place. Goes on from the checkpoint in `run.scratch`, if there is one. Returns what an answer must
+    /// say of the files it learned from: columns that were left out, rows that were cut.
     ///
     /// # Errors
     /// If a file or setting is wrong, the work fails, or a signal asked to stop (after saving).
-    pub fn train(&self, model: &Model, run: &TrainingRun) -> Result<()> {
+    pub fn train(&self, model: &Model, run: &TrainingRun) -> Result<Vec<String>> {
         match self {
             Self::Sft { data, settings } => {
-                let corpus = data.open(model.tokenizer()?)?;
+                let corpus = data.open(model.tokenizer()?)?.within(settings.max_tokens)?;
                 let documents = |first, count| corpus.documents(run.seed, first, count);
-                train_sft(model, &documents, settings, run)
+                train_sft(model, &documents, settings, run)?;
+                Ok(corpus.notes())
             }
-            Self::Rft { suite, settings } => train_rft(model, suite, settings, run),
+            Self::Rft { suite, settings } => train_rft(model, suite, settings, run).map(|()| suite.notes()),
             Self::Dpo { preferences, settings } => {
                 let (pairs, sampled) = match preferences {
-                    Preferences::File(path) => (Dataset::pairs(path, model.tokenizer()?)?, None),
+                    Preferences::File(path) => {
+                        let pairs = Dataset::pairs(path, model.tokenizer()?)?;
+                        (pairs.within(settings.sft.max_tokens, &path.display().to_string())?, None)
+                    }
                     Preferences::Own(suite) => {
                         let (pairs, sampled) = own_pairs(model, suite, settings, run.seed)?;
                         (pairs, Some(sampled))
                     }
                 };
                 let draw = |first, count| pairs.take(run.seed, first, count);
-                train_dpo(model, Pairs { draw: &draw, sampled: sampled.as_ref() }, settings, run)
+                train_dpo(model, Pairs { draw: &draw, sampled: sampled.as_ref() }, settings, run)?;
+                Ok(match preferences {
+                    Preferences::File(_) => pairs.notes().to_vec(),
+                    Preferences::Own(suite) => suite.notes(),
+                })
             }
-            Self::PolicyGradient { suite, settings, .. } => train_rl(model, suite, settings, run),
+            Self::PolicyGradient { suite, settings, .. } => {
+                train_rl(model, suite, settings, run).map(|()| suite.notes())
+            }
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Preferences without an annotator: a model's own responses, judged by a verifier.
 
 use super::dpo::Sampled;
+use super::examples::Example;
 use super::rl::rollout::{Group, Overlong, Response, Sampling, roll_out};
 use super::rows::TrainingRow;
 use super::settings::DpoSettings;
 use crate::error::{Error, Result};
 use crate::model::{Model, Tokenizer};
-use crate::tasks::{Dataset, Document, Pair, Suite};
+use crate::tasks::{Dataset, Document, Lesson, Pair, Suite};
 use std::time::Instant;
 
 /// Rows that are sampled together.
@@ -34,7 +35,8 @@ pub fn own_pairs(
     };
     let rollout = roll_out(model, suite, &sampling, (settings.prompts, 0), seed, 0)?;
     let tokenizer = model.tokenizer()?;
-    let pairs: Vec<Vec<Pair>> = rollout.groups.iter().map(|group| of_group(group, tokenizer)).collect();
+    let pairs: Vec<Vec<Pair>> =
+        rollout.groups.iter().map(|group| of_group(group, tokenizer)).collect::<Result<_>>()?;
     let with_pairs = pairs.iter().filter(|pairs| !pairs.is_empty()).count();
     let pairs = pairs.concat();
     if pairs.is_empty() {
@@ -49,15 +51,15 @@ pub fn own_pairs(
     Ok((Dataset::new(pairs)?, Sampled { row, seconds: started.elapsed().as_secs_f64() }))
 }
 
-fn of_group(group: &Group, tokenizer: &Tokenizer) -> Vec<Pair> {
+fn of_group(group: &Group, tokenizer: &Tokenizer) -> Result<Vec<Pair>> {
     let whole = || group.responses.iter().filter(|response| !response.example.truncated);
     let verified = whole().filter(|response| response.reward >= 1.0);
     let failed = whole().filter(|response| response.reward < 1.0);
-    let document = |response: &Response| {
-        let (prompt, answer) = response.example.tokens.split_at(response.example.prompt);
-        // The last token is the end token, which the trainer appends.
-        let answer = answer.split_last().map_or(answer, |(_, rest)| rest);
-        Document { prompt: tokenizer.decode(prompt), response: tokenizer.decode(answer) }
+    // The tokens as they were sampled: what is decoded and encoded again may be others.
+    let document = |response: &Response| -> Result<Document> {
+        let Example { tokens, prompt, .. } = &response.example;
+        Ok(Document::of_lesson(Lesson::after(*prompt, tokens.clone())?, tokenizer))
     };
-    verified.zip(failed).map(|(a, b)| Pair { chosen: document(a), rejected: document(b) }).collect()
+    let pair = |(a, b)| -> Result<Pair> { Ok(Pair { chosen: document(a)?, rejected: document(b)? }) };
+    verified.zip(failed).map(pair).collect()
 }

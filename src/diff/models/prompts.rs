@@ -3,7 +3,8 @@
 use crate::error::{At, Error, Result};
 use crate::foreign;
 use crate::model::Tokenizer;
-use serde::Deserialize;
+use crate::tasks::{Columns, Row, common, encoded_together};
+use serde_json::Value;
 use std::path::Path;
 
 /// A prompt, perhaps with a response, and the group it belongs to.
@@ -33,45 +34,56 @@ impl LabelledPrompt {
     }
 }
 
-#[derive(Deserialize)]
-struct Line {
-    prompt: String,
-    #[serde(default)]
-    label: String,
-    response: Option<String>,
-    problem_id: Option<serde_json::Value>,
-}
-
-/// Reads a `.jsonl` file with a `prompt`, a `label` and perhaps a `response` in each line: with a response, what
+/// Reads a `.jsonl` file with a `prompt` (a text, or messages with perhaps `tools` and `chat_template_kwargs`), a `label`
+/// and perhaps a `response` in each line: with a response, what
 /// is read is the mean over its tokens, else the last token of the prompt. Prompts with one `problem_id` are never
-/// split. What stands
-/// before a prompt is put there by [`Tokenizer::encode_begun`].
+/// split. A text and its response are tokenized as one; what stands
+/// before a text is put there by [`Tokenizer::encode_begun`]. Returns with the prompts what an
+/// answer must say of columns that were left out.
 ///
 /// # Errors
 /// If the file is missing, a line is not such an object, or a prompt cannot be tokenized.
-pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<Vec<LabelledPrompt>> {
+pub fn read_prompts(path: &Path, tokenizer: &Tokenizer) -> Result<(Vec<LabelledPrompt>, Vec<String>)> {
     let text = foreign::text(path, foreign::DATA)?;
-    let mut prompts = Vec::new();
+    let (mut prompts, mut columns) = (Vec::new(), Columns::default());
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let place = || format!("{}, line {}", path.display(), number + 1);
-        let line: Line = serde_json::from_str(line).map_err(|error| {
-            Error::request(format!("expected an object with `prompt` and `label`: {error}")).at(place())
-        })?;
-        let mut tokens = tokenizer.encode_begun(&line.prompt).at(place())?;
-        if tokens.is_empty() {
-            return Err(Error::request("expected a prompt with a token, found none").at(place()));
-        }
-        let response = line.response.as_ref().map(|_| tokens.len());
-        if let Some(text) = &line.response {
-            tokens.extend(tokenizer.encode(text).at(place())?);
-        }
-        let problem = line.problem_id.map(|id| id.to_string()).unwrap_or_default();
-        prompts.push(LabelledPrompt { tokens, label: line.label, response, problem });
+        let line: Value = serde_json::from_str(line)
+            .map_err(|error| Error::request(format!("expected an object with `prompt` and `label`: {error}")))
+            .at(place())?;
+        let row = Row::new(&line).at(place())?;
+        prompts.push(prompt(&row, &mut columns, tokenizer).at(place())?);
+        columns.count(&row);
     }
     if prompts.is_empty() {
         return Err(Error::request("expected at least one prompt, found none").at(path.display()));
     }
-    Ok(prompts)
+    Ok((prompts, columns.notes(&path.display().to_string())))
+}
+
+fn prompt(row: &Row, columns: &mut Columns, tokenizer: &Tokenizer) -> Result<LabelledPrompt> {
+    let text = |name: &str| match row.get(name) {
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(Error::request(format!("field `{name}`: expected a text, found {other}"))),
+        None => Ok(None),
+    };
+    let asked = row
+        .asked(&["prompt"])?
+        .ok_or_else(|| Error::request("expected an object with `prompt` and `label`, found no `prompt`"))?;
+    columns.not_in_template(asked.unread_by_template(tokenizer));
+    let (label, response) = (text("label")?.unwrap_or_default(), text("response")?);
+    let (begins, tokens) = match &response {
+        None => (None, asked.tokens(tokenizer)?),
+        Some(response) => {
+            let (prompt, whole) = encoded_together(tokenizer, &asked, response)?;
+            (Some(common(&prompt, &whole)), whole)
+        }
+    };
+    if tokens.is_empty() || begins == Some(0) {
+        return Err(Error::request("expected a prompt with a token, found none"));
+    }
+    let problem = row.get("problem_id").map(Value::to_string).unwrap_or_default();
+    Ok(LabelledPrompt { tokens, label, response: begins, problem })
 }
 
 /// The labels, sorted, each once.

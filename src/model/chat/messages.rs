@@ -4,16 +4,19 @@ use crate::error::{Error, Result};
 use serde_json::{Map, Value};
 
 /// The names of a message's reasoning. Templates read the first, or the second.
-const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
+pub(super) const REASONING: [&str; 3] = ["reasoning_content", "thinking", "reasoning"];
 
 /// Without what is null, and with reasoning under the names that templates read.
 ///
 /// # Errors
 /// If one is no object.
-pub(super) fn known(messages: &Value) -> Result<Vec<Map<String, Value>>> {
-    let wrong = |found: &Value| Error::request(format!("expected messages, found {found}"));
-    let all = messages.as_array().ok_or_else(|| wrong(messages))?;
-    all.iter().map(|one| one.as_object().map(message).ok_or_else(|| wrong(one))).collect()
+pub(super) fn known(messages: &[Value]) -> Result<Vec<Map<String, Value>>> {
+    messages.iter().map(|one| one.as_object().map(message).ok_or_else(|| wrong(one))).collect()
+}
+
+/// The error of a value that is none.
+pub(super) fn wrong(found: &Value) -> Error {
+    Error::request(format!("expected messages, found {found}"))
 }
 
 fn message(given: &Map<String, Value>) -> Map<String, Value> {

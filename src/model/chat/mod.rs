@@ -16,6 +16,7 @@
 //! macro, the filters `pprint`, `xmlattr`, `forceescape`, `striptags`, `urlize`, `urlencode`, `wordwrap`,
 //! `filesizeformat` and `random`, the test `callable`, and the methods of a text that is marked as safe.
 
+mod conversation;
 mod filters;
 mod json;
 mod justified;
@@ -31,10 +32,13 @@ mod slices;
 mod source;
 mod text;
 
+pub use conversation::{Conversation, Ending};
+
 use crate::error::{At, Error, Result};
 use crate::foreign::guarded;
 use minijinja::value::Value;
 use minijinja::{Environment, ErrorKind, context};
+use serde_json::Map;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -50,8 +54,43 @@ pub fn render_chat(
     add_generation_prompt: bool,
     tokens: &BTreeMap<String, String>,
 ) -> Result<String> {
+    let messages = messages.as_array().ok_or_else(|| messages::wrong(messages))?;
+    let ending = if add_generation_prompt { Ending::Answer } else { Ending::Closed };
+    render_conversation(template, &Conversation::of(messages.clone()), ending, tokens)
+}
+
+/// Renders a whole conversation with `template`, as transformers' `apply_chat_template` does; see [`render_chat`].
+///
+/// # Errors
+/// As [`render_chat`], and if the last message is to be continued and the template does not write it as it stands.
+pub fn render_conversation(
+    template: &str,
+    conversation: &Conversation,
+    ending: Ending,
+    tokens: &BTreeMap<String, String>,
+) -> Result<String> {
+    match ending {
+        Ending::Continued => {
+            let (messages, said) = conversation::marked(&conversation.messages)?;
+            conversation::cut_at_mark(&written(template, conversation, messages, ending, tokens)?, &said)
+        }
+        _ => {
+            let messages = messages::known(&conversation.messages)?;
+            written(template, conversation, messages, ending, tokens)
+        }
+    }
+}
+
+/// What the template writes of messages as it is to see them.
+fn written(
+    template: &str,
+    conversation: &Conversation,
+    messages: Vec<Map<String, serde_json::Value>>,
+    ending: Ending,
+    tokens: &BTreeMap<String, String>,
+) -> Result<String> {
     let rendering =
-        || guarded(Path::new("chat template"), || render(template, messages, add_generation_prompt, tokens));
+        || guarded(Path::new("chat template"), || render(template, conversation, messages, ending, tokens));
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("chat".to_owned()).stack_size(meter::STACK);
         let started = thread.spawn_scoped(scope, rendering);
@@ -62,8 +101,9 @@ pub fn render_chat(
 
 fn render(
     template: &str,
-    messages: &serde_json::Value,
-    add_generation_prompt: bool,
+    conversation: &Conversation,
+    messages: Vec<Map<String, serde_json::Value>>,
+    ending: Ending,
     tokens: &BTreeMap<String, String>,
 ) -> Result<String> {
     meter::fill();
@@ -115,13 +155,17 @@ fn render(
     };
     environment.add_template("chat", &source.text).map_err(failed)?;
     let chat = environment.get_template("chat").map_err(failed)?;
+    // What the row states stands over the special tokens, as in transformers.
+    let mut known: Map<String, serde_json::Value> =
+        tokens.iter().map(|(name, token)| (name.clone(), token.clone().into())).collect();
+    known.extend(conversation.variables.clone());
     let rendered = chat.render(context! {
-        messages => Value::from_serialize(messages::known(messages)?),
-        add_generation_prompt,
+        messages => Value::from_serialize(messages),
+        add_generation_prompt => ending == Ending::Answer,
         // Known to every template in transformers, and none unless they are given.
-        tools => (),
-        documents => (),
-        ..Value::from_serialize(tokens)
+        tools => Value::from_serialize(&conversation.tools),
+        documents => Value::from_serialize(&conversation.documents),
+        ..Value::from_serialize(known)
     });
     match rendered {
         Ok(_) if meter::is_empty() => Err(failed(meter::spent())),

@@ -1,7 +1,7 @@
 //! Templates rendered beside transformers: `tests/fixtures/chat_templates_python.json` holds what it (5.24, with
 //! jinja2 3.1) printed, and templates that it refuses.
 
-use super::render_chat;
+use super::{Conversation, Ending, render_chat, render_conversation};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -170,4 +170,44 @@ fn what_is_paid_for_is_what_it_was() {
         assert_eq!(render(template), expected, "{template}");
     }
     assert!(render("{{ '%.70000f' % 1.5 }}").len() == 70_002);
+}
+
+/// `tests/fixtures/rows/rendered.json` holds templates, what they are given, and what transformers 5.24 rendered:
+/// messages whose last is continued, and what may stand beside messages.
+#[test]
+fn a_last_message_is_continued_and_what_stands_beside_messages_is_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/rows/rendered.json");
+    let cases: Vec<(String, Value, String)> =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert!(cases.len() > 8);
+    let tokens: BTreeMap<String, String> = [("bos_token".to_owned(), "<s>".to_owned())].into();
+    for (template, given, expected) in cases {
+        let (conversation, ending) = match given {
+            Value::Array(messages) => {
+                let conversation = Conversation::of(messages);
+                let ending = conversation.asking();
+                assert_eq!(ending, Ending::Continued);
+                (conversation, ending)
+            }
+            Value::Object(mut variables) => {
+                let mut list =
+                    |name: &str| variables.shift_remove(name).map(|all| all.as_array().unwrap().clone());
+                let (tools, documents) = (list("tools"), list("documents"));
+                (Conversation { tools, documents, variables, ..Conversation::default() }, Ending::Closed)
+            }
+            other => panic!("{other}"),
+        };
+        assert_eq!(
+            render_conversation(&template, &conversation, ending, &tokens).unwrap(),
+            expected,
+            "{template}"
+        );
+    }
+    let silent = "{% for m in messages %}{{ m.role }}{{ m.content | length }}{% endfor %}";
+    let begun = Conversation::of(vec![json!({"role": "assistant", "content": "x"})]);
+    let error = render_conversation(silent, &begun, Ending::Continued, &tokens).unwrap_err().to_string();
+    assert!(error.contains("cannot be continued"), "{error}");
+    let calls = Conversation::of(vec![json!({"role": "assistant", "tool_calls": []})]);
+    let error = render_conversation(silent, &calls, Ending::Continued, &tokens).unwrap_err().to_string();
+    assert!(error.contains("no text to continue"), "{error}");
 }

@@ -4,7 +4,7 @@ use super::models::{self, ModelSource};
 use crate::error::Result;
 use crate::store::Outside;
 use crate::study::config::{self, Method, Reference, Study};
-use crate::study::stage::{Estimate, Scene, Stage};
+use crate::study::stage::{self, Estimate, Scene, Stage};
 use crate::training::{PostTraining, TrainingRun};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -70,13 +70,18 @@ impl Stage for Variant {
     }
 
     fn config(&self) -> Result<Value> {
-        Ok(json!({
+        let mut config = json!({
             "seed": self.seed,
             "name": self.name,
             "checkpoints": self.checkpoints,
             "training": self.training.description()?,
             "named": self.training.trains_adapters().then(|| self.base.identity()).flatten(),
-        }))
+        });
+        // Which tokens the rows of a file become is as much part of it as the file.
+        if let (true, Some(fields)) = (self.training.reads_rows(), config.as_object_mut()) {
+            fields.insert("rows".to_owned(), "as TRL 1.16".into());
+        }
+        Ok(config)
     }
 
     fn inputs(&self) -> Vec<String> {
@@ -116,6 +121,6 @@ impl Stage for Variant {
             base: self.base.base_name(&scene.made, 4)?,
             observer: scene.observer.clone(),
         };
-        self.training.train(&model, &run)
+        stage::keep_notes(&scene.folder, &self.training.train(&model, &run)?)
     }
 }

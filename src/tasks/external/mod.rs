@@ -36,9 +36,10 @@ mod rational;
 mod refusal;
 mod rule;
 
-use super::conversation::Asked;
+use super::columns::Columns;
 use super::numbered;
 use super::problem::{Answer, Endpoint, Half, Problem};
+use super::row::Row;
 use super::split::held_out;
 use crate::error::{At, Error, Result};
 use crate::progress::Observer;
@@ -49,6 +50,7 @@ pub use refusal::{Label, label};
 use rule::Rule;
 pub(super) use rule::Truth;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -60,6 +62,7 @@ pub(super) struct External {
     rule: Rule,
     training: Vec<Problem>,
     held_out: Vec<Problem>,
+    columns: Columns,
 }
 
 /// Equal names and equal contents.
@@ -167,8 +170,14 @@ impl External {
 
     fn new(spec: &str, options: Options<'_>, problems: Content, rows: &[Value]) -> Result<Self> {
         let Options { rule, all, .. } = options;
-        let mut external =
-            Self { spec: spec.to_owned(), problems, rule, training: Vec::new(), held_out: Vec::new() };
+        let mut external = Self {
+            spec: spec.to_owned(),
+            problems,
+            rule,
+            training: Vec::new(),
+            held_out: Vec::new(),
+            columns: Columns::default(),
+        };
         for (number, row) in rows.iter().enumerate() {
             let problem = external.problem(row).at(format!("row {}", number + 1))?;
             let is_held_out = held_out(&format!("row {}", problem.id));
@@ -188,12 +197,17 @@ impl External {
         Ok(external)
     }
 
-    fn problem(&self, row: &Value) -> Result<Problem> {
-        let asked = prompt(row)?;
+    fn problem(&mut self, row: &Value) -> Result<Problem> {
+        let columns = Row::new(row)?;
+        let asked = columns
+            .asked(&ASKED)?
+            .ok_or_else(|| Error::request("expected a field `prompt` (text or messages), found none"))?;
         let truth = self.rule.truth(row)?;
         if let (Rule::Judge(judge), Truth::Row { answer, row }) = (&self.rule, &truth) {
             judge.accepts(&asked.shown(), answer, row)?;
         }
+        columns.read_elsewhere(&self.rule.columns(row));
+        self.columns.count(&columns);
         let id = match row.get("problem_id") {
             Some(Value::String(id)) => id.clone(),
             Some(Value::Null) | None => asked.shown(),
@@ -201,6 +215,51 @@ impl External {
         };
         let half = Half::of(&id);
         Ok(Problem::new(id, asked, half, Answer::External(truth)))
+    }
+
+    /// What an answer must say of how the file was read.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let path = self.spec.split(':').next().unwrap_or(&self.spec);
+        self.columns.notes(path)
+    }
+
+    /// What became of the file's columns.
+    pub(super) fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    /// As what the stated answers were read, with how many problems each.
+    pub(super) fn answers(&self) -> BTreeMap<&'static str, usize> {
+        let mut kinds = BTreeMap::new();
+        for problem in self.all() {
+            if let Answer::External(truth) = &problem.answer {
+                *kinds.entry(self.rule.read_as(truth)).or_default() += 1;
+            }
+        }
+        kinds
+    }
+
+    /// The stated answers that are judged wrong when a model repeats them, in a box or as they stand; of the first few
+    /// problems their prompts. A program is not asked.
+    pub(super) fn refuted(&self) -> Vec<&str> {
+        let is_refuted = |problem: &&Problem| match &problem.answer {
+            Answer::External(truth @ Truth::Texts(answers)) if !matches!(self.rule, Rule::Regex) => {
+                let right = |said: &str| self.rule.judge(&problem.prompt, truth, said) > 0.0;
+                !answers.iter().any(|answer| right(answer) || right(&format!("\\boxed{{{answer}}}")))
+            }
+            _ => false,
+        };
+        self.all().into_iter().filter(is_refuted).map(|problem| problem.prompt.as_str()).collect()
+    }
+
+    /// The problems of the file, held out or not, each once.
+    pub(super) fn all(&self) -> Vec<&Problem> {
+        let is_held_out = |problem: &&Problem| held_out(&format!("row {}", problem.id));
+        self.held_out
+            .iter()
+            .filter(is_held_out)
+            .chain(self.training.iter().filter(|one| !is_held_out(one)))
+            .collect()
     }
 
     pub(super) fn spec(&self) -> &str {
@@ -275,13 +334,8 @@ impl External {
     }
 }
 
-fn prompt(row: &Value) -> Result<Asked> {
-    let found = ["prompt", "question", "problem"].iter().find_map(|name| Some((name, row.get(name)?)));
-    match found {
-        Some((name, value)) => Asked::read(value).at(format!("field `{name}`")),
-        None => Err(Error::request("expected a field `prompt` (text or messages), found none")),
-    }
-}
+/// The columns that a problem's prompt may stand in.
+const ASKED: [&str; 3] = ["prompt", "question", "problem"];
 
 #[cfg(test)]
 mod tests {
@@ -403,5 +457,20 @@ mod tests {
         }
         write("units/b.py", "one");
         assert_ne!(contents(), first, "a file was added");
+    }
+    #[test]
+    fn columns_that_no_problem_needs_are_named() {
+        let row = |n: usize| {
+            format!(
+                "{{\"prompt\": \"{n}\", \"answer\": \"{n}\", \"solution\": \"s\", \"id\": {n}, \"hint\": false}}\n"
+            )
+        };
+        let (_folder, path) = file("x.jsonl", &(0..20).map(row).collect::<String>());
+        let notes = |rule: &str| External::read(&format!("{path}:reward={rule}")).unwrap().notes();
+        assert!(notes("number")[0].contains("columns left out: hint, solution;"), "{:?}", notes("number"));
+        assert!(notes("command:cat").is_empty(), "a program sees the whole row");
+        let external = External::read(&format!("{path}:rows=all:reward=number")).unwrap();
+        assert_eq!((external.all().len(), external.answers()["a number"]), (20, 20));
+        assert!(external.refuted().is_empty());
     }
 }

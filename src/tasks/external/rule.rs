@@ -166,6 +166,49 @@ impl Rule {
         }
     }
 
+    /// The columns that [`Rule::truth`] takes from a row.
+    pub(super) fn columns<'a>(&self, row: &'a Value) -> Vec<&'a str> {
+        let all = row.as_object().into_iter().flat_map(|row| row.keys().map(String::as_str));
+        let fields = ["answer", "ground_truth", "solution", "completion", "reward_model"];
+        match self {
+            Self::Command(_) | Self::Judge(_) => all.collect(),
+            Self::Words(_) => Vec::new(),
+            Self::Expression => all.filter(|name| ["nums", "target"].contains(name)).collect(),
+            _ => {
+                let first = fields.iter().find(|name| row.get(**name).is_some_and(|value| !value.is_null()));
+                all.filter(|name| Some(name) == first).collect()
+            }
+        }
+    }
+
+    /// As what an answer was read: the word stands in what a user is shown before a long run.
+    pub(super) fn read_as(&self, truth: &Truth) -> &'static str {
+        // The least that is made of one of them.
+        let read = |answers: &[String], reading: fn(&str) -> Reading| {
+            let one = |answer: &String| match last_answer(answer, reading) {
+                Some(found) => reading(&found),
+                None => reading(answer),
+            };
+            answers.iter().map(one).min().unwrap_or(Reading::Nothing)
+        };
+        match (self, truth) {
+            (Self::Number, Truth::Texts(answers)) => match read(answers, reads_number) {
+                Reading::Answer => "a number",
+                _ => "no number: compared as text",
+            },
+            (Self::Math, Truth::Texts(answers)) => match read(answers, math::reading) {
+                Reading::Answer => "mathematics",
+                Reading::Words => "words",
+                Reading::Nothing => "nothing that can be read: no response is right",
+            },
+            (Self::Regex, _) => "a pattern",
+            (_, Truth::Target { .. }) => "numbers and a target",
+            (Self::Words(_), _) => "nothing: the words of the response are judged",
+            (_, Truth::Row { .. }) => "whatever who judges makes of the row",
+            (_, Truth::Texts(_)) => "text",
+        }
+    }
+
     /// 1 if the response is right, 0 if not; a program may say anything between. NaN if the program failed.
     pub(super) fn judge(&self, prompt: &str, truth: &Truth, response: &str) -> f64 {
         let right = match (self, truth) {

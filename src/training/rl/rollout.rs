@@ -218,7 +218,8 @@ fn response(prompt: &[u32], completion: Completion, reward: f64, sampling: &Samp
     let tokens = prompt.iter().chain(&completion.tokens).copied().collect();
     let old = completion.log_probabilities.iter().map(|value| f64::from(*value)).collect();
     let entropy = completion.entropies.iter().map(|value| f64::from(*value)).sum();
-    Response { entropy, example: Example { tokens, prompt: prompt.len(), truncated }, old, reward, shaped }
+    let example = Example::new(tokens, prompt.len(), truncated);
+    Response { entropy, example, old, reward, shaped }
 }
 
 #[cfg(test)]

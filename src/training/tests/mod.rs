@@ -261,6 +261,11 @@ fn own_responses_become_preferences() {
             "{pair:?}"
         );
         assert_ne!(pair.chosen.response, pair.rejected.response);
+        // What was sampled is what is trained on, the token that ended it included, and nothing after that.
+        let lesson = pair.chosen.lesson.as_ref().unwrap();
+        let end = tasks::tokenizer().unwrap().eos().unwrap();
+        assert_eq!(lesson.tokens().iter().filter(|token| **token == end).count(), 1, "{pair:?}");
+        assert_eq!(lesson.learned(), [lesson.begins()..lesson.tokens().len()]);
     }
     let settings = DpoSettings { sft: sft_settings(2), ..settings };
     let folder = tempfile::tempdir().unwrap();
