@@ -24,7 +24,7 @@ pub(crate) struct CheckDataArguments {
     /// What it is for: sft, dpo, or, with --reward, a method that samples. By default what its columns say.
     #[arg(long)]
     method: Option<String>,
-    /// How the answers of problems are judged, as in a suite's name: exact, number, regex, expression, command:PROGRAM.
+    /// How the answers of problems are judged, as in a suite's name: exact, number, math, regex, expression, command:PROGRAM.
     #[arg(long, value_name = "RULE")]
     reward: Option<String>,
     /// Rows that are shown as tokens.
@@ -63,6 +63,8 @@ pub(crate) fn check_data(arguments: CheckDataArguments, context: &Context) -> Re
         }
     };
     let tokenizer = Tokenizer::load(&hub::find(&arguments.model)?)?;
+    context.printer.notes(tokenizer.notes());
+    context.printer.note(tokenizer.rule());
     let mut understood =
         understood(&arguments.file, &tokenizer, reads, arguments.rows, arguments.max_tokens)?;
     std::mem::take(&mut understood.notes).into_iter().for_each(|note| context.printer.note(note));
@@ -110,10 +112,15 @@ fn lengths(of: &Lengths) -> String {
 
 /// The tokens with a space between; what is learned is green on a terminal and in brackets elsewhere.
 fn line(row: &[Piece], colour: bool) -> String {
+    // A bracket of the text is told from one that marks.
+    let bare = |token: &str| match colour {
+        true => escaped(token),
+        false => escaped(token).replace('[', "\\[").replace(']', "\\]"),
+    };
     let (open, close) = if colour { ("\u{1b}[32m", "\u{1b}[0m") } else { ("[ ", " ]") };
     let shown = row.iter().take_while(|piece| !piece.cut).take(PRINTED).collect::<Vec<_>>();
     let spans = shown.chunk_by(|one, two| one.learned == two.learned).map(|span| {
-        let tokens = span.iter().map(|piece| escaped(&piece.token)).collect::<Vec<_>>().join(" ");
+        let tokens = span.iter().map(|piece| bare(&piece.token)).collect::<Vec<_>>().join(" ");
         if span.first().is_some_and(|piece| piece.learned) {
             format!("{open}{tokens}{close}")
         } else {
@@ -146,9 +153,10 @@ mod tests {
     fn what_is_learned_stands_in_brackets_and_no_character_acts() {
         let piece = |token: &str, learned| Piece { id: 0, token: token.into(), learned, cut: false };
         let row =
-            [piece("a", false), piece("\u{1b}[2J", false), piece("b", true), piece("\u{202e}</s>", true)];
-        assert_eq!(line(&row, false), "a \\u{1b}[2J [ b \\u{202e}</s> ]");
+            [piece("a", false), piece("\u{1b}2J", false), piece("b", true), piece("\u{202e}</s>", true)];
+        assert_eq!(line(&row, false), "a \\u{1b}2J [ b \\u{202e}</s> ]");
         assert_eq!(line(&row[2..3], true), "\u{1b}[32mb\u{1b}[0m");
+        assert_eq!(line(&[piece("[x]", true)], false), "[ \\[x\\] ]");
         let cut = [row[0].clone(), Piece { cut: true, ..row[2].clone() }];
         assert_eq!(line(&cut, false), "a … 1 more");
     }
