@@ -20,7 +20,7 @@
 //! | the end token | once, also where the tokenizer's own rules would add it to every text | those rules add a second | a model that has learned two says two |
 //! | an end token that is no token of its own in the text | added as a token | cut into pieces | the row would have no end |
 //! | two preferred texts that share no beginning, or of which one begins with the other | refused | an empty prompt; the last shared letter counts as answered | there is nothing that both answer |
-//! | a row of which nothing is learned | refused by its number | trains on nothing | it is a mistake in the file |
+//! | a row whose answer is no token | refused by its number | left out | it is a mistake in the file |
 //! | a text of which the vocabulary knows words only, split at spaces | a space between prompt and completion | an unknown word | such a tokenizer writes that space itself when it decodes |
 
 use super::conversation::Asked;
