@@ -9,7 +9,7 @@ use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::interventions::Tallies;
 use crate::model::{Prompt, SampleSettings, TokenBatch, Tokenizer, sample};
 use crate::progress::Observer;
-use crate::tasks::{Half, Judged, Problem, Suite};
+use crate::tasks::{Half, Problem, Suite};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};

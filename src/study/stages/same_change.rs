@@ -18,7 +18,6 @@ use crate::study::stage::{Estimate, Scene, Stage};
 use crate::tasks::Suite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// Prompts of each suite.
 const PROMPTS: usize = 32;
