@@ -130,6 +130,25 @@ impl Suite {
         Judged::new(policy, tokenizer, prompt, completion)
     }
 
+    /// Why there is no answer to judge in what is judged of a completion; `None` if there is one, or the suite judges the
+    /// whole text.
+    pub fn no_answer(&self, judged: &Judged) -> Option<String> {
+        match &self.0 {
+            _ if judged.thinking && judged.truncated => Some("it stops inside a thought".to_owned()),
+            _ if judged.truncated => Some("it was cut off".to_owned()),
+            Kind::BuiltIn(_) => None,
+            Kind::External(external) => external.no_answer(&judged.text),
+        }
+    }
+
+    /// What of the stated answer to `problem` the suite's rule cannot read as it means to; `None` if it reads it.
+    pub fn unread(&self, problem: &Problem) -> Option<String> {
+        match (&self.0, &problem.answer) {
+            (Kind::External(external), Answer::External(truth)) => external.unread(truth),
+            _ => None,
+        }
+    }
+
     /// Whether its responses can be judged: whether the key of a model that judges is there. Nobody is asked.
     ///
     /// # Errors

@@ -19,7 +19,7 @@ pub(super) fn evaluates_to(text: &str, numbers: &[i64], target: i64) -> bool {
     expected.sort_unstable();
     reader.used.sort_unstable();
     let whole = reader.place == bytes.len();
-    whole && reader.used == expected && value.is_some() && value == Rational::new(i128::from(target), 1)
+    whole && reader.used == expected && value.is_some() && value == Some(Rational::whole(target))
 }
 
 struct Reader<'a> {
@@ -33,7 +33,7 @@ impl Reader<'_> {
         let mut value = self.product(depth)?;
         while let Some(operator) = self.accept(b"+-") {
             let next = self.product(depth)?;
-            value = value.add(if operator == b'-' { next.negate() } else { next })?;
+            value = value.add(&if operator == b'-' { next.negate() } else { next })?;
         }
         Some(value)
     }
@@ -42,7 +42,7 @@ impl Reader<'_> {
         let mut value = self.factor(depth)?;
         while let Some(operator) = self.accept(b"*/") {
             let next = self.factor(depth)?;
-            value = if operator == b'/' { value.divide(next)? } else { value.multiply(next)? };
+            value = if operator == b'/' { value.divide(&next)? } else { value.multiply(&next)? };
         }
         Some(value)
     }
@@ -52,7 +52,7 @@ impl Reader<'_> {
             return None;
         }
         if self.accept(b"-").is_some() {
-            return self.factor(depth + 1).map(Rational::negate);
+            return self.factor(depth + 1).map(|value| value.negate());
         }
         if self.accept(b"(").is_some() {
             let value = self.sum(depth + 1)?;
@@ -65,7 +65,7 @@ impl Reader<'_> {
         let digits = self.bytes.get(start..self.place)?;
         let number: i64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
         self.used.push(number);
-        Rational::new(i128::from(number), 1)
+        Some(Rational::whole(number))
     }
 
     fn accept(&mut self, any: &[u8]) -> Option<u8> {

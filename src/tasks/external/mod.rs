@@ -38,6 +38,8 @@ mod program;
 mod rational;
 mod refusal;
 mod rule;
+mod units;
+mod wrapping;
 
 use super::columns::Columns;
 use super::judged::Policy;
@@ -274,6 +276,16 @@ impl External {
             .filter(is_held_out)
             .chain(self.training.iter().filter(|one| !is_held_out(one)))
             .collect()
+    }
+
+    /// Why the rule finds no answer in what is judged of a response; `None` if it finds one, or judges the whole text.
+    pub(super) fn no_answer(&self, response: &str) -> Option<String> {
+        self.rule.no_answer(response)
+    }
+
+    /// What of a stated answer the rule cannot read as it means to; `None` if it reads it.
+    pub(super) fn unread(&self, truth: &Truth) -> Option<String> {
+        self.rule.unread(truth)
     }
 
     pub(super) fn spec(&self) -> &str {

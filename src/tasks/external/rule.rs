@@ -2,12 +2,13 @@
 
 use super::command::Checker;
 use super::expression::evaluates_to;
-use super::extract::{Reading, last_answer};
+use super::extract::final_answer;
 use super::judge::{Item, Judge, Verdict};
 use super::labels;
 use super::math;
 use super::rational::Rational;
 use super::refusal::{self, Label};
+use super::wrapping;
 use crate::error::{Error, Result, nearest};
 use crate::store::Content;
 use crate::tables::long_numbers;
@@ -184,24 +185,11 @@ impl Rule {
 
     /// As what an answer was read: the word stands in what a user is shown before a long run.
     pub(super) fn read_as(&self, truth: &Truth) -> &'static str {
-        // The least that is made of one of them.
-        let read = |answers: &[String], reading: fn(&str) -> Reading| {
-            let one = |answer: &String| match last_answer(answer, reading) {
-                Some(found) => reading(&found),
-                None => reading(answer),
-            };
-            answers.iter().map(one).min().unwrap_or(Reading::Nothing)
-        };
         match (self, truth) {
-            (Self::Number, Truth::Texts(answers)) => match read(answers, reads_number) {
-                Reading::Answer => "a number",
-                _ => "no number: compared as text",
-            },
-            (Self::Math, Truth::Texts(answers)) => match read(answers, math::reading) {
-                Reading::Answer => "mathematics",
-                Reading::Words => "words",
-                Reading::Nothing => "nothing that can be read: no response is right",
-            },
+            (Self::Number, _) if self.unread(truth).is_some() => "no number: compared as text",
+            (Self::Number, _) => "a number",
+            (Self::Math, _) if self.unread(truth).is_some() => "words: compared as text",
+            (Self::Math, _) => "mathematics",
             (Self::Regex, _) => "a pattern",
             (_, Truth::Target { .. }) => "numbers and a target",
             (Self::Words(_), _) => "nothing: the words of the response are judged",
@@ -227,21 +215,54 @@ impl Rule {
             (Self::Exact, Truth::Texts(answers)) => {
                 answers.iter().any(|answer| response.trim() == answer.trim())
             }
-            (Self::Number, Truth::Texts(answers)) => last_answer(response, reads_number)
-                .is_some_and(|found| answers.iter().any(|answer| same_number(&found, answer))),
-            (Self::Math, Truth::Texts(answers)) => {
-                last_answer(response, math::reading).is_some_and(|found| {
-                    answers.iter().any(|answer| {
-                        let right = last_answer(answer, math::reading);
-                        math::same(&found, right.as_deref().unwrap_or(answer))
-                    })
+            (Self::Number | Self::Math, Truth::Texts(answers)) => self.answer(response).is_ok_and(|found| {
+                answers.iter().any(|answer| match self {
+                    Self::Math => math::same(&self.stated(answer), &found),
+                    _ => same_number(&self.stated(answer), &found),
                 })
+            }),
+            (Self::Expression, Truth::Target { numbers, target }) => {
+                self.answer(response).is_ok_and(|found| evaluates_to(&found, numbers, *target))
             }
-            (Self::Expression, Truth::Target { numbers, target }) => last_answer(response, reads_expression)
-                .is_some_and(|found| evaluates_to(&found, numbers, *target)),
             _ => false,
         };
         f64::from(u8::from(right))
+    }
+
+    /// The final answer of a response, or why there is none.
+    fn answer(&self, response: &str) -> Result<String, String> {
+        let found = final_answer(response, |text| match self {
+            Self::Math => math::reads(text),
+            Self::Number => Rational::read(text).is_some(),
+            _ => text.bytes().any(|byte| byte.is_ascii_digit()),
+        });
+        found.map_err(|missing| missing.why())
+    }
+
+    /// The answer in what a row states, which may be a whole solution.
+    fn stated(&self, answer: &str) -> String {
+        self.answer(answer).unwrap_or_else(|_| answer.to_owned())
+    }
+
+    /// Why this rule finds no answer in a response; `None` if it finds one, or judges the whole response.
+    pub(super) fn no_answer(&self, response: &str) -> Option<String> {
+        match self {
+            Self::Number | Self::Math | Self::Expression => self.answer(response).err(),
+            _ => None,
+        }
+    }
+
+    /// What of a row's truth this rule cannot read as it means to, and so compares as text; `None` if it reads it all.
+    pub(super) fn unread(&self, truth: &Truth) -> Option<String> {
+        let Truth::Texts(answers) = truth else { return None };
+        let (reads, name): (fn(&str) -> bool, _) = match self {
+            Self::Number => (|text| Rational::read(text).is_some(), "number"),
+            Self::Math => (math::reads, "math"),
+            _ => return None,
+        };
+        let unread = answers.iter().map(|answer| self.stated(answer)).find(|answer| !reads(answer))?;
+        let shown: String = unread.chars().take(80).collect();
+        Some(format!("no answer that `{name}` reads: `{shown}`; it is compared as text"))
     }
 }
 
@@ -266,16 +287,6 @@ fn pattern(text: &str) -> Result<Regex> {
     Regex::new(text).map_err(|error| Error::request(format!("`{text}` is not a regular expression: {error}")))
 }
 
-/// A number is an answer; anything else is words.
-fn reads_number(text: &str) -> Reading {
-    if Rational::read(text).is_some() { Reading::Answer } else { Reading::Words }
-}
-
-/// Whatever holds a digit may be an expression.
-fn reads_expression(text: &str) -> Reading {
-    if text.contains(|letter: char| letter.is_ascii_digit()) { Reading::Answer } else { Reading::Words }
-}
-
 /// Whether any of the patterns is found.
 ///
 /// # Errors
@@ -294,12 +305,15 @@ fn found_any(patterns: &[String], response: &str) -> Result<bool> {
     given_up.map_or(Ok(false), Err)
 }
 
-/// Equal as rational numbers or, where either is none, as texts without spaces.
-fn same_number(found: &str, answer: &str) -> bool {
-    let expected = last_answer(answer, reads_number).unwrap_or_else(|| answer.to_owned());
-    match (Rational::read(found), Rational::read(&expected)) {
+/// Equal as rational numbers or, where neither is one, as texts without spaces and emphasis.
+fn same_number(expected: &str, found: &str) -> bool {
+    match (Rational::read(found), Rational::read(expected)) {
         (Some(found), Some(expected)) => found == expected,
-        _ => found.split_whitespace().eq(expected.split_whitespace()),
+        (None, None) => {
+            let (found, expected) = (wrapping::plain(found), wrapping::plain(expected));
+            found.split_whitespace().eq(expected.split_whitespace())
+        }
+        _ => false,
     }
 }
 
@@ -371,6 +385,19 @@ mod tests {
         }
         let either = Truth::Texts(vec!["^(?:(?:a+)+(?!x)c|a*b 42)$".into(), "42$".into()]);
         assert_eq!(Rule::Regex.judge("q", &either, &response), 1.0, "another pattern is found");
+    }
+
+    #[test]
+    fn what_is_not_read_is_said() {
+        let texts = |text: &str| Truth::Texts(vec![text.into()]);
+        assert_eq!(Rule::Number.unread(&texts("so it is\n#### 1,234")), None);
+        let said = Rule::Number.unread(&texts("x + 1")).unwrap();
+        assert!(said.contains("no answer that `number` reads: `x + 1`"), "{said}");
+        assert_eq!(Rule::Math.unread(&texts("x + 1")), None);
+        assert!(Rule::Math.unread(&texts("\\int x dx")).is_some());
+        assert!(Rule::Math.no_answer("five").unwrap().contains("no answer is marked"));
+        assert_eq!(Rule::Math.no_answer("\\boxed{5}"), None);
+        assert_eq!(Rule::Exact.no_answer("five"), None);
     }
 
     #[test]

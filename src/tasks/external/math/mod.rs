@@ -1,66 +1,78 @@
-//! `reward=math`: whether two answers are the same by the mathematics, however they are dressed.
+//! `reward=math`: whether a final answer is the right one by mathematics, however it is written.
 //!
-//! 1. `tokens` takes the dress off (dollars, `\left`, bold, `\text` around a unit, thousands marks) and cuts what is left
-//!    into tokens, of plain notation and of LaTeX.
-//! 2. `parse` reads an [`Answer`](answer::Answer): a value, a tuple or an interval, a set, a list of alternatives, a matrix, a
-//!    relation, a number in another base, or words.
-//! 3. `compare` holds two answers against each other: sets in any order, tuples in theirs, `x = 2` as `2`, `x > 3` as
-//!    `(3, \infty)`. Alternatives (`3 or 5`) are only right where the answer is that set.
-//! 4. Two values are the same if their expressions are (`tree`), if exact rational arithmetic says so (`exact`), or if
-//!    they agree at random points, keyed by the names of their variables, in complex arithmetic of 77 digits
-//!    (`approximate`): never by text alone. An expression that is no number at too many points is equal to none but
-//!    itself.
+//! `tokens` makes marks of TeX, plain notation and Unicode signs; `expression` makes a tree of them; `answer` finds out
+//! what is answered (a value, a list, a set, a point or an interval, a matrix, a relation, a choice, words); `compare`
+//! decides. Two expressions are equal if their values are: exact rational numbers where they are rational, else
+//! complex ones with 512 bits behind the point (`fixed`, `complex`); with variables, at points that are the same in
+//! every run, of which those count where both sides are real. `spans` compares sets of real numbers.
 //!
-//! Nothing is slow: longer texts than [`LONGEST`], deeper nesting than [`DEEPEST`] and numbers of too many digits
-//! are no answer.
+//! Conventions: a percent or degree sign and a unit may be left out, but not be another one (`500 cm` is `5 m`); 37 % is
+//! 0.37; degrees are also read as radians (`180°` is `π`); `x = 5` is 5; `log` is decimal or natural, whichever makes
+//! both sides equal; odd roots of negative numbers are real; functions are compared where both are real, so their
+//! domains are not; a rounded decimal is not what it was rounded from; digits in a base are their value; `1, 2`,
+//! `1 or 2`, `{2, 1}` and `±` are sets, and right only where the answer is that set; choices are right by their label.
 
 mod answer;
-mod approximate;
 mod compare;
-mod exact;
-mod letters;
-mod parse;
+mod complex;
+mod evaluate;
+mod expression;
+mod fixed;
+mod spans;
 mod tokens;
-mod tree;
 
-pub(super) use letters::is_unit;
+use answer::{Answer, readings};
+use compare::Comparison;
+use evaluate::Fuel;
 
-use super::extract::Reading;
+/// Whether a text is read as an answer that is more than a name for itself.
+pub(super) fn reads(text: &str) -> bool {
+    readings(text).iter().any(|answer| !matches!(answer, Answer::Words(_)))
+}
 
-/// Bytes of an answer at most: the longest of public sets have a few hundred.
-const LONGEST: usize = 2000;
-/// Brackets within brackets, roots within roots.
-const DEEPEST: usize = 40;
-
-/// Whether the answer that was found is the right one.
-pub(super) fn same(found: &str, right: &str) -> bool {
-    match (parse::read(found), parse::read(right)) {
-        (Some(answer::Answer::Percent(_)), Some(_)) if states_degrees(right) => false,
-        (Some(read), Some(right)) => compare::same(&read, &right) || is_choice(found, &right),
-        _ => false,
+/// Whether what is given is the right answer.
+pub(super) fn same(right: &str, given: &str) -> bool {
+    let (plain_right, plain_given) = (squeezed(right), squeezed(given));
+    if !plain_right.is_empty() && plain_right == plain_given {
+        return true;
     }
-}
-
-/// Whether a text begins with the letter in brackets that is right, and names no other: `(B) 12`.
-fn is_choice(found: &str, right: &answer::Answer) -> bool {
-    let answer::Answer::Value(tree::Tree::Variable(letter)) = right else { return false };
-    let plain: String =
-        found.replace("\\text", "").chars().filter(|letter| !"{}$ *\\".contains(*letter)).collect();
-    letter.len() == 1 && plain.starts_with(&format!("({letter})")) && plain.matches('(').count() == 1
-}
-
-/// Whether a text states degrees, which no percentage is.
-fn states_degrees(text: &str) -> bool {
-    ["^\\circ", "^{\\circ}", "°", "\\degree"].iter().any(|mark| text.contains(mark))
-}
-
-/// Whether a text reads as mathematics, or as words at most.
-pub(super) fn reading(text: &str) -> Reading {
-    match parse::read(text) {
-        None => Reading::Nothing,
-        Some(answer::Answer::Words(_)) => Reading::Words,
-        Some(_) => Reading::Answer,
+    let (words, said) = (words(right), words(given));
+    if words.chars().count() > 1 && words == said && !right.chars().any(|letter| letter.is_ascii_digit()) {
+        return true;
     }
+    let (right, given) = (readings(right), readings(given));
+    for decimal_logarithm in [false, true] {
+        let comparison = Comparison { fuel: Fuel::new(), decimal_logarithm };
+        if right.iter().any(|right| given.iter().any(|given| comparison.same(right, given))) {
+            return true;
+        }
+        // The second convention matters only where there is such a logarithm.
+        if !plain_right.contains("log") && !plain_given.contains("log") {
+            break;
+        }
+    }
+    false
+}
+
+/// The text without space and without commands that only set it: what is equal then is equal.
+fn squeezed(text: &str) -> String {
+    let mut text = text.replace(['$', ' ', '\n', '\t'], "");
+    for name in ["\\left", "\\right", "\\displaystyle", "\\,", "\\;", "\\!", "\\:"] {
+        text = text.replace(name, "");
+    }
+    text.trim_end_matches('.').to_owned()
+}
+
+/// The letters of an answer in words, in lower case; empty if there is a sign of mathematics.
+fn words(text: &str) -> String {
+    let plain = super::wrapping::plain(text);
+    if plain.chars().any(|letter| "+-=<>^_/*{}()[]|,".contains(letter)) {
+        return String::new();
+    }
+    let kept =
+        plain.chars().filter(|letter| letter.is_alphanumeric() || letter.is_whitespace() || *letter == '\\');
+    let kept: String = kept.flat_map(char::to_lowercase).collect();
+    kept.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
