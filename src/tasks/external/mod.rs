@@ -154,7 +154,7 @@ impl External {
         let problems = Content::of_file(path)?;
         let (rows, unreadable) = tables::read_rows_and_notes(path)?;
         problems.check()?;
-        Self::new(spec, options, problems, (&rows, Columns::of_file(unreadable))).at(path.display())
+        Self::new(spec, options, problems, (rows.as_slice(), Columns::of_file(unreadable))).at(path.display())
     }
 
     /// Rows that are at hand, under the name that a file of them would have.
