@@ -11,9 +11,16 @@ pub(crate) struct Columns {
     left_out: BTreeMap<String, usize>,
     /// What was handed to the chat template, which does not name it.
     not_in_template: BTreeMap<String, usize>,
+    /// Sentences about columns whose values no row can hold.
+    unreadable: Vec<String>,
 }
 
 impl Columns {
+    /// Columns of a file of which this is said: no row holds them.
+    pub(crate) fn of_file(unreadable: Vec<String>) -> Self {
+        Self { unreadable, ..Self::default() }
+    }
+
     /// Counts a row once everything that is read of it has been.
     pub(crate) fn count(&mut self, row: &Row) {
         let left_out = row.left_out();
@@ -48,7 +55,7 @@ impl Columns {
             };
             of.iter().map(name).collect::<Vec<_>>().join(", ")
         };
-        let mut notes = Vec::new();
+        let mut notes = self.unreadable.clone();
         if !self.left_out.is_empty() {
             notes.push(format!(
                 "{file}: columns left out: {}; nothing that is computed depends on them",

@@ -216,8 +216,10 @@ impl<T: Clone> Dataset<T> {
     }
 
     fn read(path: &Path, items: impl Fn(&Row, &mut Reading) -> Result<Vec<T>>) -> Result<Self> {
-        let (mut all, mut reading) = (Vec::new(), Reading::default());
-        for (number, row) in tables::read_rows(path)?.iter().enumerate() {
+        let (rows, unreadable) = tables::read_rows_and_notes(path)?;
+        let columns = Columns::of_file(unreadable);
+        let (mut all, mut reading) = (Vec::new(), Reading { columns, ..Reading::default() });
+        for (number, row) in rows.iter().enumerate() {
             let place = || format!("row {}", number + 1);
             let row = Row::new(row).at(place()).at(path.display())?;
             all.extend(items(&row, &mut reading).at(place()).at(path.display())?);

@@ -162,9 +162,9 @@ impl External {
         let options = Options::parse(spec)?;
         let path = Path::new(options.path);
         let problems = Content::of_file(path)?;
-        let rows = tables::read_rows(path)?;
+        let (rows, unreadable) = tables::read_rows_and_notes(path)?;
         problems.check()?;
-        Self::new(spec, options, problems, &rows).at(path.display())
+        Self::new(spec, options, problems, (rows.as_slice(), Columns::of_file(unreadable))).at(path.display())
     }
 
     /// Rows that are at hand, under the name that a file of them would have.
@@ -175,10 +175,15 @@ impl External {
         let options = Options::parse(spec)?;
         let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
         let problems = Content::of_text(blake3::hash(lines.as_bytes()).to_string());
-        Self::new(spec, options, problems, rows).at(spec)
+        Self::new(spec, options, problems, (rows, Columns::default())).at(spec)
     }
 
-    fn new(spec: &str, options: Options<'_>, problems: Content, rows: &[Value]) -> Result<Self> {
+    fn new(
+        spec: &str,
+        options: Options<'_>,
+        problems: Content,
+        (rows, columns): (&[Value], Columns),
+    ) -> Result<Self> {
         let Options { rule, policy, all, .. } = options;
         let mut external = Self {
             spec: spec.to_owned(),
@@ -187,7 +192,7 @@ impl External {
             policy,
             training: Vec::new(),
             held_out: Vec::new(),
-            columns: Columns::default(),
+            columns,
         };
         for (number, row) in rows.iter().enumerate() {
             let problem = external.problem(row).at(format!("row {}", number + 1))?;
