@@ -149,17 +149,15 @@ impl Tables {
         let mut tables = match base.config().tied {
             true => {
                 let shared = match own {
-                    (Some(one), Some(other)) => {
-                        let same = |one: &Array, other: &Array| one == other;
-                        if !same(&plan.replaced[embedding], &plan.replaced[head]) {
+                    (Some(one), Some(_)) => match plan.replaced.get(embedding) == plan.replaced.get(head) {
+                        true => one,
+                        false => {
                             return Err(Error::request(format!(
                                 "expected one table, as `{embedding}` and `{head}` are tied in the base, found two \
                                  that differ"
                             )));
                         }
-                        drop(other);
-                        one
-                    }
+                    },
                     (Some(one), None) | (None, Some(one)) => one,
                     (None, None) => value_of(base.parameters(), embedding)?,
                 };

@@ -71,6 +71,9 @@ enum Part {
     Own(String),
 }
 
+/// A piece of a name, and what it makes of the parameter.
+type Reading = (&'static str, fn(String) -> Part);
+
 /// The halves of one module's adapter, as they are found.
 #[derive(Default)]
 struct Halves {
@@ -196,7 +199,7 @@ impl Sorting<'_> {
         let rest = name.strip_prefix(PREFIX).ok_or_else(|| {
             Error::request(format!("expected a name that begins with `{PREFIX}`, as PEFT writes them"))
         })?;
-        let endings: [(&str, fn(String) -> Part); 8] = [
+        let endings: [Reading; 8] = [
             (".lora_A.weight", |_| Part::Down),
             (".lora_B.weight", |_| Part::Up),
             (".lora_embedding_A", |_| Part::EmbeddingDown),
@@ -213,7 +216,7 @@ impl Sorting<'_> {
                 return Ok((module, part(parameter)));
             }
         }
-        let wrappers: [(&str, fn(String) -> Part); 3] = [
+        let wrappers: [Reading; 3] = [
             (".base_layer.", Part::Base),
             (".original_module.", Part::Base),
             (".modules_to_save.", Part::Again),
