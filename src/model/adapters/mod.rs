@@ -3,7 +3,8 @@
 //! 1. `settings`: what `adapter_config.json` says, every key of it. `pattern`: names and what finds them.
 //! 2. `file`: the tensors of `adapter_model.safetensors` or `adapter_model.bin`.
 //! 3. `modules`: the modules of the base, as PEFT would see them. `scope`: which of them the settings name.
-//! 4. `plan`: these brought together: what becomes of every module, and what is left out.
+//! 4. `plan`: these brought together: what becomes of every module, and what is left out. `tables`: of copies and tables
+//!    of tokens.
 //! 5. `apply`: the plan carried out on a copy of the base. `beside`: adapters beside the weights, copied and merged.
 //! 6. `summary`: what was understood, for people.
 //!
@@ -18,6 +19,7 @@ mod plan;
 mod scope;
 mod settings;
 mod summary;
+mod tables;
 #[cfg(test)]
 mod tests;
 
