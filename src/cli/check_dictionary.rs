@@ -115,7 +115,11 @@ impl Understood {
                 named(hook),
                 self.reads.join(", "),
                 self.d_in,
-                if self.hook_written == hook && !self.transcoder { "the same".to_owned() } else { named(&self.hook_written) },
+                if self.hook_written == hook && !self.transcoder {
+                    "the same".to_owned()
+                } else {
+                    named(&self.hook_written)
+                },
                 self.writes.join(", "),
                 self.d_out
             ),
