@@ -2,6 +2,7 @@
 
 use crate::cli::{command, deltascope, text};
 use deltascope::activations::{ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+use deltascope::dictionaries::{DictionaryRow, NoteRow};
 use deltascope::rng::Stream;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
@@ -313,4 +314,62 @@ fn planted_worlds_are_tried_with_the_k_and_the_kinds_that_are_asked_for() {
     let page = std::fs::read_to_string(folder.path().join("out/README.md")).unwrap();
     assert!(page.contains("--k 2,8 --kinds topk,gated --set steps=20"), "{page}");
     assert!(folder.path().join("out/planted_kinds.parquet").is_file());
+}
+
+/// Activations `[tokens, width]` of one variant.
+fn plain(path: &Path, tokens: usize, width: usize, seed: u64) {
+    let mut stream = Stream::new(seed, "test.plain", &[]);
+    let bytes: Vec<u8> = (0..tokens * width).flat_map(|_| stream.normal().to_le_bytes()).collect();
+    let view = TensorView::new(Dtype::F32, vec![tokens, width], &bytes).unwrap();
+    safetensors::serialize_to_file([("activations", view)], None, path).unwrap();
+}
+
+#[test]
+fn what_a_dictionary_was_made_for_reaches_answers_and_tables() {
+    let folder = tempfile::tempdir().unwrap();
+    let fixture = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dictionaries").join(name);
+        path.to_str().unwrap().to_owned()
+    };
+    plain(&folder.path().join("acts.safetensors"), 200, 8, 1);
+    plain(&folder.path().join("written.safetensors"), 200, 8, 2);
+    let run = |arguments: &[&str]| {
+        let output = deltascope(folder.path(), arguments);
+        (output.status.code(), format!("{}{}", text(&output.stdout), text(&output.stderr)))
+    };
+    let on_activations = |arguments: &[&str]| {
+        let acts: &[&str] = &["--activations", "acts.safetensors", "--all-tokens"];
+        run(&[arguments, acts].concat())
+    };
+    // A model that was loaded with processed weights: the answer says so, and the table, too.
+    let processed = fixture("saelens-topk-rescaled");
+    let (code, said) =
+        on_activations(&["check", "dictionary", &processed, "--variants", "tiny", "--table", "t.parquet"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("note: ") && said.contains("center_writing_weights"), "{said}");
+    let rows: Vec<DictionaryRow> = deltascope::tables::read(&folder.path().join("t.parquet")).unwrap();
+    assert!(rows[0].notes["notes"].contains("center_writing_weights"));
+    let (code, said) =
+        on_activations(&["diff", "--dictionary", &processed, "--variants", "tiny", "--out", "d"]);
+    assert!(code == Some(0) && said.contains("center_writing_weights"), "{said}");
+    let rows: Vec<NoteRow> = deltascope::tables::read(&folder.path().join("d/notes.parquet")).unwrap();
+    assert!(rows[0].note.contains("center_writing_weights"));
+    // Signs: refused where activations are strengths, and split for it.
+    let signed = fixture("sparsify-signed");
+    let (code, said) =
+        on_activations(&["diff", "--dictionary", &signed, "--variants", "model", "--out", "s"]);
+    assert!(code == Some(2) && said.contains("--split-signs"), "{said}");
+    let (code, said) = run(&["convert", &signed, "--to", "deltascope", "--split-signs", "--out", "split"]);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) =
+        on_activations(&["diff", "--dictionary", "split", "--variants", "model", "--out", "s"]);
+    assert!(code == Some(0) && said.contains("negative side"), "{said}");
+    // A transcoder is one where it is declared.
+    let scope = fixture("gemma_scope-transcoder");
+    let judged: &[&str] =
+        &["check", "dictionary", &scope, "--variants", "gemma", "--targets", "written.safetensors"];
+    let (code, said) = on_activations(judged);
+    assert!(code == Some(2) && said.contains("--transcoder"), "{said}");
+    let (code, said) = on_activations(&[judged, &["--transcoder"]].concat());
+    assert!(code == Some(0) && said.contains("transcoder: 24 features") && said.contains("FVE"), "{said}");
 }
