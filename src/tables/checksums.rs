@@ -1,6 +1,7 @@
 //! The checksums of published tables: whoever reads one sees that it is what was written.
 
 use crate::error::{Error, Result, io};
+use crate::foreign;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -62,14 +63,9 @@ pub(crate) fn check_folder(folder: &Path) -> Result<()> {
 
 fn load(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(FILE);
-    match fs::read(&path) {
-        Ok(bytes) => match serde_json::from_slice(&bytes) {
-            Ok(sums) => Ok(Some(sums)),
-            Err(error) => Err(other(&path, &format!("is not readable ({error})"))),
-        },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(io("read", &path, error)),
-    }
+    let Some(bytes) = foreign::bytes_if_any(&path, foreign::DOCUMENT)? else { return Ok(None) };
+    let sums = serde_json::from_slice(&bytes);
+    sums.map(Some).map_err(|error| other(&path, &format!("is not readable ({error})")))
 }
 
 /// The tables of `folder`, and the facts beside them.
@@ -87,7 +83,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn hash(path: &Path) -> Result<String> {
-    let bytes = fs::read(path).map_err(|error| io("read", path, error))?;
+    let bytes = foreign::bytes(path, foreign::DATA)?;
     Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 

@@ -73,7 +73,7 @@ readers! {
     "dictionary-safetensors", || dictionaries(&["safetensors"]), |at| Dictionary::load(at).is_ok();
     "dictionary-pickle", || dictionaries(&["pt"]), |at| Dictionary::load(at).is_ok();
     "dictionary-npz", || dictionaries(&["npz"]), |at| Dictionary::load(at).is_ok();
-    "tokens", tokens, |at| TokenFile::load(&at.join("x.safetensors")).is_ok();
+    "tokens", tokens, |at| TokenFile::load(&at.join("x.safetensors"), 64).is_ok();
     "activations", activations, |at| import(&at.join("x.safetensors"), &[]).is_ok();
     "activation-store", store_files, stored;
     "chat", templates::seeds, templates::rendered;
@@ -120,7 +120,7 @@ fn jsonl() -> Vec<Seed> {
 }
 
 fn prompts() -> Vec<Seed> {
-    let lines = "{\"prompt\": \"a b\", \"label\": true}\n{\"prompt\": \"c\", \"label\": false, \"response\": \"d\", \"problem_id\": 3}\n";
+    let lines = "{\"prompt\": \"a b\", \"label\": \"x\"}\n{\"prompt\": \"c\", \"label\": \"y\", \"response\": \"d\", \"problem_id\": 3}\n";
     vec![Seed::one("x.jsonl", lines)]
 }
 
@@ -150,7 +150,7 @@ fn base() -> &'static Model {
 fn tokenized(at: &Path) -> bool {
     Tokenizer::load(at).is_ok_and(|tokenizer| {
         let ids = tokenizer.encode("Hello, 12 + 30 is what?\n🙂 ünï");
-        ids.is_ok_and(|ids| tokenizer.decode(&ids).is_ok())
+        ids.map(|ids| tokenizer.decode(&ids)).is_ok()
     })
 }
 

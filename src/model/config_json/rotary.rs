@@ -77,7 +77,7 @@ impl Reader<'_> {
         let scaling = self.scaling(parameters, outer)?;
         // An odd part is rounded up to whole pairs, as `arange(0, dim, 2)` does.
         let rotated = (self.head_dim as f64 * self.partial(parameters)?) as usize;
-        if rotated == 0 || rotated.next_multiple_of(2) > self.head_dim {
+        if rotated == 0 || rotated > self.head_dim || rotated.next_multiple_of(2) > self.head_dim {
             let why = "an even part of each head is rotated";
             return Err(refused("partial_rotary_factor", self.partial(parameters)?, why));
         }

@@ -1,6 +1,7 @@
 //! The files that a program which judges is made of, as far as its command line and its author tell.
 
 use crate::error::{Error, Result};
+use crate::foreign;
 use crate::store::Content;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,8 @@ fn is_program(path: &Path) -> bool {
 fn interpreter(program: &Path) -> Result<Vec<PathBuf>> {
     let mut start = [0; 256];
     // A program that may be run and not read says nothing; hashing it says why.
-    let length = std::fs::File::open(program).and_then(|mut file| file.read(&mut start)).unwrap_or(0);
+    let length =
+        foreign::regular(program, u64::MAX).map_or(0, |(mut file, _)| file.read(&mut start).unwrap_or(0));
     let start = String::from_utf8_lossy(&start[..length]).into_owned();
     let Some(line) = start.strip_prefix("#!").and_then(|text| text.lines().next()) else {
         return Ok(Vec::new());

@@ -4,6 +4,7 @@
 //! or none. A file that is not whole, or another question's, is asked for again.
 
 use crate::error::{Result, io};
+use crate::foreign;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ impl Cache {
     }
 
     pub(super) fn find(&self, question: &Question) -> Option<String> {
-        let text = std::fs::read(self.path(&question.name())).ok()?;
+        let text = foreign::bytes(&self.path(&question.name()), foreign::DOCUMENT).ok()?;
         let kept: Kept = serde_json::from_slice(&text).ok()?;
         let is_same = kept.address == question.address && kept.request == question.request;
         is_same.then_some(kept.answer)
