@@ -7,10 +7,10 @@ use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-/// How long a second signal waits for a checkpoint that is being written.
+/// How long a second signal waits for its last words to be written.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The first signal sets the observer's stop flag; a second one ends the process within two seconds, and says so.
@@ -31,22 +31,29 @@ pub(super) fn listen(observer: &Observer, bars: &Arc<Bars>) {
             if stop.swap(signal, Ordering::Relaxed) != 0 {
                 end(signal, &bars);
             }
-            bars.print("stopping at the next checkpoint; once more to stop at once");
+            say(&bars, "stopping at the next checkpoint; once more to stop at once");
         }
     });
 }
 
-/// Ends the process. Neither a bar that is being drawn nor a pipe that nobody reads can hold it up.
-fn end(signal: i32, bars: &Arc<Bars>) {
+/// Says it on a thread of its own, for a pipe that nobody reads holds up whoever writes to it; the receiver hears when it
+/// is said.
+fn say(bars: &Arc<Bars>, text: &'static str) -> Receiver<()> {
     let bars = bars.clone();
     let (said, is_said) = channel();
     std::thread::spawn(move || {
-        bars.print("stopped at once; what was done since the last checkpoint is lost, the same command goes on from there");
+        bars.print(text);
         // Nobody may be waiting any more.
         let _ = said.send(());
     });
-    // It may take forever; then the process ends without a word.
-    let _ = is_said.recv_timeout(PATIENCE);
+    is_said
+}
+
+/// Ends the process, said or not.
+fn end(signal: i32, bars: &Arc<Bars>) {
+    let text = "stopped at once: what was done since the last checkpoint is lost; run the same command again to go on";
+    // Where nobody reads it, the process ends without a word.
+    let _ = say(bars, text).recv_timeout(PATIENCE);
     let _ = emulate_default_handler(signal);
     std::process::exit(128 + signal);
 }

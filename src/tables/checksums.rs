@@ -64,10 +64,8 @@ pub(crate) fn check_folder(folder: &Path) -> Result<()> {
 fn load(folder: &Path) -> Result<Option<BTreeMap<String, String>>> {
     let path = folder.join(FILE);
     let Some(bytes) = foreign::bytes_if_any(&path, foreign::DOCUMENT)? else { return Ok(None) };
-    match serde_json::from_slice(&bytes) {
-        Ok(sums) => Ok(Some(sums)),
-        Err(error) => Err(other(&path, &format!("is not readable ({error})"))),
-    }
+    let sums = serde_json::from_slice(&bytes);
+    sums.map(Some).map_err(|error| other(&path, &format!("is not readable ({error})")))
 }
 
 /// The tables of `folder`, and the facts beside them.
@@ -85,7 +83,7 @@ fn names(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn hash(path: &Path) -> Result<String> {
-    let bytes = foreign::bytes(path, u64::MAX)?;
+    let bytes = foreign::bytes(path, foreign::DATA)?;
     Ok(blake3::hash(&bytes).to_hex().to_string())
 }
 

@@ -120,7 +120,7 @@ fn jsonl() -> Vec<Seed> {
 }
 
 fn prompts() -> Vec<Seed> {
-    let lines = "{\"prompt\": \"a b\", \"label\": true}\n{\"prompt\": \"c\", \"label\": false, \"response\": \"d\", \"problem_id\": 3}\n";
+    let lines = "{\"prompt\": \"a b\", \"label\": \"x\"}\n{\"prompt\": \"c\", \"label\": \"y\", \"response\": \"d\", \"problem_id\": 3}\n";
     vec![Seed::one("x.jsonl", lines)]
 }
 

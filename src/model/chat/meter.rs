@@ -25,7 +25,7 @@ const STEPS: u64 = 1_000_000;
 const WORK: u64 = 256 << 20;
 const DEPTH: u32 = 200;
 /// What a value costs that is kept, printed or gone into, as a text of so many bytes.
-pub(super) const KEPT: usize = 32;
+pub(super) const KEPT: usize = 64;
 /// What a value costs that is looked at.
 const SEEN: usize = 4;
 

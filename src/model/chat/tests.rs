@@ -126,7 +126,8 @@ fn a_template_runs_on_fuel() {
         let error = render(&template).unwrap_err().to_string();
         let start: String = template.chars().take(120).collect();
         assert!(error.contains(why), "{start}: {error}");
-        assert!(started.elapsed().as_secs() < 5, "{start}");
+        // A second where nothing else runs.
+        assert!(started.elapsed().as_secs() < 20, "{start}");
     }
     // What nests by many steps is taken apart again.
     let deep = "{% set n = namespace(x=[]) %}{% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}";

@@ -35,7 +35,7 @@ pub use variant::{Method, Variant};
 use super::overrides;
 use crate::claims::ClaimSettings;
 use crate::diff::DiffSettings;
-use crate::error::{At, Error, Result};
+use crate::error::{At, Error, Result, io};
 use crate::evaluation::EvaluationSettings;
 use crate::experiments::ExperimentSettings;
 use crate::foreign;
@@ -120,6 +120,7 @@ impl Study {
     /// # Errors
     /// If the file is missing, is no TOML, or does not describe a study that can run.
     pub fn load(path: &Path, sets: &[String]) -> Result<Self> {
+        std::fs::metadata(path).map_err(|error| io("read the study", path, error))?;
         let text = foreign::text(path, foreign::DOCUMENT)?;
         let mut study = Self::parse(&text, sets).at(path.display())?;
         study.beside.from = path.parent().map(Path::to_path_buf).unwrap_or_default();
