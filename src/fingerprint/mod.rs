@@ -6,6 +6,8 @@
 //! compiler.
 
 #[cfg(test)]
+mod house;
+#[cfg(test)]
 mod tokens;
 #[cfg(test)]
 mod tree;

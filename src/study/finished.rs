@@ -2,7 +2,7 @@
 
 use super::config::Study;
 use super::graph::Graph;
-use super::run::RunPlace;
+use super::place::RunPlace;
 use super::stage::Made;
 use super::stages;
 use crate::error::{Error, Result};

@@ -6,7 +6,7 @@
 //! the ids are those of the artifacts that are there.
 
 use super::config::Study;
-use super::run::RunPlace;
+use super::place::RunPlace;
 use super::stage::Stage;
 use super::stages;
 use crate::error::{At, Error, Result};

@@ -2,7 +2,7 @@
 
 use super::config::{Reach, Study};
 use super::graph::Graph;
-use super::run::RunPlace;
+use super::place::RunPlace;
 use super::stage::Estimate;
 use crate::error::Result;
 use serde::Serialize;

@@ -2,10 +2,10 @@
 
 use super::config::Study;
 use super::graph::{Graph, Node};
+use super::place::RunPlace;
 use super::publish;
 use super::stage::{Made, Scene};
 use crate::claims::ClaimRow;
-use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
 use crate::progress::Observer;
 use crate::store::{Artifact, Begin, FolderLock, Partial, Store};
@@ -13,26 +13,6 @@ use crate::tables;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// Where a run reads and writes.
-#[derive(Clone, Debug)]
-pub struct RunPlace {
-    /// Everything a run makes lives here.
-    pub out: PathBuf,
-    /// The artifacts, if they are shared with other studies; else they live in `out`.
-    pub store: Option<PathBuf>,
-    /// Where to compute, and with which kernels.
-    pub device: Compute,
-    /// Whether artifacts count that other code made of the same question: then every table and the page say so.
-    pub accept_older: bool,
-}
-
-impl RunPlace {
-    /// The store of this place.
-    pub fn store(&self) -> Store {
-        Store::new(self.store.clone().unwrap_or_else(|| self.out.join("store")))
-    }
-}
 
 /// What a run did.
 #[derive(Clone, Debug, Serialize)]
