@@ -217,9 +217,9 @@ fn contents_are_compared_before_anything_is_called_cached() {
     let folder = workplace(STUDY);
     said(folder.path(), &["run", "study.toml"]);
     let verified = said(folder.path(), &["store", "verify", "runs/current"]);
-    assert_eq!((&verified["sound"], &verified["corrupt"]), (&5.into(), &0.into()), "{verified}");
+    assert_eq!((&verified["sound"], &verified["corrupt"]), (&6.into(), &0.into()), "{verified}");
     let listed = said(folder.path(), &["store", "list", "runs/current/store"]);
-    assert_eq!(listed["found"].as_array().unwrap().len(), 5, "{listed}");
+    assert_eq!(listed["found"].as_array().unwrap().len(), 6, "{listed}");
 
     // As many bytes, one of them another.
     let weights = artifact(folder.path(), "base-").join("model/model.safetensors");
@@ -233,7 +233,7 @@ fn contents_are_compared_before_anything_is_called_cached() {
     }
     let output = deltascope(folder.path(), &["store", "verify", "runs/current"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stdout).contains("CORRUPT") && text(&output.stdout).contains("4 sound, 1 corrupt"));
+    assert!(text(&output.stdout).contains("CORRUPT") && text(&output.stdout).contains("5 sound, 1 corrupt"));
     std::fs::write(&weights, &sound).unwrap();
 
     let added = weights.with_file_name("generation_config.json");
