@@ -102,7 +102,7 @@ fn token(text: &str, first: char) -> usize {
     }
     if first.is_alphanumeric() || first == '_' {
         // An identifier that would else be a keyword.
-        return if text.starts_with("r#") { 2 + word(&text[2..]) } else { word(text) };
+        return text.strip_prefix("r#").map_or_else(|| word(text), |bare| 2 + word(bare));
     }
     let operator = OPERATORS.iter().find(|operator| text.starts_with(**operator));
     operator.map_or(first.len_utf8(), |operator| operator.len())

@@ -35,14 +35,6 @@ impl Object {
         Ok(Self::new(keys))
     }
 
-    /// As [`Object::load`]; an object without keys if there is no such file.
-    ///
-    /// # Errors
-    /// If the file is there and cannot be read, or holds something else.
-    pub(crate) fn load_optional(path: &Path) -> Result<Self> {
-        if path.exists() { Self::load(path) } else { Ok(Self::default()) }
-    }
-
     /// Puts a value in the place of what a key holds.
     pub(crate) fn set(&mut self, key: &str, value: Value) {
         self.keys.insert(key.to_owned(), value);
