@@ -4,7 +4,7 @@ use super::progress::Bars;
 use crate::progress::Observer;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
+use signal_hook::low_level::{emulate_default_handler, exit};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, channel};
@@ -55,5 +55,5 @@ fn end(signal: i32, bars: &Arc<Bars>) {
     // Where nobody reads it, the process ends without a word.
     let _ = say(bars, text).recv_timeout(PATIENCE);
     let _ = emulate_default_handler(signal);
-    std::process::exit(128 + signal);
+    exit(128 + signal);
 }

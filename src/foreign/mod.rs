@@ -8,7 +8,6 @@
 //! 3. [`parquet`] holds what a Parquet file declares against its length before a library allocates any of it.
 //! 4. [`Object`] is a JSON object that knows which of its keys were read. [`Object::finish`] refuses the first key that
 //!    nobody asked for; [`Object::left_out`] names them all, for an answer that says so.
-//!
 //! 5. [`visible`] shows what a text of somebody else's would do to a terminal instead of doing it.
 //!
 //! Whatever a file says is used, refused by name, or named in a note that reaches the user's answer.
@@ -38,8 +37,6 @@ mod tests {
         ("store/", "artifacts are hashed as they lie there"),
         ("tasks/external/judge/client.rs", "it reads the bodies of answers, up to a limit"),
         ("model/hub/", "what is downloaded is checked by its hash"),
-        ("fingerprint/", "the program's own sources, when it is built"),
-        ("tasks/external/judge/client.rs", "the body of an answer, which has its own limit"),
     ];
     /// What opens a file or maps it.
     const WAYS: [&str; 8] = [

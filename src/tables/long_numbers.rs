@@ -87,12 +87,12 @@ fn marked(text: &str) -> Cow<'_, str> {
                 {
                     place += 1;
                 }
-                if let (Some(number), Some(before)) = (text.get(start..place), text.get(copied..start)) {
-                    if is_long(number) {
-                        out.push_str(before);
-                        out.push_str(&format!("{{\"\\u0000number\":\"{number}\"}}"));
-                        copied = place;
-                    }
+                if let (Some(number), Some(before)) = (text.get(start..place), text.get(copied..start))
+                    && is_long(number)
+                {
+                    out.push_str(before);
+                    out.push_str(&format!("{{\"\\u0000number\":\"{number}\"}}"));
+                    copied = place;
                 }
             }
             _ => place += 1,

@@ -64,9 +64,9 @@ readers! {
     "tokenizer.json", tokenizers, tokenized;
     "tokenizer_config.json", tokenizer_configs, tokenized;
     "config.json", configs, |at| Config::load(at).is_ok();
-    "config.json-model", configs, |at| Model::load(at, &Compute::cpu()).is_ok();
-    "model.safetensors", || models("model.safetensors"), |at| Model::load(at, &Compute::cpu()).is_ok();
-    "index.json", || models("model.safetensors.index.json"), |at| Model::load(at, &Compute::cpu()).is_ok();
+    "config.json-model", configs, |at| Model::load(at, Compute::cpu()).is_ok();
+    "model.safetensors", || models("model.safetensors"), |at| Model::load(at, Compute::cpu()).is_ok();
+    "index.json", || models("model.safetensors.index.json"), |at| Model::load(at, Compute::cpu()).is_ok();
     "adapter_config.json", || adapters("adapter_config.json"), |at| base().with_adapter(at).is_ok();
     "adapter_model.safetensors", || adapters("adapter_model.safetensors"), |at| base().with_adapter(at).is_ok();
     "dictionary-json", || dictionaries(&["json"]), |at| Dictionary::load(at).is_ok();
@@ -144,7 +144,7 @@ fn tokenizer() -> &'static Tokenizer {
 
 fn base() -> &'static Model {
     static ONCE: OnceLock<Model> = OnceLock::new();
-    ONCE.get_or_init(|| Model::load(&fixtures().join("models/llama"), &Compute::cpu()).unwrap())
+    ONCE.get_or_init(|| Model::load(&fixtures().join("models/llama"), Compute::cpu()).unwrap())
 }
 
 fn tokenized(at: &Path) -> bool {

@@ -188,9 +188,9 @@ fn a_changed_judge_is_another_and_the_page_says_what_it_is_made_of() {
     let page = std::fs::read_to_string(folder.path().join("runs/current/report/index.html")).unwrap();
     for what in ["judge.sh", "rules.txt", "/sh"] {
         assert!(
-            page.contains(&format!(
+            page.contains(
                 "judge of suite problems.jsonl:rows=all:files=rules.txt:reward=command:sh judge.sh: "
-            )) && page.contains(what),
+            ) && page.contains(what),
             "{what}"
         );
     }

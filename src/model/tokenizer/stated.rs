@@ -215,12 +215,9 @@ impl Stated {
         // Any other key that ends so and holds a token is one of this model's own.
         let keys: Vec<String> = self.config.keys().filter(|key| key.ends_with("_token")).cloned().collect();
         for key in keys.iter().filter(|key| !NAMES.contains(&key.as_str())) {
-            match object.stated(key) {
-                Some(value @ (Value::String(_) | Value::Object(_))) => {
-                    let found = token(key, value)?;
-                    self.named.push((key.clone(), found));
-                }
-                _ => {}
+            if let Some(value @ (Value::String(_) | Value::Object(_))) = object.stated(key) {
+                let found = token(key, value)?;
+                self.named.push((key.clone(), found));
             }
         }
         for key in ["extra_special_tokens", "model_specific_special_tokens"] {

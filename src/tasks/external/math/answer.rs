@@ -274,10 +274,10 @@ fn bracketed(open: char, inner: &[Token], close: char, plus: bool, depth: usize)
     if open == '⦃' {
         // `{x | x > 1}` and `{x : x > 1}` are what is said of `x`.
         let said = |token: &Token| matches!(token.mark, Mark::Sign('|' | ':'));
-        if let [_, condition] = split(inner, said)?.as_slice() {
-            if inner.iter().any(|token| matches!(token.mark, Mark::Relation(_))) {
-                return answer(condition, plus, depth + 1);
-            }
+        if let [_, condition] = split(inner, said)?.as_slice()
+            && inner.iter().any(|token| matches!(token.mark, Mark::Relation(_)))
+        {
+            return answer(condition, plus, depth + 1);
         }
         if inner.is_empty() {
             return Some(Answer::Set(Vec::new()));

@@ -278,16 +278,17 @@ impl Comparison {
             if *sign == *also && *sign == '∈' {
                 return self.same(a, b) && self.same(right, beside);
             }
-            if let Some(found) = self.same_single((a, *sign, right), (b, *also, beside)) {
-                if found {
-                    return true;
-                }
-            }
-        }
-        if let (Some(one), Some(other)) = (value_of(one), value_of(other)) {
-            if name(a) == name(b) && self.same(one, other) {
+            if let Some(found) = self.same_single((a, *sign, right), (b, *also, beside))
+                && found
+            {
                 return true;
             }
+        }
+        if let (Some(one), Some(other)) = (value_of(one), value_of(other))
+            && name(a) == name(b)
+            && self.same(one, other)
+        {
+            return true;
         }
         spans::variable(one) == spans::variable(other) && self.as_spans(one, other)
     }

@@ -212,31 +212,30 @@ impl Reader<'_> {
             Mark::Number(digits) if !digits.contains('.') => digits.parse::<u64>().ok(),
             _ => None,
         };
-        if self.part.is_none() {
-            if let Some(whole) = digits(0) {
-                let slashed = at(1).is_some_and(|next| next.space)
-                    && at(2).is_some_and(|next| next.mark == Mark::Sign('/'))
-                    && !at(4).is_some_and(|next| matches!(next.mark, Mark::Sign('/' | '^' | '!')));
-                if let (true, Some(above), Some(below)) = (slashed, digits(1), digits(3)) {
-                    if above < below {
-                        self.place += 4;
-                        return mixed_number(whole, above, below);
-                    }
+        if self.part.is_none()
+            && let Some(whole) = digits(0)
+        {
+            let slashed = at(1).is_some_and(|next| next.space)
+                && at(2).is_some_and(|next| next.mark == Mark::Sign('/'))
+                && !at(4).is_some_and(|next| matches!(next.mark, Mark::Sign('/' | '^' | '!')));
+            if let (true, Some(above), Some(below)) = (slashed, digits(1), digits(3))
+                && above < below
+            {
+                self.place += 4;
+                return mixed_number(whole, above, below);
+            }
+            if at(1).is_some_and(|next| next.mark == Mark::Fraction) {
+                let start = self.place;
+                self.place += 1;
+                let fraction = self.power(depth)?;
+                if let Expression::Quotient(above, below) = &fraction
+                    && let (Some(above), Some(below)) = (small(above), small(below))
+                    && above < below
+                {
+                    return mixed_number(whole, above, below);
                 }
-                if at(1).is_some_and(|next| next.mark == Mark::Fraction) {
-                    let start = self.place;
-                    self.place += 1;
-                    let fraction = self.power(depth)?;
-                    if let Expression::Quotient(above, below) = &fraction {
-                        if let (Some(above), Some(below)) = (small(above), small(below)) {
-                            if above < below {
-                                return mixed_number(whole, above, below);
-                            }
-                        }
-                    }
-                    self.place = start;
-                    self.part = None;
-                }
+                self.place = start;
+                self.part = None;
             }
         }
         self.power(depth)
@@ -375,13 +374,14 @@ impl Reader<'_> {
     /// The argument of a TeX command: in braces, or a single digit or sign.
     fn argument(&mut self, depth: usize) -> Option<Expression> {
         if self.part.is_none() {
-            if let Some(Mark::Number(digits)) = self.mark().cloned() {
-                if digits.len() > 1 && !digits.contains('.') {
-                    self.place += 1;
-                    let (first, rest) = digits.split_at_checked(1)?;
-                    self.part = Some(rest.to_owned());
-                    return Rational::of_digits(first).map(Expression::Number);
-                }
+            if let Some(Mark::Number(digits)) = self.mark().cloned()
+                && digits.len() > 1
+                && !digits.contains('.')
+            {
+                self.place += 1;
+                let (first, rest) = digits.split_at_checked(1)?;
+                self.part = Some(rest.to_owned());
+                return Rational::of_digits(first).map(Expression::Number);
             }
         } else if let Some(rest) = self.part.take() {
             let (first, rest) = rest.split_at_checked(1)?;

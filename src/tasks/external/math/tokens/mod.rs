@@ -288,11 +288,11 @@ impl Reader<'_> {
             self.place += 1;
             text.push('.');
         }
-        if text.contains('.') {
-            if let Some(repeated) = self.repeated() {
-                self.push(Mark::Repeating(text, repeated));
-                return Some(());
-            }
+        if text.contains('.')
+            && let Some(repeated) = self.repeated()
+        {
+            self.push(Mark::Repeating(text, repeated));
+            return Some(());
         }
         let exponent = |ahead: usize| self.peek(ahead).is_some_and(|next| next.is_ascii_digit());
         let signed = self.peek(1).is_some_and(|sign| "+-".contains(sign)) && exponent(2);
