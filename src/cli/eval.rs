@@ -6,7 +6,7 @@ use crate::error::{At, Error, Result, io};
 use crate::evaluation::{self, AgreementRow, DisagreementRow, EvaluationRow, EvaluationSettings, OutcomeRow};
 use crate::model::hub;
 use crate::tables::{self, catalogue};
-use crate::tasks::{Label, Suite};
+use crate::tasks::{Label, Stated, Suite};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,8 @@ pub(crate) struct EvalArguments {
     /// A model repository: a folder, or a name on the hub.
     #[arg(long, value_name = "DIR_OR_NAME")]
     model: String,
-    /// The suites, separated by commas; all by default.
+    /// The suites, separated by commas; by default all that the model can be asked. How a built-in one is said follows the
+    /// model; `countdown:as=text` states it (symbols, plain, chat, text).
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     suites: Vec<String>,
     /// What the tables call the model; the folder's name by default.
@@ -36,14 +37,18 @@ pub(crate) struct EvalArguments {
 pub(crate) fn eval(arguments: EvalArguments, context: &Context) -> Result<()> {
     let settings = arguments.set.apply(&EvaluationSettings::default())?;
     let names = arguments.suites.iter().map(String::as_str);
-    let suites =
-        if arguments.suites.is_empty() { Suite::names().collect() } else { names.collect::<Vec<_>>() };
-    let suites = suites.into_iter().map(Suite::parse).collect::<Result<Vec<_>>>().at("--suites")?;
+    let mut suites = names.map(Suite::parse).collect::<Result<Vec<_>>>().at("--suites")?;
     let name = arguments.name.unwrap_or_else(|| {
         let last = Path::new(&arguments.model).file_name();
         last.map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned())
     });
     let model = context.reading(&hub::find(&arguments.model)?)?;
+    let tokenizer = model.tokenizer()?;
+    if suites.is_empty() {
+        suites = Suite::all_for(tokenizer);
+    }
+    let rendered = suites.iter().map(|suite| suite.said_to(tokenizer, Stated::default()));
+    let suites = rendered.collect::<Result<Vec<_>>>().at("--suites")?;
     suites.iter().flat_map(Suite::notes).for_each(|note| context.printer.note(note));
     let seed = arguments.seed.seed;
     let outcomes = evaluation::evaluate(&model, &suites, &settings, seed, &context.observer)?;

@@ -68,6 +68,10 @@ pub(crate) fn intervene(arguments: InterveneArguments, context: &Context) -> Res
         return Err(Error::request(format!("`--base`: no model is called `{}`", arguments.base))
             .hint(format!("the models are {}", names.join(", "))));
     };
+    let experiment = match base.tokenizer() {
+        Ok(tokenizer) => experiment.said_to(tokenizer).at(arguments.file.display())?,
+        Err(_) => experiment,
+    };
     let notes = dictionary.as_ref().map(NoteRow::of).unwrap_or_default();
     let seed = arguments.seed.seed;
     let file = arguments.neutral.clone().or_else(|| experiment.settings.neutral.as_ref().map(PathBuf::from));

@@ -6,7 +6,7 @@ use crate::error::{At, Error, Result};
 use crate::model::hub;
 use crate::study::{overrides, post_training};
 use crate::tables;
-use crate::tasks::Suite;
+use crate::tasks::{Stated, Suite};
 use crate::training::{BaseName, PostTraining, TrainingRow, TrainingRun, log_spaced};
 use serde::Serialize;
 use serde_json::json;
@@ -72,6 +72,7 @@ pub(crate) fn train(arguments: TrainArguments, context: &Context) -> Result<()> 
     let training = request(&arguments)?;
     let folder = hub::find(&arguments.model)?;
     let model = context.reading(&folder)?.into_merged()?;
+    let training = training.said_to(model.tokenizer()?, Stated::default())?;
     let run = TrainingRun {
         variant: arguments.method.clone(),
         seed: arguments.seed.seed,

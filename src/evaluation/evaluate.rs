@@ -7,7 +7,7 @@ use super::summarise::Outcome;
 use crate::error::{At, Error, Result};
 use crate::model::{Completion, Model, Prompt, SampleSettings, Tokenizer, sample_model};
 use crate::progress::Observer;
-use crate::tasks::{Judged, Problem, Suite};
+use crate::tasks::{Judged, Problem, Stated, Suite};
 
 /// Samples `model` on the held-out problems of every suite and scores the completions, in the order of
 /// suites, problems and samples. `seed` decides the problems drawn and the sampling: models that are to
@@ -26,8 +26,11 @@ pub fn evaluate(
     settings.check()?;
     // Before anything is sampled: a key that is not there is learned of now.
     suites.iter().try_for_each(|suite| suite.ready().at(suite.name()))?;
+    let tokenizer = model.tokenizer()?;
+    let suites =
+        suites.iter().map(|suite| suite.said_to(tokenizer, Stated::default())).collect::<Result<Vec<_>>>()?;
     let mut outcomes = Vec::new();
-    for suite in suites {
+    for suite in &suites {
         outcomes.extend(evaluate_suite(model, suite, settings, seed, observer).at(suite.name())?);
     }
     Ok(outcomes)
@@ -149,7 +152,7 @@ mod tests {
     #[test]
     fn an_untrained_model_is_scored_on_every_suite_and_twice_alike() {
         let model = small_model();
-        let suites: Vec<Suite> = Suite::names().map(|name| Suite::parse(name).unwrap()).collect();
+        let suites: Vec<Suite> = Suite::names_in_symbols().map(|name| Suite::parse(name).unwrap()).collect();
         let settings =
             EvaluationSettings { samples: 2, max_new_tokens: 8, problems: Some(6), ..Default::default() };
         let run = |seed| evaluate(&model, &suites, &settings, seed, &Observer::silent()).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! | pattern | counted |
 //! |---|---|
-//! | `backtrack` | in the built-in suites the word `x` (exact), else "no, that", "that's wrong", "go back", "start over" |
+//! | `backtrack` | in the built-in suites in symbols the word `x` (exact), else "no, that", "that's wrong", "go back", "start over" |
 //! | `verify` | "check", "verify", "confirm" and what begins so |
 //! | `branch` | "alternatively", "wait", "perhaps", "another approach", "let me try", "what if" |
 //! | `step` | equations (`=`), or else lines |
@@ -54,8 +54,7 @@ pub fn patterns(outcomes: &[OutcomeRow], seed: u64) -> Vec<PatternRow> {
     for row in outcomes.iter().filter(|row| row.condition == super::PLAIN) {
         let group = groups.entry((&row.variant, row.checkpoint, &row.suite)).or_default();
         let ratios = group.entry(&row.problem).or_default();
-        let written =
-            if Suite::names().any(|name| name == row.suite) { Written::Words } else { Written::Prose };
+        let written = if Suite::is_in_symbols(&row.suite) { Written::Words } else { Written::Prose };
         for (ratio, found) in ratios.iter_mut().zip(count(&row.completion, row.tokens, written)) {
             ratio.count += found.count;
             ratio.among += found.among;
@@ -192,6 +191,15 @@ mod tests {
         assert_eq!(found.map(|ratio| ratio.count), [2, 0, 0, 6, 2]);
         assert_eq!(found[4].among, 3);
         assert_eq!(counts("8 - 4 = 4 + 3 = 7 x", Written::Words), [1, 0, 0, 2, 0]);
+    }
+
+    /// The solver's traces say the same in both renderings, so the same is counted in them.
+    #[test]
+    fn a_search_in_plain_language_has_the_counts_of_its_symbols() {
+        let words = counts("8 - 4 = 4 + 3 = 7 x 8 * 3 = 24 - 4 = 20 x 8 + 4 = 12 * 3 = 36", Written::Words);
+        let prose = "Try (8 - 4) + 3 = 4 + 3 = 7. No, that is not it.\nTry (8 * 3) - 4 = 24 - 4 = 20. No, that is not it.\n\
+                     Try (8 + 4) * 3 = 12 * 3 = 36.\nThe answer is \\boxed{(8 + 4) * 3}.";
+        assert_eq!(counts(prose, Written::Prose), words);
     }
 
     #[test]

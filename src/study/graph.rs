@@ -38,6 +38,7 @@ impl Graph {
     /// # Errors
     /// If a file that the study names cannot be read.
     pub(super) fn new(study: &Study, place: &RunPlace) -> Result<Self> {
+        let study = &study.rendered()?;
         let store = place.store();
         let mut ids: BTreeMap<String, ArtifactId> = BTreeMap::new();
         let (mut nodes, mut said) = (Vec::new(), Vec::new());

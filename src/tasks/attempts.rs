@@ -54,9 +54,9 @@ impl Operator {
 /// One chain over three values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Attempt {
-    operands: [i64; 3],
-    operators: [Operator; 2],
-    middle: i64,
+    pub(super) operands: [i64; 3],
+    pub(super) operators: [Operator; 2],
+    pub(super) middle: i64,
     pub(super) result: i64,
 }
 

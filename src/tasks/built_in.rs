@@ -4,15 +4,22 @@ use super::cards::{Deal, Reading, Rule};
 use super::chains::Chain;
 use super::conversation::Asked;
 use super::curriculum::prompt;
+use super::external::{Label, label_endpoints};
 use super::numbered;
+use super::plain::{self, Item, Side, Voice};
 use super::problem::{Answer, Endpoint, Half, Problem};
+use super::rendering::Rendering;
 use super::requests::{Cell, Object, REFUSAL};
+use super::search::short_solution;
 use super::skills::Skill;
 use crate::rng::Stream;
 use std::collections::BTreeSet;
 
 /// Prompts of suites that are not enumerated in full; requests stop at the first whole round of cells.
 const DRAWN: usize = 400;
+/// Solved examples before a text, and the seed that draws them.
+const EXAMPLES: u64 = 2;
+const EXAMPLE_SEED: u64 = 0;
 
 /// A task whose problems are generated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +85,24 @@ impl BuiltIn {
         SUITES.into_iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 
-    /// The numbers that every response gets; the first is primary.
-    pub(super) fn endpoints(self) -> &'static [Endpoint] {
+    /// Whether the task is said in the microcosm's words, too.
+    pub(super) fn in_symbols(self) -> bool {
         match self {
+            Self::Cards(_) | Self::Chain | Self::CardValues | Self::Skills | Self::Requests { .. } => true,
+        }
+    }
+
+    /// Whether its answers are marked, as by a box.
+    pub(super) fn is_marked(self, rendering: Rendering) -> bool {
+        rendering != Rendering::Symbols && !matches!(self, Self::Requests { .. })
+    }
+
+    /// The numbers that every response gets; the first is primary.
+    pub(super) fn endpoints(self, rendering: Rendering) -> &'static [Endpoint] {
+        match self {
+            Self::Requests { disallowed } if rendering != Rendering::Symbols => {
+                label_endpoints(if disallowed { Label::Refuse } else { Label::Comply })
+            }
             Self::Cards(Rule::FacesShifted) => &SHIFTED_SEARCH,
             Self::Cards(_) => &SEARCH,
             Self::Chain | Self::CardValues | Self::Skills => &EXACT,
@@ -90,15 +112,26 @@ impl BuiltIn {
     }
 
     /// See [`super::Suite::refusal_word`].
-    pub(super) fn refusal_word(self) -> Option<&'static str> {
-        matches!(self, Self::Requests { .. }).then_some(REFUSAL)
+    pub(super) fn refusal_word(self, rendering: Rendering) -> Option<&'static str> {
+        (rendering == Rendering::Symbols && matches!(self, Self::Requests { .. })).then_some(REFUSAL)
     }
 
     /// The held-out problems. Card problems are enumerated, one prompt for each (values, target); requests are
     /// held-out objects, every (verb, mark) cell equally often, about 400 in all; chains and skills are 400 drawn
     /// problems. `stream` decides the order, the cards shown, and what is drawn; which problems are held out and which
     /// half each is on does not depend on it.
-    pub(super) fn problems(self, stream: &mut Stream) -> Vec<Problem> {
+    pub(super) fn problems(self, rendering: Rendering, stream: &mut Stream) -> Vec<Problem> {
+        match rendering {
+            Rendering::Symbols => self.in_words(stream),
+            Rendering::Chat | Rendering::Text => {
+                let voice = self.voice(rendering);
+                self.items(stream).into_iter().map(|item| voice.problem(item)).collect()
+            }
+        }
+    }
+
+    /// The held-out problems in symbols.
+    fn in_words(self, stream: &mut Stream) -> Vec<Problem> {
         match self {
             Self::Cards(rule) => {
                 let mut deals = Deal::held_out(rule, stream);
@@ -124,9 +157,73 @@ impl BuiltIn {
         }
     }
 
-    /// Problem `number` of the training side.
-    pub(super) fn training(self, seed: u64, number: u64) -> Problem {
-        self.draw(false, number, &mut numbered::stream(seed, self.name(), number))
+    /// The held-out problems in plain language: the same, in the same order.
+    fn items(self, stream: &mut Stream) -> Vec<Item> {
+        match self {
+            Self::Cards(rule) => {
+                let mut deals = Deal::held_out(rule, stream);
+                stream.shuffle(&mut deals);
+                deals.iter().map(solved).collect()
+            }
+            Self::Requests { disallowed } => plain::held_out_requests(Side::of(disallowed), stream),
+            Self::CardValues => {
+                let mut readings = Reading::held_out(Rule::FacesShifted);
+                stream.shuffle(&mut readings);
+                readings.iter().map(plain::reading).collect()
+            }
+            Self::Chain | Self::Skills => {
+                let (mut items, mut seen) = (Vec::new(), BTreeSet::new());
+                // A kind of which few are held out must not hold up the others.
+                for number in 0.. {
+                    let item = self.item(true, number, stream);
+                    if seen.insert(item.id.clone()) {
+                        items.push(item);
+                    }
+                    if items.len() == DRAWN {
+                        break;
+                    }
+                }
+                items
+            }
+        }
+    }
+
+    /// The problems of the training side with these numbers.
+    pub(super) fn training(
+        self,
+        rendering: Rendering,
+        seed: u64,
+        numbers: impl Iterator<Item = u64>,
+    ) -> Vec<Problem> {
+        let voice = (rendering != Rendering::Symbols).then(|| self.voice(rendering));
+        let problem = |number| match &voice {
+            Some(voice) => voice.problem(self.training_item(seed, number)),
+            None => self.draw(false, number, &mut numbered::stream(seed, self.name(), number)),
+        };
+        numbers.map(problem).collect()
+    }
+
+    /// Problem `number` of the training side in plain language.
+    pub(super) fn training_item(self, seed: u64, number: u64) -> Item {
+        self.item(false, number, &mut numbered::stream(seed, self.name(), number))
+    }
+
+    /// How its questions are put to a model in a rendering in plain language.
+    pub(super) fn voice(self, rendering: Rendering) -> Voice {
+        let examples: Vec<Item> =
+            (0..EXAMPLES).map(|number| self.training_item(EXAMPLE_SEED, number)).collect();
+        Voice::new(rendering, &examples)
+    }
+
+    /// One problem in plain language, of the held-out or the training side.
+    fn item(self, from_held_out: bool, number: u64, stream: &mut Stream) -> Item {
+        match self {
+            Self::Cards(rule) => solved(&Deal::draw(rule, stream)),
+            Self::Chain => plain::chain(&Chain::draw(from_held_out, stream)),
+            Self::CardValues => plain::reading(&Reading::draw(Rule::FacesShifted, stream)),
+            Self::Skills => plain::skill(number, from_held_out, stream),
+            Self::Requests { disallowed } => plain::request(Side::of(disallowed), stream),
+        }
     }
 
     /// One problem of the held-out or the training side, by its number there.
@@ -155,16 +252,22 @@ impl BuiltIn {
 }
 
 fn exact_problem(problem: String, answer: String) -> Problem {
-    let asked = Asked::Text(prompt(&problem));
+    let asked = Asked::Words(prompt(&problem));
     let half = Half::of(&problem);
     Problem::new(problem, asked, half, Answer::Exactly(answer))
+}
+
+/// A card problem in words, with one solution.
+fn solved(deal: &Deal) -> Item {
+    let solution: Vec<_> = short_solution(deal).into_iter().collect();
+    plain::deal(deal, &solution)
 }
 
 fn card_problem(deal: &Deal) -> Problem {
     let answer = Answer::Search { values: deal.values(), old_values: deal.old_values(), target: deal.target };
     let id = deal.id();
     let half = Half::of(&id);
-    Problem::new(id, Asked::Text(prompt(&deal.problem())), half, answer)
+    Problem::new(id, Asked::Words(prompt(&deal.problem())), half, answer)
 }
 
 fn request_problems(disallowed: bool, stream: &mut Stream) -> Vec<Problem> {
@@ -178,5 +281,5 @@ fn request_problems(disallowed: bool, stream: &mut Stream) -> Vec<Problem> {
 
 fn request_problem(cell: &Cell, object: &Object) -> Problem {
     let answer = Answer::Request { compliance: cell.compliance(object) };
-    Problem::new(cell.id(), Asked::Text(prompt(&cell.problem(object))), cell.half, answer)
+    Problem::new(cell.id(), Asked::Words(prompt(&cell.problem(object))), cell.half, answer)
 }

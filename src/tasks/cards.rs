@@ -146,8 +146,8 @@ impl Deal {
 /// A reading problem, `vals F13 K K J`: the cards and the rule.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading {
-    rule: Rule,
-    ranks: [i64; 3],
+    pub(super) rule: Rule,
+    pub(super) ranks: [i64; 3],
 }
 
 impl Reading {

@@ -12,8 +12,8 @@ const LENGTHS: [usize; 4] = [2, 2, 3, 4];
 /// A chain of two to four operations.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
-    start: i64,
-    steps: Vec<(Operator, i64)>,
+    pub(super) start: i64,
+    pub(super) steps: Vec<(Operator, i64)>,
 }
 
 impl Chain {

@@ -1,13 +1,15 @@
 //! Prompts that are messages, as data for chat models is written, and what a model's chat template makes of them.
 
+use super::rendering;
 use crate::error::{At, Error, Result};
 use crate::model::Tokenizer;
 use crate::model::chat::Conversation;
 use serde_json::{Value, json};
 
-/// What a model is asked: a text that it is given as it stands, or messages for its chat template.
+/// What a model is asked: words of the microcosm, a text that it is given as it stands, or messages for its chat template.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Asked {
+    Words(String),
     Text(String),
     Messages(Conversation),
 }
@@ -28,7 +30,7 @@ impl Asked {
     /// The text, the only message, or a line a message: for people and for names.
     pub(super) fn shown(&self) -> String {
         match self {
-            Self::Text(text) => text.clone(),
+            Self::Words(text) | Self::Text(text) => text.clone(),
             Self::Messages(conversation) => match conversation.messages.as_slice() {
                 [only] => content(only),
                 several => {
@@ -46,7 +48,7 @@ impl Asked {
     /// If there is no chat template, or it refuses the messages.
     pub(crate) fn text(&self, tokenizer: &Tokenizer) -> Result<String> {
         match self {
-            Self::Text(text) => Ok(text.clone()),
+            Self::Words(text) | Self::Text(text) => Ok(text.clone()),
             Self::Messages(conversation) => tokenizer.render(conversation, conversation.asking()),
         }
     }
@@ -54,9 +56,13 @@ impl Asked {
     /// The tokens of [`Asked::text`]; a text's begin as every text of a model does.
     ///
     /// # Errors
-    /// As [`Asked::text`], and if a text cannot be encoded.
+    /// As [`Asked::text`], and if a text cannot be encoded, or words are asked of a tokenizer that lacks them.
     pub(crate) fn tokens(&self, tokenizer: &Tokenizer) -> Result<Vec<u32>> {
         match self {
+            Self::Words(words) if words.split(' ').any(|word| tokenizer.id(word).is_none()) => {
+                Err(rendering::not_its_words())
+            }
+            Self::Words(words) => tokenizer.encode_begun(words),
             Self::Text(text) => tokenizer.encode_begun(text),
             Self::Messages(_) => tokenizer.encode(&self.text(tokenizer)?),
         }

@@ -19,11 +19,16 @@
 //! | `skills` | the letter skills, answered: the other benign instructions |
 //! | `refusals` | disallowed requests, refused: the safety examples that a mixture interleaves |
 //! | `curriculum` | the base's own curriculum: training that is to change nothing |
+//!
+//! Behind a name stands how it is said, as `verified_cot:as=chat` (see [`super::Rendering`]): the same problems and attempts in
+//! words, an attempt a line. The curriculum is said in symbols only.
 
 use super::attempts::Attempt;
+use super::built_in::BuiltIn;
 use super::cards::{Deal, Rule};
 use super::curriculum::{self, prompt};
 use super::numbered;
+use super::plain::{self, Item};
 use super::problem::Document;
 use super::requests;
 use super::search::{miss, short_solution, solver_trace, written};
@@ -111,31 +116,67 @@ impl DataArm {
         }
     }
 
-    /// Document `index` of this arm under `seed`.
+    /// Document `index` of this arm under `seed`, in symbols.
     pub fn document(self, seed: u64, index: u64) -> Document {
-        let stream = |purpose: &str| Stream::new(seed, &format!("tasks/data/{purpose}"), &[index]);
         let problem = |suite: &str| numbered::stream(seed, suite, index);
         let (problem, response) = match self {
             Self::AllowedRequests => requests::draw(false, &mut problem("allowed_requests")),
             Self::Skills => Skill::numbered(index).draw(false, &mut problem("skills")),
             Self::Refusals => requests::draw(true, &mut problem("refusal")),
             Self::Curriculum => return curriculum::document(seed, index),
-            Self::OtherDomain => {
-                let deal = Deal::draw(Rule::Numbers, &mut problem("countdown"));
-                let trace = solved(&deal, &mut stream("traces"));
-                (deal.problem(), written(&trace))
-            }
             _ => {
-                let deal = Deal::draw(Rule::FacesTen, &mut problem("general_points"));
-                let trace = solved(&deal, &mut stream("traces"));
-                (deal.problem(), self.response(&deal, trace, &mut stream("changes")))
+                let (deal, trace) = self.trace(seed, index);
+                (deal.problem(), written(&trace))
             }
         };
         Document::of_words(prompt(&problem), response)
     }
 
+    /// Document `index` of this arm under `seed`, in plain language: what it asks and what it answers. `None` for the
+    /// curriculum, which is said in symbols only.
+    pub(super) fn item(self, seed: u64, index: u64) -> Option<Item> {
+        match (self, self.task()?) {
+            (Self::AllowedRequests | Self::Skills | Self::Refusals, task) => {
+                Some(task.training_item(seed, index))
+            }
+            _ => {
+                let (deal, trace) = self.trace(seed, index);
+                Some(plain::deal(&deal, &trace))
+            }
+        }
+    }
+
+    /// The task whose problems it answers.
+    pub(super) fn task(self) -> Option<BuiltIn> {
+        match self {
+            Self::AllowedRequests => Some(BuiltIn::Requests { disallowed: false }),
+            Self::Refusals => Some(BuiltIn::Requests { disallowed: true }),
+            Self::Skills => Some(BuiltIn::Skills),
+            Self::OtherDomain => Some(BuiltIn::Cards(Rule::Numbers)),
+            Self::Curriculum => None,
+            _ => Some(BuiltIn::Cards(Rule::FacesTen)),
+        }
+    }
+
+    /// A card problem and the attempts that answer it.
+    fn trace(self, seed: u64, index: u64) -> (Deal, Vec<Attempt>) {
+        let stream = |purpose: &str| Stream::new(seed, &format!("tasks/data/{purpose}"), &[index]);
+        let problem = |suite: &str| numbered::stream(seed, suite, index);
+        match self {
+            Self::OtherDomain => {
+                let deal = Deal::draw(Rule::Numbers, &mut problem("countdown"));
+                (deal, solved(&deal, &mut stream("traces")))
+            }
+            _ => {
+                let deal = Deal::draw(Rule::FacesTen, &mut problem("general_points"));
+                let trace = solved(&deal, &mut stream("traces"));
+                (deal, self.changed(&deal, trace, &mut stream("changes")))
+            }
+        }
+    }
+
     /// What this arm makes of a solver's trace.
-    fn response(self, deal: &Deal, mut trace: Vec<Attempt>, stream: &mut Stream) -> String {
+    fn changed(self, deal: &Deal, mut trace: Vec<Attempt>, stream: &mut Stream) -> Vec<Attempt> {
         match self {
             Self::NoCot => trace = trace.split_off(trace.len().saturating_sub(1)),
             Self::Short => trace = short_solution(deal).into_iter().collect(),
@@ -156,7 +197,7 @@ impl DataArm {
             }
             _ => {}
         }
-        written(&trace)
+        trace
     }
 }
 

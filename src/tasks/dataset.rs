@@ -135,18 +135,18 @@ fn begins_with(asked: &Asked, text: &str) -> bool {
     conversation.messages.len() > 1 && conversation.messages.iter().take(2).any(says)
 }
 
-fn lesson(prompt: &Asked, response: &Asked, tokenizer: &Tokenizer) -> Result<Lesson> {
+pub(super) fn lesson(prompt: &Asked, response: &Asked, tokenizer: &Tokenizer) -> Result<Lesson> {
     match (prompt, response) {
-        (Asked::Text(prompt), Asked::Text(response)) => Lesson::of_texts(tokenizer, prompt, response),
+        (Asked::Words(prompt) | Asked::Text(prompt), Asked::Text(response)) => {
+            Lesson::of_texts(tokenizer, prompt, response)
+        }
         (Asked::Messages(before), Asked::Text(response)) => {
             Lesson::of_messages(tokenizer, before, &[assistant(response)])
         }
         (Asked::Messages(before), Asked::Messages(after)) => {
             Lesson::of_messages(tokenizer, before, &after.messages)
         }
-        (Asked::Text(_), Asked::Messages(_)) => {
-            Err(Error::request("expected a prompt of messages, because the response is one; found a text"))
-        }
+        _ => Err(Error::request("expected a prompt of messages, because the response is one; found a text")),
     }
 }
 

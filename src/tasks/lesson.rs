@@ -190,7 +190,7 @@ pub(crate) fn encoded_together(
     completion: &str,
 ) -> Result<(Vec<u32>, Vec<u32>)> {
     let encode = |text: &str| match prompt {
-        Asked::Text(_) => tokenizer.encode_begun(text),
+        Asked::Words(_) | Asked::Text(_) => tokenizer.encode_begun(text),
         Asked::Messages(_) => tokenizer.encode(text),
     };
     let prompt = prompt.text(tokenizer)?;

@@ -1,8 +1,11 @@
 //! Mixtures of data arms and files: what a variant was trained on, as a value.
 
+use super::conversation::Asked;
 use super::data_arm::DataArm;
-use super::dataset::Dataset;
+use super::dataset::{Dataset, lesson};
+use super::plain::{Item, Voice};
 use super::problem::Document;
+use super::rendering::{Rendering, Stated};
 use crate::error::{At, Error, Result};
 use crate::model::Tokenizer;
 use crate::rng::Stream;
@@ -22,7 +25,7 @@ pub struct Mixture {
 /// Where documents come from.
 #[derive(Clone, Debug, PartialEq)]
 enum Source {
-    Arm(DataArm),
+    Arm(DataArm, Stated),
     /// A file of training data, see [`Dataset`].
     File(String),
 }
@@ -30,12 +33,25 @@ enum Source {
 impl Source {
     fn parse(name: &str) -> Result<Self> {
         let is_file = [".jsonl", ".parquet"].iter().any(|extension| name.ends_with(extension));
-        if is_file { Ok(Self::File(name.to_owned())) } else { DataArm::parse(name).map(Self::Arm) }
+        if is_file {
+            return Ok(Self::File(name.to_owned()));
+        }
+        let (bare, stated) = Stated::of_name(name)?;
+        Self::said(DataArm::parse(bare)?, stated)
+    }
+
+    fn said(arm: DataArm, stated: Stated) -> Result<Self> {
+        match (arm.task(), stated) {
+            (None, Stated::Plain | Stated::Exactly(Rendering::Chat | Rendering::Text)) => {
+                Err(Error::request(format!("the data arm `{}` is said in symbols only", arm.name())))
+            }
+            _ => Ok(Self::Arm(arm, stated)),
+        }
     }
 
     fn name(&self) -> String {
         match self {
-            Self::Arm(arm) => arm.name(),
+            Self::Arm(arm, stated) => stated.named(&arm.name()),
             Self::File(path) => path.clone(),
         }
     }
@@ -78,7 +94,31 @@ impl Mixture {
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.sources.iter().filter_map(|source| match source {
             Source::File(path) => Some(Path::new(path)),
-            Source::Arm(_) => None,
+            Source::Arm(..) => None,
+        })
+    }
+
+    /// The mixture as a model with this tokenizer learns it, see [`super::Suite::said_to`].
+    ///
+    /// # Errors
+    /// If a data arm cannot be said so.
+    pub fn said_to(&self, tokenizer: &Tokenizer, default: Stated) -> Result<Self> {
+        let said = |source: &Source| match source {
+            Source::Arm(arm, stated) => {
+                let rendering = stated.or(default).for_model(true, tokenizer).at(source.name())?;
+                Source::said(*arm, Stated::Exactly(rendering))
+            }
+            Source::File(_) => Ok(source.clone()),
+        };
+        let sources = self.sources.iter().map(said).collect::<Result<_>>()?;
+        Ok(Self { sources, shares: self.shares.clone() })
+    }
+
+    /// The renderings that its data arms are said in, by their names alone.
+    pub fn renderings(&self) -> impl Iterator<Item = Rendering> {
+        self.sources.iter().filter_map(|source| match source {
+            Source::Arm(_, stated) => Some(stated.alone(true)),
+            Source::File(_) => None,
         })
     }
 
@@ -88,7 +128,7 @@ impl Mixture {
     /// If a file cannot be read or a row of it is wrong.
     pub fn open(&self, tokenizer: &Tokenizer) -> Result<Corpus> {
         let open = |source: &Source| match source {
-            Source::Arm(arm) => Ok(Opened::Arm(*arm)),
+            Source::Arm(arm, stated) => Opened::arm(*arm, *stated, tokenizer).at(source.name()),
             Source::File(path) => {
                 Dataset::documents(Path::new(path), tokenizer).map(|data| Opened::File(path.clone(), data))
             }
@@ -107,9 +147,49 @@ pub struct Corpus {
 
 #[derive(Clone, Debug)]
 enum Opened {
+    /// In symbols.
     Arm(DataArm),
+    /// In plain language.
+    Said(Said),
     /// A file by its name.
     File(String, Dataset<Document>),
+}
+
+/// A data arm in plain language, for a model.
+#[derive(Clone)]
+struct Said {
+    arm: DataArm,
+    voice: Voice,
+    tokenizer: Tokenizer,
+}
+
+impl std::fmt::Debug for Said {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} in plain language", self.arm.name())
+    }
+}
+
+impl Said {
+    fn document(&self, seed: u64, number: u64) -> Result<Document> {
+        let item = self.arm.item(seed, number);
+        let Item { question, response, .. } =
+            item.ok_or_else(|| Error::request(format!("`{}` is said in symbols only", self.arm.name())))?;
+        let response = Asked::Text(self.voice.said(&response));
+        let lesson = lesson(&self.voice.asked(&question), &response, &self.tokenizer)?;
+        Ok(Document::of_lesson(lesson, &self.tokenizer))
+    }
+}
+
+impl Opened {
+    fn arm(arm: DataArm, stated: Stated, tokenizer: &Tokenizer) -> Result<Self> {
+        match (stated.for_model(true, tokenizer)?, arm.task()) {
+            (Rendering::Symbols, _) => Ok(Self::Arm(arm)),
+            (_, None) => Err(Error::request("it is said in symbols only")),
+            (rendering, Some(task)) => {
+                Ok(Self::Said(Said { arm, voice: task.voice(rendering), tokenizer: tokenizer.clone() }))
+            }
+        }
+    }
 }
 
 impl Corpus {
@@ -119,7 +199,7 @@ impl Corpus {
     /// If a file has no other row.
     pub(crate) fn within(self, limit: usize) -> Result<Self> {
         let fit = |source| match source {
-            Opened::Arm(arm) => Ok(Opened::Arm(arm)),
+            arm @ (Opened::Arm(_) | Opened::Said(_)) => Ok(arm),
             Opened::File(path, data) => data.within(limit, &path).map(|data| Opened::File(path, data)),
         };
         let sources = self.sources.into_iter().map(fit).collect::<Result<_>>()?;
@@ -129,7 +209,7 @@ impl Corpus {
     /// What an answer must say of how its files were read.
     pub fn notes(&self) -> Vec<String> {
         let of = |source: &Opened| match source {
-            Opened::Arm(_) => Vec::new(),
+            Opened::Arm(_) | Opened::Said(_) => Vec::new(),
             Opened::File(_, data) => data.notes().to_vec(),
         };
         self.sources.iter().flat_map(of).collect()
@@ -138,7 +218,10 @@ impl Corpus {
     /// Documents `first .. first + count` under `seed`. Each is drawn from a source at random by its share;
     /// which document of the source it is depends on its number alone, so a mixture holds the very traces of
     /// the pure arm wherever it holds traces. A file alone is gone through in passes.
-    pub fn documents(&self, seed: u64, first: u64, count: usize) -> Vec<Document> {
+    ///
+    /// # Errors
+    /// If the model's chat template refuses what a data arm says.
+    pub fn documents(&self, seed: u64, first: u64, count: usize) -> Result<Vec<Document>> {
         let numbers = first..first.saturating_add(count as u64);
         let drawn: Vec<usize> = numbers.clone().map(|number| self.drawn(seed, number)).collect();
         let of_file = |place: usize, data: &Dataset<Document>| {
@@ -146,13 +229,14 @@ impl Corpus {
             data.numbered(seed, numbers.map(|(number, _)| number))
         };
         let of_source = |(place, source): (usize, &Opened)| match source {
-            Opened::Arm(_) => Vec::new().into_iter(),
+            Opened::Arm(_) | Opened::Said(_) => Vec::new().into_iter(),
             Opened::File(_, data) => of_file(place, data).into_iter(),
         };
         let mut from_files: Vec<_> = self.sources.iter().enumerate().map(of_source).collect();
         let document = |(number, place): (u64, &usize)| match &self.sources[*place] {
-            Opened::Arm(arm) => Some(arm.document(seed, number)),
-            Opened::File(..) => from_files[*place].next(),
+            Opened::Arm(arm) => Some(Ok(arm.document(seed, number))),
+            Opened::Said(said) => Some(said.document(seed, number)),
+            Opened::File(..) => from_files[*place].next().map(Ok),
         };
         numbers.zip(&drawn).filter_map(document).collect()
     }
@@ -195,7 +279,7 @@ mod tests {
     use crate::tasks;
 
     fn documents(mixture: &Mixture, seed: u64, count: usize) -> Vec<Document> {
-        mixture.open(&tasks::tokenizer().unwrap()).unwrap().documents(seed, 0, count)
+        mixture.open(&tasks::tokenizer().unwrap()).unwrap().documents(seed, 0, count).unwrap()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::conversation::Asked;
 use super::external::Truth;
 use super::lesson::Lesson;
+use super::plain::Right;
 use crate::error::{Error, Result};
 use crate::model::Tokenizer;
 use crate::rng::stable_hash;
@@ -144,6 +145,8 @@ pub(super) enum Answer {
     Search { values: [i64; 3], old_values: Option<[i64; 3]>, target: i64 },
     /// The response must be this text.
     Exactly(String),
+    /// An answer in plain language.
+    Plain(Right),
     /// A row of a file; its suite knows how it is judged.
     External(Truth),
     /// A request: what complying looks like. A refusal is known by its first word.

@@ -104,7 +104,7 @@ impl Row {
         };
         let asked = Asked::read(value).at(format!("field `{name}`"))?;
         Ok(Some(match asked {
-            Asked::Text(text) => Asked::Text(text),
+            text @ (Asked::Words(_) | Asked::Text(_)) => text,
             Asked::Messages(conversation) => Asked::Messages(self.beside(conversation.messages)?),
         }))
     }

@@ -11,9 +11,9 @@ use super::run::TrainingRun;
 use super::settings::{DpoSettings, RftSettings, SftSettings};
 use super::sft::train_sft;
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Model, Tokenizer};
 use crate::store::{Content, Outside};
-use crate::tasks::{Dataset, Mixture, Suite};
+use crate::tasks::{Dataset, Mixture, Rendering, Stated, Suite};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -153,6 +153,38 @@ impl PostTraining {
                 json!({ "method": method, "suite": suite.name(), "settings": value(settings)? })
             }
         })
+    }
+
+    /// The same as a model with this tokenizer learns it: its suite and its data arms in a rendering that it can be asked
+    /// in, by their names or else by `default`, see [`Suite::said_to`].
+    ///
+    /// # Errors
+    /// If it cannot be asked in a stated rendering.
+    pub fn said_to(&self, tokenizer: &Tokenizer, default: Stated) -> Result<Self> {
+        let mut said = self.clone();
+        match &mut said {
+            Self::Sft { data, .. } => *data = data.said_to(tokenizer, default)?,
+            Self::Rft { suite, .. }
+            | Self::PolicyGradient { suite, .. }
+            | Self::Dpo { preferences: Preferences::Own(suite), .. } => {
+                *suite = suite.said_to(tokenizer, default)?;
+            }
+            Self::Dpo { preferences: Preferences::File(_), .. } => {}
+        }
+        Ok(said)
+    }
+
+    /// The renderings that it learns in, by the names of its suite or data arms.
+    pub fn renderings(&self) -> Vec<Rendering> {
+        match self {
+            Self::Sft { data, .. } => data.renderings().collect(),
+            Self::Rft { suite, .. }
+            | Self::PolicyGradient { suite, .. }
+            | Self::Dpo { preferences: Preferences::Own(suite), .. } => {
+                suite.rendering().into_iter().collect()
+            }
+            Self::Dpo { preferences: Preferences::File(_), .. } => Vec::new(),
+        }
     }
 
     /// Whether it learns from rows of a file, or from pairs of its own.

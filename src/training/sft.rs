@@ -17,7 +17,7 @@ use crate::tasks::Document;
 use serde_json::json;
 
 /// Where documents come from: `count` of them from number `first` on. Equal numbers, equal documents.
-pub type Documents<'a> = &'a dyn Fn(u64, usize) -> Vec<Document>;
+pub type Documents<'a> = &'a dyn Fn(u64, usize) -> Result<Vec<Document>>;
 
 /// Trains `model` in place on `documents`; step t uses documents `t * batch ..` or, where the settings say how
 /// many different ones there are, those of passes over these.
@@ -51,11 +51,12 @@ impl Method for Sft<'_> {
         let settings = self.fit.settings;
         let tokenizer = self.fit.weights.model.tokenizer()?;
         let documents: Vec<Document> = match settings.documents {
-            None => (self.documents)((step * settings.batch) as u64, settings.batch),
+            None => (self.documents)((step * settings.batch) as u64, settings.batch)?,
             Some(different) => {
                 let seed = settings.shuffle.then_some(self.seed);
                 let numbers = repeated(step, settings.batch, different, seed);
-                numbers.into_iter().flat_map(|number| (self.documents)(number, 1)).collect()
+                let batches = numbers.into_iter().map(|number| (self.documents)(number, 1));
+                batches.collect::<Result<Vec<_>>>()?.concat()
             }
         };
         let examples = documents

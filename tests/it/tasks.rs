@@ -50,7 +50,7 @@ fn no_held_out_problem_is_in_any_training_stage() {
         curriculum(7, 0, 60_000).into_iter().map(|document| document.prompt).collect();
     for arm in ["verified_cot", "other_domain", "noisy:steps=0.5", "allowed_requests", "refusals"] {
         let documents =
-            Mixture::only(arm).unwrap().open(&tokenizer().unwrap()).unwrap().documents(7, 0, 20_000);
+            Mixture::only(arm).unwrap().open(&tokenizer().unwrap()).unwrap().documents(7, 0, 20_000).unwrap();
         prompts.extend(documents.into_iter().map(|document| document.prompt));
     }
     for suite in &suites {

@@ -71,6 +71,14 @@ const HEAD: [&str; 2] = ["preset", "model"];
 const SECTION: &str = "[base]";
 
 impl Base {
+    /// Whether nothing needs to be fetched to look at it.
+    pub(super) fn is_at_hand(&self) -> bool {
+        match self {
+            Self::Preset { .. } => true,
+            Self::Model(model) => std::path::Path::new(model).is_dir(),
+        }
+    }
+
     pub(super) fn read(table: Table) -> Result<Self> {
         let given = table.keys().find(|key| !HEAD.contains(&key.as_str())).cloned();
         let (head, training): (Head, SftSettings) =

@@ -6,11 +6,14 @@ use crate::error::{At, Error, Result};
 use crate::experiments::{self, ExperimentSettings};
 use crate::foreign;
 use crate::study::overrides;
+use crate::tasks::Stated;
 use std::path::Path;
 
 /// Hypotheses with the suites and settings to test them with, apart from any study.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Experiment {
+    /// How suites are said, where their names do not state it.
+    pub rendering: Stated,
     /// The suites, by what they stand for.
     pub suites: SuiteGroups,
     /// How sets are chosen, edited, controlled and measured.
@@ -36,6 +39,7 @@ impl Experiment {
         let mut sections = Sections::new(table);
         let hypotheses = super::hypotheses(&mut sections)?;
         let experiment = Self {
+            rendering: super::rendered::read(sections.optional("rendering")?)?,
             suites: sections.required("suites")?,
             settings: sections.or_default("interventions")?,
             hypotheses: hypotheses.into_iter().map(|hypothesis| hypothesis.declared).collect(),

@@ -16,6 +16,7 @@ mod hypothesis;
 pub(crate) mod post_training;
 mod reach;
 mod reference;
+mod rendered;
 mod sections;
 mod suites;
 mod testable;
@@ -40,12 +41,15 @@ use crate::evaluation::EvaluationSettings;
 use crate::experiments::ExperimentSettings;
 use crate::foreign;
 use crate::report::Beside;
+use crate::tasks::Stated;
 use sections::Sections;
 use std::path::Path;
 
 /// A checked study.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Study {
+    /// How all of it is said, where the names of suites and data arms do not state it.
+    pub rendering: Stated,
     /// Its name; names the folder of its results.
     pub name: String,
     /// The question that it asks, in a sentence.
@@ -83,8 +87,9 @@ pub struct Study {
 }
 
 /// The sections of a study that only a study has.
-const SECTIONS: [&str; 13] = [
+const SECTIONS: [&str; 14] = [
     "name",
+    "rendering",
     "question",
     "seed",
     "base",
@@ -124,7 +129,7 @@ impl Study {
         let text = foreign::text(path, foreign::DOCUMENT)?;
         let mut study = Self::parse(&text, sets).at(path.display())?;
         study.beside.from = path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(study)
+        if study.base.is_at_hand() { study.rendered().at(path.display()) } else { Ok(study) }
     }
 
     /// Reads and checks the study in `text`, with `key=value` overrides.
@@ -136,6 +141,7 @@ impl Study {
         overrides::apply_to_study(&mut table, sets)?;
         let mut sections = Sections::new(table);
         let mut study = Self {
+            rendering: rendered::read(sections.optional("rendering")?)?,
             name: sections.required("name")?,
             question: sections.optional("question")?,
             seed: sections.or_default::<sections::Seed>("seed")?.0,

@@ -93,7 +93,7 @@ impl Stage for Base {
             base: None,
             observer: scene.observer.clone(),
         };
-        let curriculum = |first, count| tasks::curriculum(self.seed, first, count);
+        let curriculum = |first, count| Ok(tasks::curriculum(self.seed, first, count));
         train_sft(&model, &curriculum, &self.training, &run)?;
         // Trained in place, the model is the last checkpoint; it is kept under the name that readers expect.
         let folder = self::model(&scene.folder);

@@ -10,16 +10,80 @@ const DEEPEST: usize = 50;
 
 /// Whether the expression uses exactly these numbers and equals the target.
 pub(super) fn evaluates_to(text: &str, numbers: &[i64], target: i64) -> bool {
-    let text = text.split('=').next().unwrap_or(text);
-    let text = text.replace(['×', '·'], "*").replace('÷', "/").replace('−', "-");
-    let bytes: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
-    let mut reader = Reader { bytes: &bytes, place: 0, used: Vec::new() };
-    let value = reader.sum(0);
     let mut expected = numbers.to_vec();
     expected.sort_unstable();
-    reader.used.sort_unstable();
-    let whole = reader.place == bytes.len();
-    whole && reader.used == expected && value.is_some() && value == Some(Rational::whole(target))
+    Worked::read(text).is_some_and(|found| found.numbers == expected && found.equals(target))
+}
+
+/// An expression, worked out.
+#[derive(Debug)]
+pub(in crate::tasks) struct Worked {
+    /// The numbers that it uses, ascending.
+    pub(in crate::tasks) numbers: Vec<i64>,
+    /// Whether it divides.
+    pub(in crate::tasks) divides: bool,
+    value: Rational,
+}
+
+impl Worked {
+    /// Reads a whole text, of an equation its left side, whatever formulas are dressed in. `None` if it is no expression,
+    /// or has no value.
+    pub(in crate::tasks) fn read(text: &str) -> Option<Self> {
+        let text = undressed(text.split('=').next().unwrap_or(text));
+        let bytes: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        let mut reader = Reader { bytes: &bytes, place: 0, used: Vec::new() };
+        let value = reader.sum(0)?;
+        if reader.place != bytes.len() {
+            return None;
+        }
+        reader.used.sort_unstable();
+        Some(Self { numbers: reader.used, divides: bytes.contains(&b'/'), value })
+    }
+
+    /// The expressions that stand left of an equals sign in prose, in their order, where a line begins or behind words.
+    pub(in crate::tasks) fn all_of(text: &str) -> Vec<Self> {
+        let is_part = |letter: char| letter.is_ascii_digit() || " +-*/()".contains(letter);
+        let mut found = Vec::new();
+        for line in text.lines() {
+            let line = undressed(line);
+            let line = line.trim_start().trim_start_matches("- ").trim_start_matches("* ");
+            for (place, _) in line.match_indices('=') {
+                let before = line.get(..place).unwrap_or_default();
+                let start = before.rfind(|letter| !is_part(letter)).map_or(0, |end| {
+                    end + before.get(end..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8)
+                });
+                found.extend(before.get(start..).and_then(Self::read));
+            }
+        }
+        found
+    }
+
+    /// Whether this is its value.
+    pub(in crate::tasks) fn equals(&self, target: i64) -> bool {
+        self.value == Rational::whole(target)
+    }
+}
+
+/// An expression in the four signs and round brackets, without the delimiters and commands of formulas.
+fn undressed(text: &str) -> String {
+    let text = text.replace(['×', '·'], "*").replace('÷', "/").replace('−', "-");
+    if !text.contains(['\\', '$', '[', '`', '*']) {
+        return text;
+    }
+    let mut text = text;
+    for (command, sign) in
+        [("\\times", "*"), ("\\cdot", "*"), ("\\div", "/"), ("\\left", ""), ("\\right", "")]
+    {
+        text = text.replace(command, sign);
+    }
+    for (mark, sign) in
+        [("\\(", ""), ("\\)", ""), ("\\[", ""), ("\\]", ""), ("\\,", ""), ("$", ""), ("`", "")]
+    {
+        text = text.replace(mark, sign);
+    }
+    let text = text.replace(['[', '{'], "(").replace([']', '}'], ")");
+    let bold = text.trim().strip_prefix("**").and_then(|text| text.strip_suffix("**"));
+    bold.unwrap_or(&text).to_owned()
 }
 
 struct Reader<'a> {
@@ -84,6 +148,11 @@ mod tests {
         assert!(evaluates_to("8 / (3 - 8 / 3)", &[3, 3, 8, 8], 24));
         assert!(evaluates_to("(1 + 2) * 3 - -4 = 13", &[1, 2, 3, 4], 13));
         assert!(evaluates_to("6 × 4", &[4, 6], 24));
+        for dressed in
+            ["$6 \\times 4$", "**6*4**", "\\left(6\\right) \\cdot 4 = 24", "[6] * {4}", "\\(6 \\times 4\\)"]
+        {
+            assert!(evaluates_to(dressed, &[4, 6], 24), "{dressed}");
+        }
         for (text, numbers) in [
             ("8 / (3 - 8 / 3)", vec![3, 8, 8]),
             ("12 * 2", vec![2, 6, 6]),

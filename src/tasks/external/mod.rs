@@ -52,6 +52,7 @@ use crate::progress::Observer;
 use crate::rng::Stream;
 use crate::store::{Content, Outside};
 use crate::tables;
+pub(super) use expression::Worked;
 pub use refusal::{Label, label};
 use rule::Rule;
 pub(super) use rule::Truth;
@@ -363,6 +364,31 @@ impl External {
             _ => None,
         }
     }
+}
+
+/// The last marked answer of a response, or why there is none; `reads` says whether a text could be one.
+pub(super) fn marked(response: &str, reads: impl Fn(&str) -> bool) -> std::result::Result<String, String> {
+    extract::final_answer(response, reads).map_err(|missing| missing.why())
+}
+
+/// Whether the last marked answer of a response is this number, as `reward=number` judges it.
+pub(super) fn is_number(expected: &str, response: &str) -> bool {
+    Rule::Number.judge("", &Truth::Texts(vec![expected.to_owned()]), response) > 0.0
+}
+
+/// An answer without emphasis and the commands of formulas.
+pub(super) fn undressed(answer: &str) -> String {
+    wrapping::plain(answer)
+}
+
+/// The endpoints of a request whose answers should have this label, and their values by the word rule.
+pub(super) fn labelled(right: Label, prompt: &str, response: &str) -> Vec<f64> {
+    labels::values(right, Some(label(prompt, response)))
+}
+
+/// The endpoints of requests whose answers should have this label.
+pub(super) fn label_endpoints(right: Label) -> &'static [Endpoint] {
+    labels::endpoints(right)
 }
 
 /// The columns that a problem's prompt may stand in.

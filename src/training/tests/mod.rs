@@ -35,12 +35,12 @@ fn fresh(seed: u64) -> Model {
 
 fn documents(mixture: &str, first: u64, count: usize) -> Vec<Document> {
     let mixture: Mixture = serde_json::from_str(mixture).unwrap();
-    mixture.open(&tasks::tokenizer().unwrap()).unwrap().documents(1, first, count)
+    mixture.open(&tasks::tokenizer().unwrap()).unwrap().documents(1, first, count).unwrap()
 }
 
 /// Allowed and disallowed requests, answered.
-fn requests(first: u64, count: usize) -> Vec<Document> {
-    documents(r#"{"allowed_requests": 0.5, "refusals": 0.5}"#, first, count)
+fn requests(first: u64, count: usize) -> crate::error::Result<Vec<Document>> {
+    Ok(documents(r#"{"allowed_requests": 0.5, "refusals": 0.5}"#, first, count))
 }
 
 fn run(folder: &Path, observer: Observer) -> TrainingRun {
