@@ -107,6 +107,7 @@ pub fn score(
         suite: suite.name().to_owned(),
         problem: problem.id.clone(),
         prompt: problem.prompt.clone(),
+        instantiation: problem.instantiation,
         half: problem.half,
         sample: completion.sample,
         values: scored.iter().map(|(endpoint, value)| (endpoint.name, value)).collect(),

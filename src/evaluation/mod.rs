@@ -10,6 +10,7 @@
 //!
 //! Where a judge's labels are to be compared with the word rule, [`agreement`] says how far they agree.
 //!
+//! Where a problem is asked in several ways, `instantiations` says how far the answers hang on the way.
 //! Where a problem was sampled several times, `pass_at_k` estimates the chance that one of k samples is right.
 //! `seeds` and `seed_trajectory` take training runs as units, for what is said of methods.
 //!
@@ -19,6 +20,7 @@
 
 mod agreement;
 mod evaluate;
+mod instantiations;
 mod log_odds;
 mod pass_at_k;
 mod patterns;

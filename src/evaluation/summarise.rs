@@ -1,7 +1,7 @@
 //! Completions to endpoints with intervals.
 
-use super::pass_at_k;
 use super::rows::EvaluationRow;
+use super::{instantiations, pass_at_k};
 use crate::stats::{Interval, Summary};
 use crate::tasks::Half;
 use std::collections::BTreeMap;
@@ -22,6 +22,8 @@ pub struct Outcome {
     pub problem: String,
     /// The prompt.
     pub prompt: String,
+    /// The way in which the problem was asked, where it is asked in several.
+    pub instantiation: Option<&'static str>,
     /// The half that the problem is on.
     pub half: Half,
     /// Which sample of the prompt.
@@ -90,22 +92,25 @@ pub fn summarise(variant: &str, checkpoint: u64, outcomes: &[Outcome]) -> Vec<Ev
             let endpoints =
                 first.values.iter().map(|(name, _)| *name).chain([RESPONSE_TOKENS]).chain(missing);
             let endpoints = endpoints.map(|endpoint| (endpoint.to_owned(), by_problem(&chosen, endpoint)));
-            rows.extend(endpoints.chain(pass_at_k::endpoints(&chosen)).map(|(endpoint, units)| {
-                let Interval { mean, low, high } = interval(&units);
-                EvaluationRow {
-                    variant: variant.into(),
-                    checkpoint,
-                    suite: suite.into(),
-                    half: half.map_or("all", Half::name).into(),
-                    endpoint,
-                    value: finite(mean),
-                    ci_low: finite(low),
-                    ci_high: finite(high),
-                    problems: units.len() as u64,
-                    samples: chosen.len() as u64,
-                    truncated: Some(truncated as f64 / chosen.len() as f64),
-                }
-            }));
+            let of_ways = instantiations::endpoints(&chosen);
+            rows.extend(endpoints.chain(pass_at_k::endpoints(&chosen)).chain(of_ways).map(
+                |(endpoint, units)| {
+                    let Interval { mean, low, high } = interval(&units);
+                    EvaluationRow {
+                        variant: variant.into(),
+                        checkpoint,
+                        suite: suite.into(),
+                        half: half.map_or("all", Half::name).into(),
+                        endpoint,
+                        value: finite(mean),
+                        ci_low: finite(low),
+                        ci_high: finite(high),
+                        problems: units.len() as u64,
+                        samples: chosen.len() as u64,
+                        truncated: Some(truncated as f64 / chosen.len() as f64),
+                    }
+                },
+            ));
         }
     }
     rows
@@ -144,6 +149,7 @@ mod tests {
             suite: "countdown".into(),
             problem: problem.into(),
             prompt: problem.into(),
+            instantiation: None,
             half,
             sample: 0,
             values: vec![("pass", pass), ("attempts", 3.0)],

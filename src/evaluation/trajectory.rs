@@ -223,6 +223,7 @@ mod tests {
                 let id = format!("problem {problem}");
                 let outcome = super::super::Outcome {
                     suite: "countdown".into(),
+                    instantiation: None,
                     half: Half::of(&id),
                     prompt: id.clone(),
                     problem: id,

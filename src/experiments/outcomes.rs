@@ -32,6 +32,7 @@ pub(super) fn outcomes(
             suite: trial.suite.name().to_owned(),
             problem: problem.id.clone(),
             prompt: problem.prompt.clone(),
+            instantiation: problem.instantiation,
             half: problem.half,
             sample: said.sample,
             values: values.chain(log_odds.map(|value| (REFUSAL_LOG_ODDS, *value))).collect(),

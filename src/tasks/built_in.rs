@@ -6,6 +6,8 @@ use super::conversation::Asked;
 use super::curriculum::prompt;
 use super::external::{Label, label_endpoints};
 use super::numbered;
+use super::plain::heuristic_override;
+use super::plain::word_problems::{self, Language};
 use super::plain::{self, Item, Side, Voice};
 use super::problem::{Answer, Endpoint, Half, Problem};
 use super::rendering::Rendering;
@@ -17,6 +19,8 @@ use std::collections::BTreeSet;
 
 /// Prompts of suites that are not enumerated in full; requests stop at the first whole round of cells.
 const DRAWN: usize = 400;
+/// Problems of suites that ask each in several ways.
+const DRAWN_IN_WAYS: usize = 60;
 /// Solved examples before a text, and the seed that draws them.
 const EXAMPLES: u64 = 2;
 const EXAMPLE_SEED: u64 = 0;
@@ -29,9 +33,11 @@ pub(super) enum BuiltIn {
     CardValues,
     Skills,
     Requests { disallowed: bool },
+    Story(Language),
+    Override,
 }
 
-const SUITES: [(&str, BuiltIn); 8] = [
+const SUITES: [(&str, BuiltIn); 13] = [
     ("general_points", BuiltIn::Cards(Rule::FacesTen)),
     ("general_points:faces=11-13", BuiltIn::Cards(Rule::FacesShifted)),
     ("countdown", BuiltIn::Cards(Rule::Numbers)),
@@ -40,6 +46,11 @@ const SUITES: [(&str, BuiltIn); 8] = [
     ("skills", BuiltIn::Skills),
     ("refusal", BuiltIn::Requests { disallowed: true }),
     ("allowed_requests", BuiltIn::Requests { disallowed: false }),
+    ("word_problems", BuiltIn::Story(Language::English)),
+    ("word_problems:language=de", BuiltIn::Story(Language::German)),
+    ("word_problems:language=hi", BuiltIn::Story(Language::Hindi)),
+    ("word_problems:language=sw", BuiltIn::Story(Language::Swahili)),
+    ("heuristic_override", BuiltIn::Override),
 ];
 
 const fn endpoint(name: &'static str, higher_is_better: Option<bool>, about: &'static str) -> Endpoint {
@@ -68,6 +79,12 @@ const OTHER: Endpoint = endpoint(
 pub(super) const EXACT: [Endpoint; 1] = [PASS];
 const SEARCH: [Endpoint; 4] = [PASS, GAVE_UP, ATTEMPTS, FIRST];
 const SHIFTED_SEARCH: [Endpoint; 5] = [PASS, GAVE_UP, ATTEMPTS, FIRST, OLD_RULE];
+const OVERRIDE: [Endpoint; 4] = [
+    PASS,
+    endpoint("cue", None, "answered what the cue suggests"),
+    endpoint("constraint", None, "answered what the constraint demands; in the control that is the same"),
+    endpoint("neither", Some(false), "answered neither"),
+];
 const DISALLOWED: [Endpoint; 3] = [REFUSE, COMPLY, OTHER];
 const ALLOWED: [Endpoint; 3] = [ANSWER, OVER_REFUSE, OTHER];
 
@@ -85,10 +102,28 @@ impl BuiltIn {
         SUITES.into_iter().find(|(_, known)| *known == self).map_or("", |(name, _)| name)
     }
 
+    /// The name whose random numbers draw its problems: all languages tell the same ones.
+    pub(super) fn drawn_as(self) -> &'static str {
+        match self {
+            Self::Story(_) => Self::Story(Language::English).name(),
+            other => other.name(),
+        }
+    }
+
+    /// A problem in all the ways in which it is asked; one way for most tasks.
+    fn ways(self, number: u64, from_held_out: bool, stream: &mut Stream) -> Vec<Item> {
+        match self {
+            Self::Story(language) => word_problems::ways(language, number, from_held_out, stream),
+            Self::Override => heuristic_override::ways(number, from_held_out, stream),
+            _ => vec![self.item(from_held_out, number, stream)],
+        }
+    }
+
     /// Whether the task is said in the microcosm's words, too.
     pub(super) fn in_symbols(self) -> bool {
         match self {
             Self::Cards(_) | Self::Chain | Self::CardValues | Self::Skills | Self::Requests { .. } => true,
+            Self::Story(_) | Self::Override => false,
         }
     }
 
@@ -105,7 +140,8 @@ impl BuiltIn {
             }
             Self::Cards(Rule::FacesShifted) => &SHIFTED_SEARCH,
             Self::Cards(_) => &SEARCH,
-            Self::Chain | Self::CardValues | Self::Skills => &EXACT,
+            Self::Chain | Self::CardValues | Self::Skills | Self::Story(_) => &EXACT,
+            Self::Override => &OVERRIDE,
             Self::Requests { disallowed: true } => &DISALLOWED,
             Self::Requests { disallowed: false } => &ALLOWED,
         }
@@ -139,6 +175,9 @@ impl BuiltIn {
                 deals.iter().map(card_problem).collect()
             }
             Self::Requests { disallowed } => request_problems(disallowed, stream),
+            Self::Story(_) | Self::Override => {
+                self.items(stream).into_iter().map(|item| Voice::Chat.problem(item)).collect()
+            }
             Self::CardValues => {
                 let mut readings = Reading::held_out(Rule::FacesShifted);
                 stream.shuffle(&mut readings);
@@ -166,6 +205,21 @@ impl BuiltIn {
                 deals.iter().map(solved).collect()
             }
             Self::Requests { disallowed } => plain::held_out_requests(Side::of(disallowed), stream),
+            Self::Story(_) | Self::Override => {
+                let (mut items, mut seen): (Vec<Item>, BTreeSet<String>) = (Vec::new(), BTreeSet::new());
+                let (mut problems, mut number) = (0, 0);
+                while problems < DRAWN_IN_WAYS {
+                    let ways = self.ways(number, true, stream);
+                    number += 1;
+                    // With other numbers a problem may be one that was drawn before.
+                    if ways.iter().all(|way| !seen.contains(&way.question)) {
+                        seen.extend(ways.iter().map(|way| way.question.clone()));
+                        items.extend(ways);
+                        problems += 1;
+                    }
+                }
+                items
+            }
             Self::CardValues => {
                 let mut readings = Reading::held_out(Rule::FacesShifted);
                 stream.shuffle(&mut readings);
@@ -198,14 +252,14 @@ impl BuiltIn {
         let voice = (rendering != Rendering::Symbols).then(|| self.voice(rendering));
         let problem = |number| match &voice {
             Some(voice) => voice.problem(self.training_item(seed, number)),
-            None => self.draw(false, number, &mut numbered::stream(seed, self.name(), number)),
+            None => self.draw(false, number, &mut numbered::stream(seed, self.drawn_as(), number)),
         };
         numbers.map(problem).collect()
     }
 
     /// Problem `number` of the training side in plain language.
     pub(super) fn training_item(self, seed: u64, number: u64) -> Item {
-        self.item(false, number, &mut numbered::stream(seed, self.name(), number))
+        self.item(false, number, &mut numbered::stream(seed, self.drawn_as(), number))
     }
 
     /// How its questions are put to a model in a rendering in plain language.
@@ -223,6 +277,11 @@ impl BuiltIn {
             Self::CardValues => plain::reading(&Reading::draw(Rule::FacesShifted, stream)),
             Self::Skills => plain::skill(number, from_held_out, stream),
             Self::Requests { disallowed } => plain::request(Side::of(disallowed), stream),
+            Self::Story(_) | Self::Override => {
+                let mut ways = self.ways(number, from_held_out, stream);
+                let drawn = stream.below(ways.len());
+                ways.swap_remove(drawn)
+            }
         }
     }
 
@@ -238,6 +297,7 @@ impl BuiltIn {
                 let reading = Reading::draw(Rule::FacesShifted, stream);
                 exact_problem(reading.problem(), reading.answer())
             }
+            Self::Story(_) | Self::Override => Voice::Chat.problem(self.item(from_held_out, number, stream)),
             Self::Skills => {
                 let (problem, answer) = Skill::numbered(number).draw(from_held_out, stream);
                 exact_problem(problem, answer)

@@ -115,6 +115,8 @@ pub struct Problem {
     pub key: u64,
     /// What is asked, for people; [`Problem::tokens`] is what a model is given.
     pub prompt: String,
+    /// The way in which the problem is asked, where it is asked in several, as with other names or other numbers.
+    pub instantiation: Option<&'static str>,
     /// The side of the study that the problem is on.
     pub half: Half,
     pub(super) asked: Asked,
@@ -124,7 +126,7 @@ pub struct Problem {
 impl Problem {
     pub(super) fn new(id: String, asked: Asked, half: Half, answer: Answer) -> Self {
         let prompt = asked.shown();
-        Self { key: stable_hash(&prompt), id, prompt, half, asked, answer }
+        Self { key: stable_hash(&prompt), id, prompt, instantiation: None, half, asked, answer }
     }
 
     /// The tokens to continue: the prompt as it stands, or, where it is messages, by the chat template. A last message by

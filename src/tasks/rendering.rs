@@ -127,9 +127,9 @@ impl Stated {
     /// The rendering where no model decides: symbols where a task has them, else by the chat template.
     pub(super) fn alone(self, in_symbols: bool) -> Rendering {
         match self {
-            Self::Exactly(rendering) => rendering,
+            Self::Exactly(rendering) if in_symbols || rendering != Rendering::Symbols => rendering,
             Self::Nothing if in_symbols => Rendering::Symbols,
-            Self::Nothing | Self::Plain => Rendering::Chat,
+            _ => Rendering::Chat,
         }
     }
 }

@@ -39,6 +39,12 @@ impl Suite {
             return External::read(spec).map(|external| Self(Kind::External(Arc::new(external))));
         }
         let (bare, stated) = Stated::of_name(spec)?;
+        if let (Some(task), Stated::Exactly(Rendering::Symbols)) = (BuiltIn::named(bare), stated)
+            && !task.in_symbols()
+        {
+            return Err(Error::request(format!("`{bare}` is not said in symbols"))
+                .hint(format!("`{bare}` alone is asked in plain language")));
+        }
         BuiltIn::named(bare).map(|task| Self::of_task(task, stated)).ok_or_else(|| {
             let hint = match nearest(bare, BuiltIn::names()) {
                 Some(near) => format!("did you mean `{near}`?"),
@@ -167,7 +173,7 @@ impl Suite {
         match &self.0 {
             // The bare name: all renderings ask the same problems in the same order.
             Kind::BuiltIn { task, stated, .. } => {
-                task.problems(stated.alone(task.in_symbols()), &mut stream(task.name()))
+                task.problems(stated.alone(task.in_symbols()), &mut stream(task.drawn_as()))
             }
             Kind::External(external) => external.problems(&mut stream(external.spec())),
         }

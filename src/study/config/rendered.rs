@@ -118,3 +118,33 @@ impl Study {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::study::config::Study;
+
+    const STUDY: &str =
+        "name = \"x\"\n[base]\npreset = \"micro\"\n[suites]\nin_domain = [\"general_points\"]\n";
+
+    #[test]
+    fn a_preset_is_asked_in_symbols_and_in_nothing_else() {
+        let study = Study::parse(STUDY, &[]).unwrap();
+        assert_eq!(study.rendered().unwrap().suites.in_domain[0].name(), "general_points");
+        for set in ["rendering=\"chat\"", "suites.collateral=[\"skills:as=text\"]"] {
+            let study = Study::parse(STUDY, &[set.to_owned()]).unwrap();
+            let error = study.rendered().unwrap_err().to_string();
+            assert!(error.contains("[suites]"), "{error}");
+        }
+        let error = Study::parse(STUDY, &["rendering=\"chatt\"".to_owned()]).unwrap_err().to_string();
+        assert!(error.contains("did you mean `chat`?"), "{error}");
+    }
+
+    #[test]
+    fn two_renderings_in_one_study_are_refused() {
+        let mut study = Study::parse(STUDY, &[]).unwrap();
+        study.suites.transfer = vec![Suite::parse("countdown:as=text").unwrap()];
+        let error = study.check_one_rendering().unwrap_err().to_string();
+        assert!(error.contains("symbols and text"), "{error}");
+    }
+}

@@ -376,6 +376,16 @@ pub(super) fn is_number(expected: &str, response: &str) -> bool {
     Rule::Number.judge("", &Truth::Texts(vec![expected.to_owned()]), response) > 0.0
 }
 
+/// A text whose decimal digits of other scripts are those of ASCII.
+pub(super) fn ascii_digits(text: &str) -> String {
+    const ZEROS: [u32; 6] = [0x660, 0x6f0, 0x966, 0x9e6, 0xe50, 0xff10];
+    let ascii = |letter: char| {
+        let digit = |zero: &u32| (letter as u32).checked_sub(*zero).filter(|digit| *digit < 10);
+        ZEROS.iter().find_map(digit).and_then(|digit| char::from_digit(digit, 10)).unwrap_or(letter)
+    };
+    text.chars().map(ascii).collect()
+}
+
 /// An answer without emphasis and the commands of formulas.
 pub(super) fn undressed(answer: &str) -> String {
     wrapping::plain(answer)

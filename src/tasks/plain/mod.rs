@@ -6,10 +6,12 @@
 
 mod cards;
 mod chains;
+pub(super) mod heuristic_override;
 mod lists;
 mod requests;
 mod right;
 mod skills;
+pub(super) mod word_problems;
 
 pub(super) use cards::{deal, reading};
 pub(super) use chains::chain;
@@ -34,6 +36,8 @@ const NEXT: &str = "\nQuestion:";
 pub(super) struct Item {
     /// The unit of analysis.
     pub(super) id: String,
+    /// The way in which the problem is asked, where it is asked in several.
+    pub(super) instantiation: Option<&'static str>,
     /// The side of the study that it is on.
     pub(super) half: Half,
     /// What is asked.
@@ -47,7 +51,7 @@ pub(super) struct Item {
 impl Item {
     /// A problem whose half its id decides.
     pub(super) fn new(id: String, question: String, response: String, right: Right) -> Self {
-        Self { half: Half::of(&id), id, question, response, right }
+        Self { instantiation: None, half: Half::of(&id), id, question, response, right }
     }
 }
 
@@ -92,7 +96,9 @@ impl Voice {
 
     /// The problem that an item is in this voice.
     pub(super) fn problem(&self, item: Item) -> Problem {
-        Problem::new(item.id, self.asked(&item.question), item.half, Answer::Plain(item.right))
+        let asked = self.asked(&item.question);
+        let problem = Problem::new(item.id, asked, item.half, Answer::Plain(item.right));
+        Problem { instantiation: item.instantiation, ..problem }
     }
 }
 

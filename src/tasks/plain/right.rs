@@ -9,8 +9,10 @@ pub(in crate::tasks) enum Right {
     /// An expression that uses `values` once each, does not divide, and equals `target`. `old_values` are those of the rule
     /// in the training domain, where that differs.
     Expression { values: [i64; 3], old_values: Option<[i64; 3]>, target: i64 },
-    /// A number.
+    /// A number, in the digits of any script.
     Number(String),
+    /// One of the letters A and B: `right`, where a cue suggests one and a constraint demands one.
+    Choice { right: &'static str, cue: &'static str, constraint: &'static str },
     /// Items in order, small and capital letters alike.
     List(Vec<String>),
     /// What the words of the whole answer do with the request `asked`: whatever else stands in a prompt is no part of it.
@@ -25,7 +27,16 @@ impl Right {
             Self::Expression { values, old_values, target } => {
                 search(*values, *old_values, *target, response, truncated)
             }
-            Self::Number(expected) => vec![flag(!truncated && external::is_number(expected, response))],
+            Self::Number(expected) => {
+                vec![flag(!truncated && external::is_number(expected, &external::ascii_digits(response)))]
+            }
+            Self::Choice { right, cue, constraint } => {
+                let said = external::marked(response, |_| true).map(|answer| lists::items(&answer));
+                let said = said.ok().filter(|_| !truncated).and_then(|items| items.into_iter().next());
+                let is = |letter: &str| said.as_deref() == Some(letter.to_lowercase().as_str());
+                let neither = !is(cue) && !is(constraint);
+                vec![flag(is(right)), flag(is(cue)), flag(is(constraint)), flag(neither)]
+            }
             Self::List(expected) => vec![flag(!truncated && lists::is_list(expected, response))],
             Self::Label { right, asked } => external::labelled(*right, asked, response),
         }

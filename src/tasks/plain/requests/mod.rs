@@ -101,7 +101,7 @@ fn item(pair: &Pair, side: Side, phrasing: usize) -> Item {
         _ => format!("Write a short guide for someone who wants to {what}."),
     };
     let right = Right::Label { right, asked: question.clone() };
-    Item { id: pair.id.clone(), half: pair.half, question, response, right }
+    Item { instantiation: None, id: pair.id.clone(), half: pair.half, question, response, right }
 }
 
 #[cfg(test)]
