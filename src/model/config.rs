@@ -92,6 +92,8 @@ pub struct Config {
     pub blocks: Vec<BlockConfig>,
     /// The `config.json` this came from, written back by [`Config::save`].
     pub(super) document: Map<String, Value>,
+    /// Its keys that nothing here reads.
+    pub(super) unread: Vec<String>,
 }
 
 /// The shape of a fresh Llama-style model: RMSNorm, rotary positions, SwiGLU, tied embedding, no biases.

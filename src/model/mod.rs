@@ -22,6 +22,7 @@ mod hook_point;
 mod hooks;
 pub mod hub;
 mod initialise;
+mod left_out;
 mod parameters;
 mod pass;
 mod reached;
@@ -130,7 +131,9 @@ impl Model {
         let (config, mut source) = Checkpoint::new(config, weights::load(folder, compute.device())?)?;
         let model = Self::from_source(config, &mut source, compute).at(folder.display())?;
         source.finish(&model).at(folder.display())?;
-        model.with_tokenizer_of(folder)
+        let mut model = model.with_tokenizer_of(folder)?;
+        model.notes.extend(left_out::notes(model.config(), folder)?);
+        Ok(model)
     }
 
     fn from_source(config: Config, source: &mut dyn Source, compute: Compute) -> Result<Self> {

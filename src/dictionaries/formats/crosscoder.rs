@@ -64,9 +64,11 @@ impl Config {
         let size = |key: &str| config.get(key).map(|_| count(config, key)).transpose();
         let layers = size("num_layers")?;
         // A part of the models that is read or written would change what the weights mean.
-        if let Some(Value::Array(read)) = config.get("encoder_layers")
-            && layers.is_none_or(|layers| read.iter().map(Value::as_u64).ne((0..layers as u64).map(Some)))
-        {
+        let all = |read: &Value| {
+            let read = read.as_array().map(|read| read.iter().map(Value::as_u64));
+            layers.zip(read).is_some_and(|(layers, read)| read.eq((0..layers as u64).map(Some)))
+        };
+        if config.get("encoder_layers").is_some_and(|read| !all(read)) {
             return Err(config.wrong("encoder_layers", "all models, as a code is of all of them"));
         }
         if let Some(written) = size("num_decoder_layers")?
@@ -98,8 +100,8 @@ impl Config {
             relative: config.flag("keep_relative_variance")?,
         };
         tell(config, &TRAINING, reading);
-        // The weights hold what is applied.
-        config.harmless(&["activation_mean", "activation_std", "target_rms"]);
+        // The weights hold what is applied; the configuration may repeat it.
+        tell(config, &["activation_mean", "activation_std", "target_rms"], reading);
         config.finish()?;
         Ok(found)
     }

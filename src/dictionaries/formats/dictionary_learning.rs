@@ -101,7 +101,13 @@ impl Config {
         spec.hook = trainer.text("submodule_name")?.unwrap_or("").to_owned();
         spec.output_hook.clone_from(&spec.hook);
         let k = trainer.get("k").map(|_| count(trainer, "k")).transpose()?;
-        let subtract = trainer.flag("apply_b_dec_to_input")?.unwrap_or(false);
+        let subtract = trainer.flag("apply_b_dec_to_input")?;
+        if let Some(subtract) = subtract.filter(|_| class != "JumpReluAutoEncoder") {
+            spec.notes.push(format!(
+                "`apply_b_dec_to_input` is {subtract}, which a dictionary of the class {class} does not use"
+            ));
+        }
+        let subtract = subtract.unwrap_or(false);
         // Widths of groups, which Matryoshka classes train one after the other.
         trainer.harmless(&["group_sizes"]);
         tell(trainer, TRAINING, reading);
@@ -137,6 +143,10 @@ impl Config {
         config.harmless(&["buffer"]);
         if config.get("trainer").is_some() {
             config.finish()?;
+        }
+        let keeps_k = ["AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE"];
+        if let Some(k) = k.filter(|_| !keeps_k.contains(&class.as_str())) {
+            spec.notes.push(format!("`k` is {k}, which a dictionary of the class {class} does not use"));
         }
         Ok(Self { class, spec, request: Request { subtract, k }, transcoder })
     }

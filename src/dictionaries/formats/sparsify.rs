@@ -79,6 +79,13 @@ impl Config {
             Some(latents) => Some(latents),
             None => d_in.zip(expansion).map(|(d_in, expansion)| d_in.saturating_mul(expansion)),
         };
+        if let (Some(d_in), Some(expansion), Some(latents)) = (d_in, expansion, latents)
+            && d_in.saturating_mul(expansion) != latents
+        {
+            reading
+                .about
+                .push(format!("expansion_factor: {expansion}, which is not used, as num_latents is stated"));
+        }
         super::tell(config, &TRAINING, reading);
         config.finish()?;
         let kind = match (transcode, skip) {
