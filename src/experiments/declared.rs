@@ -12,6 +12,7 @@ use super::outcomes::outcomes;
 use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
+use super::said::said;
 use super::trend::{Series, trends};
 use crate::diff::Reading;
 use crate::error::{At, Result};
@@ -191,10 +192,11 @@ fn on_suite(
     let edits = conditions.on(is_plane);
     let mut all = edits.to_vec();
     all.extend(controls.iter().filter(|_| own).cloned());
-    let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
+    let mut measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
     let trial = selection.trial(suite, Half::Measure);
-    let said = outcomes(&trial, &hypothesis.receiver, edits, &measured)?;
-    tables.add_outcomes(said);
+    let told = (edits.len(), conditions.ceiling);
+    measured.said = said(selection, &trial.problems(), prepared.receiver, told, &measured)?;
+    tables.add_outcomes(outcomes(&trial, &hypothesis.receiver, edits, &measured)?);
     let beside = match own {
         true => control_rows(prepared, &prepared.controls, suite, &measured, edits.len()),
         false => Vec::new(),
@@ -313,8 +315,7 @@ fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut Experime
         }
         let limit = selection.settings.problems;
         let measured = sample(selection, (suite, limit), receiver, &conditions, &name, tables)?;
-        let said = outcomes(&selection.trial(suite, Half::Measure), base, &conditions, &measured)?;
-        tables.add_outcomes(said);
+        tables.add_outcomes(outcomes(&selection.trial(suite, Half::Measure), base, &conditions, &measured)?);
         let about = About {
             condition: name.clone(),
             kind: "exploratory",

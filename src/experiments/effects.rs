@@ -62,6 +62,7 @@ pub(super) fn rows(
     let (mut effects, mut differences) = (Vec::new(), Vec::new());
     let tallies = measured.tallies.get(condition).copied().unwrap_or_default();
     let untestable = tallies.untestable().is_some();
+    let (said, before_said) = (measured.said.get(condition), measured.said.first());
     for (endpoint, name) in measured.endpoints.iter().enumerate() {
         let (baseline, edited) = (measured.of(0, endpoint), measured.of(condition, endpoint));
         let paired: Vec<f64> =
@@ -111,6 +112,13 @@ pub(super) fn rows(
             fired_prompt: (tallies.prompt.positions > 0).then(|| tallies.prompt.rate()),
             fired_response: (tallies.response.positions > 0).then(|| tallies.response.rate()),
             delta_norm: Some(tallies.total().relative_norm()),
+            as_patched: said.and_then(|said| said.as_patched),
+            distinct: said.map(|said| said.distinct),
+            distinct_before: before_said.map(|said| said.distinct),
+            likelihood: said.map(|said| said.likelihood),
+            likelihood_before: before_said.map(|said| said.likelihood),
+            base_likelihood: said.map(|said| said.base_likelihood),
+            base_likelihood_before: before_said.map(|said| said.base_likelihood),
             untestable,
         });
         differences.extend(measured.units.iter().zip(edited.iter().zip(baseline)).map(

@@ -3,6 +3,7 @@
 use super::conditions::{Condition, groups};
 use super::lockstep::{Start, source};
 use super::readout::Readout;
+use super::said::Said;
 use super::settings::ExperimentSettings;
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
@@ -61,6 +62,8 @@ pub(super) struct Measured {
     pub(super) log_odds: BTreeMap<(usize, usize), f64>,
     /// Response tokens sampled, over all conditions.
     pub(super) tokens: usize,
+    /// What is told of the completions of the first conditions; empty where it was not asked.
+    pub(super) said: Vec<Said>,
 }
 
 impl Measured {

@@ -35,6 +35,7 @@ mod published;
 mod readout;
 mod rows;
 mod run;
+mod said;
 mod say;
 mod set_rule;
 mod settings;
