@@ -19,6 +19,7 @@ mod data;
 mod display;
 mod facts;
 mod figure;
+mod ink;
 mod lead;
 mod marks;
 mod numbers;

@@ -154,10 +154,25 @@ impl Cell {
             .join(" ")
     }
 
-    /// What the cell is sorted by.
-    pub(super) fn key(&self) -> String {
-        self.number.map_or_else(|| self.text.clone(), |number| number.to_string())
+    /// The attributes of the cell's tag. Sorting goes by the text where no number is given.
+    pub(super) fn attributes(&self, numeric: bool, sortable: bool) -> String {
+        let class = self.class() + if numeric { " number" } else { "" };
+        let class = match class.trim() {
+            "" => String::new(),
+            class => format!(" class=\"{class}\""),
+        };
+        match self.number.filter(|_| sortable) {
+            Some(number) => format!("{class} data-key=\"{}\"", key(number)),
+            None => class,
+        }
     }
+}
+
+/// A number to sort by: to six digits, for a page is no table.
+fn key(number: f64) -> String {
+    let short = format!("{number:.5e}");
+    let plain = short.parse::<f64>().map_or_else(|_| number.to_string(), |number| number.to_string());
+    if plain.len() < short.len() { plain } else { short }
 }
 
 #[derive(Template)]
@@ -200,6 +215,11 @@ impl Sheet {
     /// The cells of a row with their columns.
     pub(super) fn cells<'a>(&'a self, row: &'a [Cell]) -> impl Iterator<Item = (&'a Heading, &'a Cell)> {
         self.columns.iter().zip(row)
+    }
+
+    /// The attributes of a cell's tag.
+    fn attributes(&self, column: &Heading, cell: &Cell) -> String {
+        cell.attributes(column.numeric, self.sortable)
     }
 
     /// The table as an HTML fragment without its style sheet.
