@@ -106,8 +106,9 @@ impl Ink {
             Mark::Hint { at, text } => {
                 let ((x, y), radius) = (place(at.0, at.1), px(8.0));
                 let text = escape(text);
-                self.hints
-                    .push_str(&format!("<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"><title>{text}</title></circle>"));
+                self.hints.push_str(&format!(
+                    "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\"><title>{text}</title></circle>"
+                ));
             }
         }
     }
@@ -126,11 +127,8 @@ impl Ink {
     }
 
     fn stroke(&mut self, path: &[Pixel], colour: Colour, width: f64, dashed: bool) {
-        let dashes = if dashed {
-            format!(" stroke-dasharray=\"{} {}\"", px(5.0), px(3.5))
-        } else {
-            String::new()
-        };
+        let dashes =
+            if dashed { format!(" stroke-dasharray=\"{} {}\"", px(5.0), px(3.5)) } else { String::new() };
         self.drawn.push_str(&format!(
             "<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"{}\" stroke-linejoin=\"round\"{dashes}/>",
             trace(path),

@@ -12,7 +12,6 @@ use crate::error::{Error, Result};
 use plotters::prelude::{ChartBuilder, IntoDrawingArea, IntoFont, SVGBackend};
 use plotters::style::{Color, ShapeStyle, TextStyle};
 
-
 /// Units of the view box in a pixel of the panel.
 pub(super) const SCALE: f64 = 4.0;
 /// plotters writes a font's size divided by this.

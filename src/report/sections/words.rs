@@ -1,7 +1,6 @@
 //! What the models write: the same prompts, checkpoint by checkpoint.
 
 use crate::report::data::Data;
-use crate::report::sayings::Saying;
 use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 
 /// The section.
