@@ -45,10 +45,10 @@ fn numbers_of_the_method_lead_to_their_rules_and_no_backtick_is_left() {
     assert!(html.contains("<dd>Controls</dd>"));
     let (before_script, _) = html.split_once("<script").unwrap();
     assert!(!before_script.contains('`'), "a raw backtick");
-    let answers = html.find("id=\"answers\"").unwrap();
-    let plane = html.find("id=\"effect-planes\"").unwrap();
+    let answers = html.find("<figure id=\"answers\"").unwrap();
+    let plane = html.find("<figure id=\"effect-planes\"").unwrap();
     assert!(
-        answers < plane && plane < html.find("id=\"claims\"").unwrap(),
+        answers < plane && plane < html.find("<figure id=\"claims\"").unwrap(),
         "the answer first, then the plane"
     );
 }
