@@ -98,10 +98,13 @@ fn said(version: &Version, other: Option<&Version>, endpoint: &str) -> Said {
     }
     // The other goes on where this one ends.
     if differs.is_empty() && other.is_some() && others.next().is_some() {
-        differs.push_str(" \u{23f9} end");
+        common.push(' ');
+        differs.push_str("(ends here)");
     }
+    let word = differs.trim_end().len();
+    let gap = differs.split_off(word);
     let cut = if version.truncated { " \u{2026} (cut off)" } else { "" };
-    Said { outcome, tone, common, differs, rest: words.collect::<String>() + cut }
+    Said { outcome, tone, common, differs, rest: gap + &words.collect::<String>() + cut }
 }
 
 /// What the verifier said of one completion.
@@ -137,7 +140,7 @@ mod tests {
             ("9 * 5 = 45 ", "x", "")
         );
         let early = said(&version("9 * 5"), Some(&long), "pass");
-        assert!(early.differs.contains("end"), "{early:?}");
+        assert!(early.differs.contains("ends"), "{early:?}");
         assert_eq!(said(&long, Some(&long), "pass").differs, "");
         assert_eq!(said(&long, None, "pass").outcome, "\u{2713} right");
     }

@@ -23,8 +23,8 @@ fn edited_completions_stand_side_by_side() {
     let html = page(out.path());
     for words in [
         "Of 4 completions, 2 moved as the effect does, 0 moved against it, and 1 are the same to the letter.",
-        "10 - 4 = 6 <mark>+ </mark>8 = 14 x",
-        "10 - 4 = 6 <mark>* </mark>4 = 24",
+        "10 - 4 = 6 <mark>+</mark> 8 = 14 x",
+        "10 - 4 = 6 <mark>*</mark> 4 = 24",
         "\u{2717} wrong",
         "A matched control",
         "id=\"edited-1-1\" href=\"#edited-1-1\"",
