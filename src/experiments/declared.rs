@@ -8,7 +8,7 @@ use super::inputs::Selection;
 use super::kind::{NECESSARY, kind};
 use super::measure::{Measured, Trial};
 use super::neutral::{self, NEUTRAL};
-use super::outcomes::outcomes;
+use super::outcomes::{Shown, beside_control, outcomes, shown_control};
 use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
@@ -197,6 +197,10 @@ fn on_suite(
     let told = (edits.len(), conditions.ceiling);
     measured.said = said(selection, &trial.problems(), prepared.receiver, told, &measured)?;
     tables.add_outcomes(outcomes(&trial, &hypothesis.receiver, edits, &measured)?);
+    if let Some(place) = prepared.controls.iter().position(|control| control.matched).filter(|_| own) {
+        let shown = Shown { name: beside_control(&hypothesis.name), place: edits.len() + place };
+        tables.add_outcomes(shown_control(&trial, &hypothesis.receiver, &shown, &measured)?);
+    }
     let beside = match own {
         true => control_rows(prepared, &prepared.controls, suite, &measured, edits.len()),
         false => Vec::new(),

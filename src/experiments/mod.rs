@@ -52,6 +52,7 @@ pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};
 pub use measure::CUT_OFF;
 pub use neutral::neutral_texts;
+pub use outcomes::beside_control;
 pub use published::{Protocol, PublishedRow};
 pub use readout::Readout;
 pub use rows::{ControlRow, DifferenceRow, EffectRow, SetRow, TrendRow};
