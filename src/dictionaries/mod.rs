@@ -30,6 +30,7 @@ mod sites;
 mod spec;
 mod splice;
 mod stability;
+mod tensors;
 mod vectors;
 mod weights;
 

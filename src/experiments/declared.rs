@@ -15,7 +15,7 @@ use super::run::ExperimentTables;
 use super::trend::{Series, trends};
 use crate::diff::Reading;
 use crate::error::{At, Result};
-use crate::interventions::Edit;
+use crate::interventions::{Edit, Positions};
 use crate::tasks::{Half, Suite};
 
 /// A condition beside the declared one: a ceiling, base's part of the set, or another dose.
@@ -54,9 +54,15 @@ impl Conditions {
             for edit in [Edit::WholeDifference(donor.clone()), Edit::ErrorOnly(donor)] {
                 let name = format!("{} | {}", hypothesis.name, edit.name());
                 let tools = &prepared.tools;
-                let change =
-                    tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
-                conditions.all.push(Condition::edited(name, change, Default::default()));
+                let intervention = tools.intervention(
+                    selection.readout,
+                    &edit,
+                    &Target::Whole,
+                    1.0,
+                    &hypothesis.receiver,
+                    Positions::All,
+                )?;
+                conditions.all.push(Condition::edited(name, intervention));
                 conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling", in_series: false });
             }
         }
@@ -69,9 +75,15 @@ impl Conditions {
         if let Some(edit) = transplant_beside(selection, prepared) {
             let name = format!("{} | {}", hypothesis.name, edit.name());
             let tools = &prepared.tools;
-            let change =
-                tools.change(selection.readout, &edit, &prepared.target, 1.0, &hypothesis.receiver)?;
-            conditions.all.push(Condition::edited(name, change, hypothesis.positions));
+            let intervention = tools.intervention(
+                selection.readout,
+                &edit,
+                &prepared.target,
+                1.0,
+                &hypothesis.receiver,
+                hypothesis.positions,
+            )?;
+            conditions.all.push(Condition::edited(name, intervention));
             conditions.in_plane = 1;
             conditions.extra.push(Extra { edit, dose: 1.0, kind: "exploratory", in_series: false });
         }
@@ -298,15 +310,16 @@ fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut Experime
         return Ok(());
     }
     let receiver = selection.readout.variant(base)?;
-    let change = prepared.tools.change(
+    let intervention = prepared.tools.intervention(
         selection.readout,
         &hypothesis.edit,
         &prepared.target,
         hypothesis.dose,
         base,
+        hypothesis.positions,
     )?;
     let name = format!("{} | in {base}", hypothesis.name);
-    let conditions = [Condition::baseline(), Condition::edited(&name, change, hypothesis.positions)];
+    let conditions = [Condition::baseline(), Condition::edited(&name, intervention)];
     for (axis, suite) in &selection.inputs.suites {
         if !is_plane(selection, prepared, suite) {
             continue;

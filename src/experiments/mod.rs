@@ -45,7 +45,7 @@ mod small;
 mod texts;
 mod trend;
 
-pub use conditions::{BASELINE, Change, Condition};
+pub use conditions::{BASELINE, Condition};
 pub use hypothesis::{Axis, Direction, Hypothesis};
 pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};

@@ -1,6 +1,7 @@
 //! What is read from a forward pass, and what is written into it.
 
 use super::hook_point::HookPoint;
+use super::tokens::TokenBatch;
 use crate::error::{Error, Result, nearest};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -16,10 +17,14 @@ pub struct Site {
     /// Real new tokens of each row; columns after them are padding, zero on the way in and dropped on the
     /// way out.
     pub lengths: Vec<usize>,
+    /// The new tokens.
+    pub tokens: TokenBatch,
+    /// The token that begins texts, where the model's tokenizer has one.
+    pub begin: Option<u32>,
 }
 
-/// An edit: the new value at a site, of the same shape.
-pub type Edit = Box<dyn FnMut(&Site, &Tensor) -> Result<Tensor> + Send>;
+/// What is done at a site: the new value there, of the same shape.
+pub type HookFunction = Box<dyn FnMut(&Site, &Tensor) -> Result<Tensor> + Send>;
 
 /// A gradient that a backward pass will fill in.
 pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
@@ -30,7 +35,7 @@ pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
 /// the hooks after a pass without [`Hooks::finish`] skips the check that everything fired.
 #[derive(Default)]
 pub struct Hooks {
-    edits: Vec<(HookPoint, Edit, usize)>,
+    edits: Vec<(HookPoint, HookFunction, usize)>,
     captures: BTreeMap<HookPoint, Option<Tensor>>,
     gradients: BTreeMap<HookPoint, (GradientSlot, bool)>,
     start: Option<(usize, Tensor)>,
@@ -53,7 +58,7 @@ impl Hooks {
 
     /// Replaces the value at `point` by what `edit` returns.
     #[must_use]
-    pub fn edit(mut self, point: HookPoint, edit: Edit) -> Self {
+    pub fn edit(mut self, point: HookPoint, edit: HookFunction) -> Self {
         self.edits.push((point, edit, 0));
         self
     }

@@ -84,7 +84,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f32 {
 fn recall(planted: &Planted, dictionary: &Dictionary) -> f64 {
     let x = planted.store.read(planted.store.held_out()).unwrap();
     let (tokens, features) = (planted.store.held_out().len(), dictionary.features());
-    let codes = dictionary.encode(&x).unwrap().dense(features);
+    let codes = dictionary.codes(&x).unwrap().dense(features);
     let column = |values: &[f32], width: usize, index: usize| -> Vec<f32> {
         values.iter().skip(index).step_by(width).copied().collect()
     };

@@ -415,14 +415,15 @@ mod tests {
         assert_eq!(config.text("code_normalization").unwrap(), Some("NONE"));
         let again = read(folder.path()).unwrap();
         let x = draw(tokens * layers * d);
-        let (codes, others) = (dictionary.encode(&x).unwrap(), again.encode(&x).unwrap());
+        let (codes, others) = (dictionary.codes(&x).unwrap(), again.codes(&x).unwrap());
         assert_eq!(codes.features, others.features);
         assert!(codes.features.len() > tokens, "{}", codes.features.len());
         for ((feature, ours), theirs) in codes.features.iter().zip(&codes.values).zip(&others.values) {
             let units = ours / weights.threshold[*feature as usize];
             assert!((units - theirs).abs() < 1e-4 * units.max(1.0), "feature {feature}: {units} {theirs}");
         }
-        let (ours, theirs) = (dictionary.decode(&codes, &x).unwrap(), again.decode(&others, &x).unwrap());
+        let (ours, theirs) =
+            (dictionary.reconstruct(&codes, &x).unwrap(), again.reconstruct(&others, &x).unwrap());
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(1.0)));
         weights.threshold[2] = 0.0;
         let refused = write(&Dictionary::new(spec, weights).unwrap(), folder.path()).unwrap_err();

@@ -6,7 +6,7 @@ use super::branch::squared;
 use super::rows::{Rows, Start};
 use super::{Source, last_logits};
 use crate::error::{Error, Result};
-use crate::experiments::conditions::{Change, Condition};
+use crate::experiments::conditions::Condition;
 use crate::interventions::{Head, HeadWriter, Part, Tallies, Tally};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, KvCache, NextToken, Site, TokenBatch};
 use candle_core::Tensor;
@@ -40,7 +40,7 @@ impl Heads {
         starts: &[Start],
     ) -> Result<Self> {
         let config = readout.model(receiver)?.config();
-        let writers: Vec<&HeadWriter> = conditions.iter().filter_map(writer).collect();
+        let writers: Vec<&HeadWriter> = conditions.iter().filter_map(Condition::heads).collect();
         let heads = || writers.iter().flat_map(|writer| writer.heads());
         if let Some(bad) = heads().find(|head| head.layer >= config.layers() || head.head >= config.heads) {
             return Err(Error::request(format!(
@@ -88,16 +88,9 @@ impl Heads {
         rows.map(|(index, row)| {
             let parts = tokens.row(index).iter().enumerate();
             let parts = parts.map(|(column, token)| self.rows.part(row, column, *token)).collect();
-            (self.rows.condition(row).and_then(writer).cloned(), parts)
+            (self.rows.condition(row).and_then(Condition::heads).cloned(), parts)
         })
         .collect()
-    }
-}
-
-fn writer(condition: &Condition) -> Option<&HeadWriter> {
-    match &condition.change {
-        Change::Heads(writer) => Some(writer),
-        _ => None,
     }
 }
 

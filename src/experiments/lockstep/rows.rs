@@ -86,9 +86,10 @@ impl Rows {
         let part = if row.length + column < row.start.prompt { Part::Prompt } else { Part::Response };
         // The sampler feeds rows that ended their stop token again until it drops them.
         let ended = part == Part::Response && self.ending.contains(&token);
-        let acts = Some(token) != self.beginning && !ended;
-        let allowed = self.condition(row).is_some_and(|condition| condition.positions.contain(part));
-        (acts && allowed).then_some(part)
+        let intervention = self.condition(row)?.intervention.as_ref()?;
+        let is_begin = Some(token) == self.beginning;
+        let acts = !ended && intervention.acts_at(part, row.length + column, is_begin);
+        acts.then_some(part)
     }
 
     /// The key of a row's draws at its next token but `column`.
