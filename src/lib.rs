@@ -10,7 +10,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! use deltascope::prelude::*;
 //!
 //! let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
@@ -36,7 +36,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! let run = model.run_with_cache("The capital of France is", &[])?; // all that TransformerLens caches
@@ -58,7 +58,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! # let sae = Dictionary::from_pretrained("you/smollm2-sae")?;
@@ -76,7 +76,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! let base = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M")?;
@@ -98,11 +98,12 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! let at = "blocks.12.hook_resid_post";
-//! let (paris, rome) = (model.run_with_cache("The capital is Paris", &[at])?, model.run_with_cache("The capital is Rome", &[at])?);
+//! let paris = model.run_with_cache("The capital is Paris", &[at])?;
+//! let rome = model.run_with_cache("The capital is Rome", &[at])?;
 //! let direction = Direction::between(&rome[at], &paris[at])?;
 //! let text = model.generate("The capital of France is", &SampleSettings::greedy(8), &[direction.add(at, 4.0)?])?;
 //! let without = model.run_under("The capital of France is", &[at], &[direction.project_out(at)?])?;
@@ -118,7 +119,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! let text = model.generate("The capital of France is", &SampleSettings::greedy(8), &[Head::new(20, 1).ablate()?])?;
@@ -137,7 +138,7 @@
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/front_page.rs"));
 //! # fn main() -> deltascope::Result<()> {
-//! # stand_ins()?;
+//! # let _stand_ins = stand_ins()?;
 //! # use deltascope::prelude::*;
 //! # let model = Model::from_pretrained("HuggingFaceTB/SmolLM2-135M-Instruct")?;
 //! # let sae = Dictionary::from_pretrained("you/smollm2-sae")?;

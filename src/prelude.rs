@@ -10,8 +10,8 @@ pub use crate::interventions::{
     Reference, Tallies, Tally, View, Writer, sample_under,
 };
 pub use crate::model::{
-    BlockPoint, Completion, Config, Finish, Gradients, HookPoint, Hooks, LlamaShape, Model, Parameter,
-    Parameters, Prompt, Run, SampleSettings, Site, Text, TokenBatch, Tokenizer, sample_model,
+    BlockPoint, Completion, Config, Finish, Gradients, HookPoint, HookSite, Hooks, LlamaShape, Model,
+    Parameter, Parameters, Prompt, Run, SampleSettings, Text, TokenBatch, Tokenizer, sample_model,
 };
 pub use crate::progress::Observer;
 pub use crate::training::{AdamW, OptimiserSettings};

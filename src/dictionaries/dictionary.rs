@@ -3,7 +3,7 @@
 use super::codes::Codes;
 use super::encode;
 use super::matmul::PackedRows;
-use super::reading::Reading;
+use super::reading::FileReading;
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::add_scaled_f64;
 use super::weights::Weights;
@@ -22,7 +22,7 @@ struct Inner {
     spec: Spec,
     variants: Vec<String>,
     weights: Weights,
-    reading: Reading,
+    reading: FileReading,
     /// Made when it is first needed, of an encoder that is small enough to be kept twice.
     packed: OnceLock<PackedRows>,
 }
@@ -36,7 +36,7 @@ impl Dictionary {
             spec,
             variants,
             weights,
-            reading: Reading::default(),
+            reading: FileReading::default(),
             packed: OnceLock::new(),
         })))
     }
@@ -76,12 +76,12 @@ impl Dictionary {
     }
 
     /// What was understood of the files that it was read from.
-    pub fn reading(&self) -> &Reading {
+    pub fn reading(&self) -> &FileReading {
         &self.0.reading
     }
 
     /// The same dictionary with what was understood of its files.
-    pub(super) fn read_as(self, reading: Reading) -> Self {
+    pub(super) fn read_as(self, reading: FileReading) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { reading, ..inner })),
             Err(shared) => Self(shared),

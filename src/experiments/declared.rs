@@ -3,7 +3,7 @@
 use super::conditions::Condition;
 use super::effects::{About, Place, control_rows, rows};
 use super::greedy;
-use super::hypothesis::{Axis, Direction};
+use super::hypothesis::{Axis, Expected};
 use super::inputs::Selection;
 use super::kind::{NECESSARY, kind};
 use super::measure::{Measured, Trial};
@@ -293,7 +293,7 @@ pub(super) fn about<'a>(
         positions: hypothesis.positions,
         hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
         kind: kind(hypothesis, &selection.inputs.base),
-        direction: selection.inputs.suite(suite).map_or(Direction::Either, |(axis, _)| {
+        direction: selection.inputs.suite(suite).map_or(Expected::Either, |(axis, _)| {
             hypothesis.direction_on(suite, axis, &selection.inputs.base)
         }),
         declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),

@@ -3,7 +3,7 @@
 use super::conditions::Condition;
 use super::declared::{about, sample};
 use super::effects::{About, Place, rows};
-use super::hypothesis::{Axis, Direction};
+use super::hypothesis::{Axis, Expected};
 use super::inputs::Selection;
 use super::outcomes::outcomes;
 use super::prepared::{Prepared, Target};
@@ -66,7 +66,7 @@ pub(super) fn explore(
                 edit,
                 dose: 1.0,
                 kind: "exploratory",
-                direction: Direction::Either,
+                direction: Expected::Either,
                 declared: None,
                 ..about(selection, prepared, suite.name(), name)
             };

@@ -4,11 +4,11 @@ use super::arithmetic::at_heads;
 use super::heads::HeadWriter;
 use super::intervention::{Intervention, Operation, Write};
 use super::reading::CodeReader;
-use super::tally::{Part, Tallies, Tally};
+use super::tally::{Tallies, Tally, TextPart};
 use super::writer::{Position, Slope};
 use crate::dictionaries::{Codes, Dictionary};
 use crate::error::{Error, Result};
-use crate::model::{HookPoint, Hooks, Site};
+use crate::model::{HookPoint, HookSite, Hooks};
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,14 +46,14 @@ impl Plan {
         for (index, ready) in self.all.iter().enumerate() {
             for point in ready.intervention.hook_points() {
                 let (plan, scope) = (self.clone(), scope.clone());
-                let act = move |site: &Site, value: &Tensor| plan.act(index, site, value, &scope);
+                let act = move |site: &HookSite, value: &Tensor| plan.act(index, site, value, &scope);
                 hooks = hooks.edit(point, Box::new(act));
             }
         }
         hooks
     }
 
-    fn act(&self, index: usize, site: &Site, value: &Tensor, scope: &Scope) -> Result<Tensor> {
+    fn act(&self, index: usize, site: &HookSite, value: &Tensor, scope: &Scope) -> Result<Tensor> {
         let Some(ready) = self.all.get(index) else { return Ok(value.clone()) };
         let places = ready.places(site, value, scope)?;
         if places.iter().all(Option::is_none) {
@@ -112,7 +112,7 @@ impl Hooks {
         let ready = Arc::new(Ready::new(intervention)?);
         for point in intervention.hook_points() {
             let ready = ready.clone();
-            let act = move |site: &Site, value: &Tensor| {
+            let act = move |site: &HookSite, value: &Tensor| {
                 let places = ready.places(site, value, &Scope::default())?;
                 match places.iter().all(Option::is_none) && !ready.intervention.is_optional() {
                     true => Err(ready.nowhere(site)),
@@ -153,7 +153,7 @@ impl Ready {
     }
 
     /// The part of the text at every place `[row, position]` at which it may act.
-    fn places(&self, site: &Site, value: &Tensor, scope: &Scope) -> Result<Vec<Option<Part>>> {
+    fn places(&self, site: &HookSite, value: &Tensor, scope: &Scope) -> Result<Vec<Option<TextPart>>> {
         let width = value.dim(site.point.position_axis())?;
         let reach = match self.intervention.operation() {
             Operation::Arithmetic { what, .. } => what.reaches(),
@@ -165,7 +165,7 @@ impl Ready {
             places.extend((0..width).map(|column| {
                 let (position, token) = (start + column, tokens.get(column).copied());
                 let is_prompt = scope.prompts.get(row).is_none_or(|prompt| position < *prompt);
-                let part = if is_prompt { Part::Prompt } else { Part::Response };
+                let part = if is_prompt { TextPart::Prompt } else { TextPart::Response };
                 let ended = !is_prompt && token.is_some_and(|token| scope.ending.contains(&token));
                 let is_begin = token.is_some() && token == site.begin;
                 let is_there = column < *length && reach.is_none_or(|reach| position < reach);
@@ -176,7 +176,7 @@ impl Ready {
         Ok(places)
     }
 
-    fn nowhere(&self, site: &Site) -> Error {
+    fn nowhere(&self, site: &HookSite) -> Error {
         let ends = site.starts.iter().zip(&site.lengths).map(|(start, length)| start + length);
         let (first, end) = (site.starts.iter().min().copied().unwrap_or(0), ends.max().unwrap_or(0));
         match self.intervention.only() {
@@ -191,7 +191,7 @@ impl Ready {
     }
 
     /// The value with what is written at these places. What is not named keeps every bit.
-    fn apply(&self, site: &Site, value: &Tensor, places: &[Option<Part>]) -> Result<Tensor> {
+    fn apply(&self, site: &HookSite, value: &Tensor, places: &[Option<TextPart>]) -> Result<Tensor> {
         let after = match self.intervention.operation() {
             Operation::Write(write) => return self.write(write, site, value, places),
             Operation::Heads(writer) => heads(writer, site, value)?,
@@ -211,7 +211,13 @@ impl Ready {
     }
 
     /// The writer's delta at these places, as a study writes it.
-    fn write(&self, write: &Write, site: &Site, value: &Tensor, places: &[Option<Part>]) -> Result<Tensor> {
+    fn write(
+        &self,
+        write: &Write,
+        site: &HookSite,
+        value: &Tensor,
+        places: &[Option<TextPart>],
+    ) -> Result<Tensor> {
         let width = write.writer.d_model();
         let per_place: usize = value.dims().get(2..).unwrap_or_default().iter().product();
         if site.point.position_axis() != 1 || per_place != width || write.writer.receiver() != 0 {
@@ -308,7 +314,7 @@ fn dictionary(write: &Write) -> Result<&Dictionary> {
         .ok_or_else(|| Error::request("an intervention on features needs their dictionary"))
 }
 
-fn heads(writer: &HeadWriter, site: &Site, value: &Tensor) -> Result<Tensor> {
+fn heads(writer: &HeadWriter, site: &HookSite, value: &Tensor) -> Result<Tensor> {
     match site.point {
         HookPoint::Block(layer, _) => writer.apply(layer, value),
         _ => Ok(value.clone()),
@@ -321,7 +327,7 @@ fn chosen(mask: &Tensor, changed: &Tensor, value: &Tensor) -> Result<Tensor> {
 }
 
 /// How often something was written at these places, and how much.
-fn count(point: HookPoint, before: &Tensor, after: &Tensor, places: &[Option<Part>]) -> Result<Tallies> {
+fn count(point: HookPoint, before: &Tensor, after: &Tensor, places: &[Option<TextPart>]) -> Result<Tallies> {
     let numbers = |tensor: &Tensor| -> Result<Vec<f32>> {
         // Rows and positions first, whatever stands between them.
         let tensor = if point.position_axis() == 2 { tensor.transpose(1, 2)? } else { tensor.clone() };

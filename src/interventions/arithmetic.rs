@@ -2,7 +2,7 @@
 //! before and to the tensor that it writes.
 
 use crate::error::{Error, Result};
-use crate::model::Site;
+use crate::model::HookSite;
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeSet;
 
@@ -41,7 +41,7 @@ impl Arithmetic {
     }
 
     /// The changed value, at all positions and heads.
-    pub(super) fn of(&self, site: &Site, value: &Tensor) -> Result<Tensor> {
+    pub(super) fn of(&self, site: &HookSite, value: &Tensor) -> Result<Tensor> {
         let fitting = |tensor: &Tensor| -> Result<Tensor> {
             let tensor = tensor.to_device(value.device())?.to_dtype(value.dtype())?;
             tensor.broadcast_as(value.shape()).map_err(|_| {
@@ -82,7 +82,7 @@ impl Arithmetic {
 }
 
 /// The value of the other run at the positions of this pass.
-fn patched(from: &Tensor, site: &Site, value: &Tensor) -> Result<Tensor> {
+fn patched(from: &Tensor, site: &HookSite, value: &Tensor) -> Result<Tensor> {
     let (length, dims) = (from.dim(0)?, value.dims());
     if site.point.position_axis() != 1 || from.dims()[1..] != dims[2..] {
         return Err(Error::request(format!(
@@ -104,7 +104,7 @@ fn patched(from: &Tensor, site: &Site, value: &Tensor) -> Result<Tensor> {
 }
 
 /// 1 at the heads, with axes of 1 around them.
-pub(super) fn at_heads(heads: &BTreeSet<usize>, site: &Site, value: &Tensor) -> Result<Tensor> {
+pub(super) fn at_heads(heads: &BTreeSet<usize>, site: &HookSite, value: &Tensor) -> Result<Tensor> {
     let axis = site.point.head_axis().ok_or_else(|| {
         Error::request("expected a point with an axis of heads, found none")
             .hint("leave the heads out, or take a point such as `attn.hook_z`")

@@ -4,7 +4,7 @@ use super::arithmetic::Arithmetic;
 use super::edit::Positions;
 use super::heads::HeadWriter;
 use super::reading::Reading;
-use super::tally::Part;
+use super::tally::TextPart;
 use super::writer::Writer;
 use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result};
@@ -223,7 +223,7 @@ impl Intervention {
     }
 
     /// Whether it may act at a position of this part of a text, which holds the begin token or not.
-    pub(crate) fn acts_at(&self, part: Part, position: usize, is_begin: bool) -> bool {
+    pub(crate) fn acts_at(&self, part: TextPart, position: usize, is_begin: bool) -> bool {
         self.positions.contain(part)
             && (self.with_begin || !is_begin)
             && self.only.as_ref().is_none_or(|only| only.contains(&position))

@@ -52,5 +52,5 @@ pub use made::Direction;
 pub(crate) use reading::CodeReader;
 pub use reading::{Reading, View};
 pub use reference::{CodeBank, Reference};
-pub use tally::{Part, Tallies, Tally};
+pub use tally::{Tallies, Tally, TextPart};
 pub use writer::{Position, Writer};

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where and for which tokens a hook was called.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct HookSite {
     /// The place.
     pub point: HookPoint,
     /// Absolute position of column 0 of each row.
@@ -24,7 +24,7 @@ pub struct Site {
 }
 
 /// What is done at a site: the new value there, of the same shape.
-pub type HookFunction = Box<dyn FnMut(&Site, &Tensor) -> Result<Tensor> + Send>;
+pub type HookFunction = Box<dyn FnMut(&HookSite, &Tensor) -> Result<Tensor> + Send>;
 
 /// A gradient that a backward pass will fill in.
 pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
@@ -170,7 +170,7 @@ impl Hooks {
     }
 
     /// Runs the edits of the site on `value`, one after the other.
-    pub(super) fn run_edits(&mut self, site: &Site, value: Tensor) -> Result<Tensor> {
+    pub(super) fn run_edits(&mut self, site: &HookSite, value: Tensor) -> Result<Tensor> {
         let mut before = value;
         for (point, edit, fired) in &mut self.edits {
             if *point != site.point {

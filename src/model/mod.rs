@@ -42,7 +42,7 @@ pub use cache::KvCache;
 pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
 pub use family::Family;
 pub use hook_point::{BlockPoint, HookPoint};
-pub use hooks::{HookFunction, Hooks, Site};
+pub use hooks::{HookFunction, HookSite, Hooks};
 pub use parameters::Parameters;
 pub use rope_scaling::{Rope, RopeScaling};
 pub use run::Run;
@@ -54,7 +54,7 @@ pub use tokenizer::Tokenizer;
 pub use tokens::TokenBatch;
 pub use weights::save_tensors;
 
-pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
+pub use crate::ops::{Gradients, Nonlinearity, NormKind, Parameter, TokenLogProbabilities};
 
 use crate::compute::Compute;
 use crate::error::{At, Error, Result};

@@ -310,7 +310,7 @@ fn initial(trainer: &Trainer, seed: u64) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activations::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+    use crate::activations::{ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta};
 
     /// Two variants that share sparse features; the second has some of its own.
     pub(super) fn store(dir: &Path, d: usize, tokens: usize) -> ActivationStore {
@@ -321,7 +321,7 @@ mod tests {
             element: ElementType::F32,
             provenance: Vec::new(),
         };
-        let mut writer = Writer::create(dir, header).unwrap();
+        let mut writer = StoreWriter::create(dir, header).unwrap();
         let mut stream = Stream::new(5, "test.fit", &[]);
         let directions: Vec<Vec<f32>> = (0..40)
             .map(|_| {

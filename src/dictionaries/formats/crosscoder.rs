@@ -11,7 +11,7 @@
 //! does not hold it: 1 is written.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::super::vectors::{dot, norm};
 use super::super::weights::Weights;
@@ -33,7 +33,7 @@ const BY_MIXTURE: i64 = 3;
 const BY_NOTHING: i64 = 4;
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut reading = Reading::of("crosscoder");
+    let mut reading = FileReading::of("crosscoder");
     let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
     let dictionary = parse(&config, &mut tensors, &mut reading).at(WEIGHTS)?;
@@ -60,7 +60,7 @@ struct Config {
 const TRAINING: [&str; 4] = ["init_with_transpose", "k", "norm_init_scale", "same_init_for_all_layers"];
 
 impl Config {
-    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+    fn read(config: &Object, reading: &mut FileReading) -> Result<Self> {
         let size = |key: &str| config.get(key).map(|_| count(config, key)).transpose();
         let layers = size("num_layers")?;
         // A part of the models that is read or written would change what the weights mean.
@@ -105,7 +105,7 @@ impl Config {
     }
 }
 
-fn parse(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Result<Dictionary> {
+fn parse(config: &Config, tensors: &mut Tensors, reading: &mut FileReading) -> Result<Dictionary> {
     let &[layers, d, features] = tensors.shape("encoder.weight")? else {
         return Err(Error::work("tensor `encoder.weight`: expected [models, width, features]"));
     };

@@ -7,8 +7,8 @@ use super::rows::{Rows, Start};
 use super::{Source, last_logits};
 use crate::error::{Error, Result};
 use crate::experiments::conditions::Condition;
-use crate::interventions::{Head, HeadWriter, Part, Tallies, Tally};
-use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, KvCache, NextToken, Site, TokenBatch};
+use crate::interventions::{Head, HeadWriter, Tallies, Tally, TextPart};
+use crate::model::{BlockPoint, Gradients, HookPoint, HookSite, Hooks, KvCache, NextToken, TokenBatch};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ pub(super) struct Heads {
 }
 
 /// What a row of one pass is told: the writer, and the part of each new token where it may act.
-type Told = (Option<HeadWriter>, Vec<Option<Part>>);
+type Told = (Option<HeadWriter>, Vec<Option<TextPart>>);
 
 /// Values of heads by variant and layer, `[rows, width, heads, head_dim]` flat.
 type Values = BTreeMap<(usize, usize), Vec<f32>>;
@@ -141,7 +141,7 @@ impl Source for Heads {
         let mut hooks = Hooks::none();
         for layer in self.layers.clone() {
             let (plan, donated, written) = (plan.clone(), donated.clone(), written.clone());
-            let edit = move |_: &Site, value: &Tensor| {
+            let edit = move |_: &HookSite, value: &Tensor| {
                 let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
                 write(layer, &plan, &donated, value, &mut written)
             };

@@ -6,7 +6,8 @@ use crate::interventions::{
     CodeBank, Edit, Head, HeadWriter, Intervention, Position, Positions, Reading, Reference, View, Writer,
 };
 use crate::model::{
-    BlockPoint, Completion, Gradients, HookPoint, Hooks, Prompt, SampleSettings, Site, sample, sample_model,
+    BlockPoint, Completion, Gradients, HookPoint, HookSite, Hooks, Prompt, SampleSettings, sample,
+    sample_model,
 };
 use crate::progress::Observer;
 use crate::tasks::{Problem, Suite};
@@ -218,7 +219,7 @@ fn lockstep_equals_the_edited_pass_over_the_whole_text() {
         assert!(deltas.iter().any(|x| *x != 0.0));
         let shape = (1, text.len(), small::D_MODEL);
         let deltas = Tensor::from_vec(deltas, shape, &candle_core::Device::Cpu).unwrap();
-        let edit = move |_: &Site, hidden: &Tensor| Ok((hidden + &deltas)?);
+        let edit = move |_: &HookSite, hidden: &Tensor| Ok((hidden + &deltas)?);
         let mut hooks = Hooks::none().edit(readout.hook(), Box::new(edit));
         let model = readout.model(RECEIVER).unwrap();
         let hidden = model.forward(&batch, None, &mut hooks, Gradients::Off).unwrap().unwrap();
@@ -261,7 +262,7 @@ fn teacher_forcing_equals_the_plain_pass() {
     let model = readout.model(RECEIVER).unwrap();
     for (place, text) in texts.iter().enumerate() {
         for zeroed in [false, true] {
-            let edit = move |_: &Site, value: &Tensor| {
+            let edit = move |_: &HookSite, value: &Tensor| {
                 let mut rows = value.flatten_all()?.to_vec1::<f32>()?;
                 let size = small::D_MODEL / 2;
                 for token in rows.chunks_exact_mut(2 * size).skip(1).filter(|_| zeroed) {

@@ -15,7 +15,7 @@ use crate::model::build::{Block, Decoder};
 use crate::model::cache::KvCache;
 use crate::model::config::{Config, Residual};
 use crate::model::hook_point::{BlockPoint, HookPoint};
-use crate::model::hooks::{Hooks, Site};
+use crate::model::hooks::{HookSite, Hooks};
 use crate::model::tokens::TokenBatch;
 use crate::ops::Parameter;
 use crate::ops::attention::{self, Shape};
@@ -284,7 +284,7 @@ impl<K: Kernels> Pass<'_, K> {
             let mut shown = None;
             if self.hooks.edits(point) {
                 let before = self.kernels.export(&value, frame)?;
-                let site = Site {
+                let site = HookSite {
                     point,
                     starts: self.layout.starts().to_vec(),
                     lengths: self.layout.lengths().to_vec(),
