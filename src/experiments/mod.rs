@@ -46,8 +46,8 @@ mod small;
 mod texts;
 mod trend;
 
-pub use conditions::{BASELINE, Change, Condition};
-pub use hypothesis::{Axis, Direction, Hypothesis};
+pub use conditions::{BASELINE, Condition};
+pub use hypothesis::{Axis, Expected, Hypothesis};
 pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};
 pub use measure::CUT_OFF;

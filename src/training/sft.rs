@@ -12,6 +12,7 @@ use super::optimiser::AdamW;
 use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::SftSettings;
 use crate::error::Result;
+use crate::interventions::{Intervention, Plan};
 use crate::model::Model;
 use crate::tasks::Document;
 use serde_json::json;
@@ -33,11 +34,37 @@ pub fn train_sft(
     settings: &SftSettings,
     run: &TrainingRun,
 ) -> Result<()> {
+    train_sft_under(model, documents, &[], settings, run)
+}
+
+/// As [`train_sft`], under interventions: the model reads every document with them in place, gradients flow through them,
+/// and prompt and response are those of the document.
+///
+/// # Errors
+/// As [`train_sft`], or if an intervention cannot act on this model, has no gradient, or never acted.
+pub fn train_sft_under(
+    model: &Model,
+    documents: Documents<'_>,
+    interventions: &[Intervention],
+    settings: &SftSettings,
+    run: &TrainingRun,
+) -> Result<()> {
     settings.check()?;
     let start = model.weights_hash()?;
-    let mut method = Sft { fit: Fit::new(model, settings, run.seed)?, documents, seed: run.seed };
-    let identity = json!({ "method": "sft", "values": settings });
-    drive(run, &mut method, settings.steps, identity, start)
+    let mut fit = Fit::new(model, settings, run.seed)?;
+    fit.plan = (!interventions.is_empty()).then(|| Plan::new(interventions)).transpose()?;
+    let mut method = Sft { fit, documents, seed: run.seed };
+    let mut identity = json!({ "method": "sft", "values": settings });
+    if !interventions.is_empty() {
+        let under: Vec<String> = interventions.iter().map(Intervention::identity).collect::<Result<_>>()?;
+        identity["interventions"] = json!(under);
+    }
+    drive(run, &mut method, settings.steps, identity, start)?;
+    match &method.fit.plan {
+        // Where a finished run is found again, no step is made.
+        Some(plan) if method.fit.has_read => plan.finish().map(drop),
+        _ => Ok(()),
+    }
 }
 
 struct Sft<'a> {

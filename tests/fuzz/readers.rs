@@ -2,7 +2,7 @@
 
 use crate::templates;
 use deltascope::activations::{
-    ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer, import,
+    ActivationStore, ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta, import,
 };
 use deltascope::compute::Compute;
 use deltascope::dictionaries::{Declared, Dictionary};
@@ -310,7 +310,7 @@ fn store_files() -> Vec<Seed> {
         element: ElementType::F32,
         provenance: Vec::new(),
     };
-    let mut writer = Writer::create(&place, header).unwrap();
+    let mut writer = StoreWriter::create(&place, header).unwrap();
     let tokens: Vec<TokenMeta> = (0..3)
         .map(|position| TokenMeta { token: position, position, example: 0, part: Part::Prompt })
         .collect();

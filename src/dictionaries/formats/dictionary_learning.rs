@@ -1,7 +1,7 @@
 //! dictionary_learning (Marks, Karvonen, Mueller): `config.json` and `ae.pt`. The pickle is read as data.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Kind, Spec};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
@@ -45,7 +45,7 @@ const TRAINING: &[&str] = &[
 ];
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut reading = Reading::of("dictionary_learning");
+    let mut reading = FileReading::of("dictionary_learning");
     let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::pickle(&dir.join(WEIGHTS))?;
     let class = config.class.as_str();
@@ -85,7 +85,7 @@ struct Config {
 }
 
 impl Config {
-    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+    fn read(config: &Object, reading: &mut FileReading) -> Result<Self> {
         let own;
         let trainer = match config.get("trainer") {
             Some(_) => {

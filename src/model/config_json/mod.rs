@@ -15,7 +15,7 @@ mod windows;
 use super::config::{BlockConfig, Config, QueryKeyNorm, Residual};
 use super::family::Family;
 use crate::error::{Error, Result, nearest};
-use crate::ops::{Activation, NormKind};
+use crate::ops::{Nonlinearity, NormKind};
 pub(super) use dropout::dropout;
 use fields::{Fields, Seen, refused};
 use serde_json::{Map, Value};
@@ -234,16 +234,16 @@ fn default_positions(family: Family) -> usize {
     }
 }
 
-fn activation(fields: Fields<'_>, key: &str, default: &str) -> Result<Activation> {
+fn activation(fields: Fields<'_>, key: &str, default: &str) -> Result<Nonlinearity> {
     Ok(match fields.text(key, default)?.as_str() {
-        "silu" | "swish" => Activation::Silu,
-        "gelu" | "gelu_python" => Activation::Gelu,
+        "silu" | "swish" => Nonlinearity::Silu,
+        "gelu" | "gelu_python" => Nonlinearity::Gelu,
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => {
-            Activation::GeluTanh
+            Nonlinearity::GeluTanh
         }
-        "quick_gelu" => Activation::QuickGelu,
-        "relu" => Activation::Relu,
-        "relu2" => Activation::ReluSquared,
+        "quick_gelu" => Nonlinearity::QuickGelu,
+        "relu" => Nonlinearity::Relu,
+        "relu2" => Nonlinearity::ReluSquared,
         other => {
             return Err(refused(
                 key,

@@ -9,7 +9,7 @@ use super::setting::{Finding, Method, Planting, Suite};
 use crate::error::Result;
 use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, Wanted, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Positions, Reference, Writer};
+use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Positions, Reference, TextPart, Writer};
 use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
 use std::ops::Range;
@@ -158,8 +158,8 @@ fn stock(world: &World, halves: &[[Vec<Problem>; 2]; 2]) -> (Stock, Vec<FeatureD
     let mut stock = Stock { firing: vec![Vec::new(); FEATURES], ..Stock::default() };
     for ([selection, _], name) in halves.iter().zip(["transfer", "safety"]) {
         let first = stock.cells.len();
-        stock.cells.push(Cell { suite: name.into(), part: Part::Prompt });
-        stock.cells.push(Cell { suite: name.into(), part: Part::Response });
+        stock.cells.push(Cell { suite: name.into(), part: TextPart::Prompt });
+        stock.cells.push(Cell { suite: name.into(), part: TextPart::Response });
         for problem in selection {
             for (position, token) in problem.codes.iter().enumerate() {
                 let place = stock.cell_of_token.len() as u32;

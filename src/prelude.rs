@@ -1,0 +1,18 @@
+//! What notebooks import: `use deltascope::prelude::*;` names everything that the front page uses, and every type in
+//! its signatures.
+
+pub use crate::compute::Compute;
+pub use crate::dictionaries::{Codes, Declared, Dictionary};
+pub use crate::error::{Error, Result};
+pub use crate::experiments::{Condition, EditFile, Readout, Said, say};
+pub use crate::interventions::{
+    CodeBank, Decoders, Direction, Edit, Generation, Head, HeadWriter, Intervention, Positions, Reading,
+    Reference, Tallies, Tally, View, Writer, sample_under,
+};
+pub use crate::model::{
+    BlockPoint, Completion, Config, Finish, Gradients, HookPoint, HookSite, Hooks, LlamaShape, Model,
+    Parameter, Parameters, Prompt, Run, SampleSettings, Text, TokenBatch, Tokenizer, sample_model,
+};
+pub use crate::progress::Observer;
+pub use crate::training::{AdamW, OptimiserSettings};
+pub use candle_core::{self, DType, Device, IndexOp, Tensor, Var};
