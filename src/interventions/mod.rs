@@ -41,7 +41,7 @@ mod tally;
 mod tests;
 mod writer;
 
-pub(crate) use act::{Plan, Scope};
+pub use act::under;
 pub use edit::{Edit, Positions, TargetKind};
 pub use feature_delta::{Decoders, FeatureDelta};
 pub use generate::{Generation, sample_under};

@@ -236,7 +236,7 @@ fn what_is_generated_is_what_whole_passes_say() -> Result<()> {
         (patch.clone().at([2, 4]), patch.at([2, 4])),
         (added.clone().on(Positions::Prompt), added.at(0..4)),
     ] {
-        let settings = SampleSettings { stop: vec![2], ..SampleSettings::greedy(9) };
+        let settings = SampleSettings { stop: vec![77], ..SampleSettings::greedy(9) };
         let said = model.generate("<bos> a b c", &settings, std::slice::from_ref(&intervention))?;
         let mut tokens = model.tokens("<bos> a b c")?;
         let under = [whole.optional()];
