@@ -6,8 +6,8 @@ pub use crate::dictionaries::{Codes, Declared, Dictionary};
 pub use crate::error::{Error, Result};
 pub use crate::experiments::{Condition, EditFile, Readout, Said, say};
 pub use crate::interventions::{
-    CodeBank, Decoders, Direction, Edit, Generation, Head, HeadWriter, Intervention, Positions, Reading,
-    Reference, Tallies, Tally, View, Writer, sample_under, under,
+    CodeBank, Decoders, Direction, Edit, Features, Generation, Head, HeadWriter, HooksUnder, Intervene,
+    Intervention, Patch, Positions, Reading, Reference, Tallies, Tally, View, Writer, sample_under, under,
 };
 pub use crate::model::{
     BlockPoint, Completion, Config, Finish, Gradients, HookPoint, HookSite, Hooks, LlamaShape, Model,

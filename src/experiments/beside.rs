@@ -63,10 +63,10 @@ impl Readout {
     }
 
     /// What `receiver` writes after a text under an intervention, or (`&[]`) as it is, while the other models read along: one of
-    /// this readout's, of a direction or of a head. See [`Model::generate`](crate::model::Model::generate).
+    /// this readout's, of a direction or of a head. See [`Intervene::generate`](crate::interventions::Intervene::generate).
     ///
     /// # Errors
-    /// As [`Model::generate`](crate::model::Model::generate), or if there are several interventions, or one that was made
+    /// As [`Intervene::generate`](crate::interventions::Intervene::generate), or if there are several interventions, or one that was made
     /// for another receiver.
     pub fn generate(
         &self,
@@ -110,7 +110,7 @@ impl Readout {
 mod tests {
     use super::super::small;
     use super::*;
-    use crate::interventions::{Direction, Head};
+    use crate::interventions::{Direction, Head, Intervene};
 
     #[test]
     fn one_of_several_models_writes_under_what_all_of_them_say() -> Result<()> {

@@ -109,12 +109,19 @@ impl Under for Plan {
     }
 }
 
-impl Hooks {
+/// Hooks that hold interventions.
+pub trait HooksUnder {
     /// Adds an intervention, for one pass. All of what is read is its prompt.
     ///
     /// # Errors
     /// If it cannot act on one model alone. The pass fails if it holds no position at which the intervention acts.
-    pub fn under(mut self, intervention: &Intervention) -> Result<Self> {
+    fn under(self, intervention: &Intervention) -> Result<Self>
+    where
+        Self: Sized;
+}
+
+impl HooksUnder for Hooks {
+    fn under(mut self, intervention: &Intervention) -> Result<Self> {
         let ready = Arc::new(Ready::new(intervention)?);
         for point in intervention.hook_points() {
             let ready = ready.clone();

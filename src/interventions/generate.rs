@@ -71,14 +71,39 @@ impl fmt::Display for Generation {
     }
 }
 
-impl Model {
+/// A model that reads, writes and learns under interventions.
+pub trait Intervene {
     /// Goes on with a text, under interventions or (`&[]`) as the model is. Where the settings name no stop tokens, the
     /// tokenizer's end a completion. The draws of a text do not depend on the interventions.
     ///
     /// # Errors
     /// If a setting is out of range, the text cannot be read, or an intervention cannot act on this model or never
     /// acted.
-    pub fn generate(
+    fn generate(
+        &self,
+        text: impl Into<Text>,
+        settings: &SampleSettings,
+        interventions: &[Intervention],
+    ) -> Result<Generation>;
+
+    /// Reads a text under interventions, and keeps what stands at these hook points then. See
+    /// [`Model::run_with_cache`].
+    ///
+    /// # Errors
+    /// As [`Model::run_with_cache`], or if an intervention cannot act on this model or never acted.
+    fn run_under(&self, text: impl Into<Text>, names: &[&str], interventions: &[Intervention])
+    -> Result<Run>;
+
+    /// The mean of `-log p` over the tokens of a text after the first, in nats, under interventions: a tensor to be run
+    /// backward, whose gradient flows through them to the weights.
+    ///
+    /// # Errors
+    /// If the text has one token only, or as [`Intervene::run_under`].
+    fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor>;
+}
+
+impl Intervene for Model {
+    fn generate(
         &self,
         text: impl Into<Text>,
         settings: &SampleSettings,
@@ -95,12 +120,7 @@ impl Model {
         Generation::new(tokenizer, completions, tallies, interventions)
     }
 
-    /// Reads a text under interventions, and keeps what stands at these hook points then. See
-    /// [`Model::run_with_cache`].
-    ///
-    /// # Errors
-    /// As [`Model::run_with_cache`], or if an intervention cannot act on this model or never acted.
-    pub fn run_under(
+    fn run_under(
         &self,
         text: impl Into<Text>,
         names: &[&str],
@@ -112,12 +132,7 @@ impl Model {
         Ok(run)
     }
 
-    /// The mean of `-log p` over the tokens of a text after the first, in nats, under interventions: a tensor to be run
-    /// backward, whose gradient flows through them to the weights.
-    ///
-    /// # Errors
-    /// If the text has one token only, or as [`Model::run_under`].
-    pub fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor> {
+    fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor> {
         let tokens = self.tokens(text)?;
         let (plan, batch) = (Plan::new(interventions)?, TokenBatch::new(std::slice::from_ref(&tokens))?);
         let targets = tokens.get(1..).unwrap_or_default();

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 ///
 /// Made by a [`Dictionary`] (`sae.ablate(&[3])?`), a [`Direction`](super::Direction), a [`Head`](super::Head), another
 /// model's [`Run`](crate::model::Run) (`run.patch("blocks.3.hook_resid_post")?`), or of tensors, as here. The same value
-/// goes into [`Model::generate`](crate::model::Model::generate), into [`Hooks::under`](crate::model::Hooks::under), into
+/// goes into [`Intervene::generate`](crate::interventions::Intervene::generate), into [`HooksUnder::under`](super::HooksUnder::under), into
 /// training, and into the conditions of a study.
 ///
 /// It acts on prompt and response, at every position but those of the begin token; what it does not name keeps every
