@@ -156,8 +156,9 @@
 //! # }
 //! ```
 //!
-//! The same in the trainer: [`training::train_sft_under`]. Several models side by side, as a crosscoder reads them, edited
-//! while one writes: [`experiments::say`], `deltascope sample --intervene`, and for claims a study.
+//! The same in the trainer: [`training::train_sft_under`], with [`interventions::under`]. Several models side by side, as a
+//! crosscoder reads them, edited while one writes: [`experiments::Readout::generate`], in a file
+//! `deltascope sample --intervene`, and for claims a study.
 //!
 //! # The house
 //!
@@ -170,10 +171,10 @@
 //! * [`claims`]: effects and controls become verdicts.
 //! * [`experiments`]: edits x receivers x suites x controls become outcomes and effects.
 //! * [`diff`]: what changed between variants, per feature and beyond.
-//! * [`training`]: SFT and policy gradient, optimiser, schedules, checkpoints.
 //! * [`interventions`]: what is written into a forward pass.
 //! * [`dictionaries`]: sparse feature dictionaries: encode, decode, fit, judge.
 //! * [`activations`]: capture, the on-disk store, shuffled batches.
+//! * [`training`]: SFT and policy gradient, optimiser, schedules, checkpoints.
 //! * [`evaluation`]: sample, verify, and tabulate with honest error bars.
 //! * [`tasks`]: problems, verifiers, suites, the built-in microcosm.
 //! * [`model`]: one decoder for all families; hooks, caches, weights, tokenizer, sampler.

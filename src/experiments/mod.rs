@@ -10,9 +10,10 @@
 //!    common random numbers, once more without chance (`greedy`), and neutral text (`neutral`); `effects` turns values by problem into rows, `trend`
 //!    tests dose series.
 //! 5. [`run`] does it all, and an exploratory grid that supports no claim. [`say`] lets one read what a model
-//!    says under an edit. `published` runs a published protocol on the same data.
+//!    says under an edit; `beside` does so by hand. `published` runs a published protocol on the same data.
 
 mod attribution;
+mod beside;
 mod choose;
 mod conditions;
 pub mod controls;

@@ -246,7 +246,7 @@ fn texts(readout: &Readout, receiver: usize, prompts: &[Prompt], said: &[Complet
 }
 
 /// Completions and tallies of every condition.
-fn sample_under(
+pub(super) fn sample_under(
     readout: &Readout,
     receiver: usize,
     conditions: &[Condition],

@@ -8,22 +8,22 @@ use super::tally::{Tallies, Tally, TextPart};
 use super::writer::{Position, Slope};
 use crate::dictionaries::{Codes, Dictionary};
 use crate::error::{Error, Result};
-use crate::model::{HookPoint, HookSite, Hooks};
+use crate::model::{HookPoint, HookSite, Hooks, Under};
 use candle_core::{DType, Device, Tensor};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Which tokens of the rows of a pass are what.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scope {
+pub(super) struct Scope {
     /// Tokens of each row's prompt; what follows is the response. Rows that are not named are prompt.
-    pub(crate) prompts: Vec<usize>,
+    pub(super) prompts: Vec<usize>,
     /// Tokens of the response after which nobody reads.
-    pub(crate) ending: Vec<u32>,
+    pub(super) ending: Vec<u32>,
 }
 
 /// Interventions made ready for passes through one model, with the count of what they did.
 #[derive(Clone)]
-pub(crate) struct Plan {
+pub(super) struct Plan {
     all: Arc<Vec<Ready>>,
     tallies: Arc<Mutex<Vec<Tallies>>>,
 }
@@ -34,14 +34,14 @@ struct Ready {
 }
 
 impl Plan {
-    pub(crate) fn new(interventions: &[Intervention]) -> Result<Self> {
+    pub(super) fn new(interventions: &[Intervention]) -> Result<Self> {
         let ready = interventions.iter().map(Ready::new).collect::<Result<Vec<_>>>()?;
         let tallies = Arc::new(Mutex::new(vec![Tallies::default(); ready.len()]));
         Ok(Self { all: Arc::new(ready), tallies })
     }
 
     /// Adds the interventions to the hooks of a pass.
-    pub(crate) fn hooks(&self, mut hooks: Hooks, scope: &Scope) -> Hooks {
+    pub(super) fn add_to(&self, mut hooks: Hooks, scope: &Scope) -> Hooks {
         let scope = Arc::new(scope.clone());
         for (index, ready) in self.all.iter().enumerate() {
             for point in ready.intervention.hook_points() {
@@ -69,7 +69,7 @@ impl Plan {
     }
 
     /// What every intervention did so far.
-    pub(crate) fn tallies(&self) -> Vec<Tallies> {
+    pub(super) fn tallies(&self) -> Vec<Tallies> {
         self.tallies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -77,38 +77,51 @@ impl Plan {
     ///
     /// # Errors
     /// If one that is not optional never acted: its effect would be mistaken for no effect.
-    pub(crate) fn finish(&self) -> Result<Vec<Tallies>> {
+    pub(super) fn done(&self) -> Result<Vec<Tallies>> {
         let tallies = self.tallies();
-        for (number, (ready, done)) in self.all.iter().zip(&tallies).enumerate() {
-            let (intervention, done) = (&ready.intervention, done.total());
-            if intervention.is_optional() || done.acted > 0 {
-                continue;
-            }
-            let places: Vec<String> = intervention.hook_points().iter().map(HookPoint::to_string).collect();
-            let why = match done.positions {
-                0 => "there was no position to act on".to_owned(),
-                positions => format!("it changed nothing at any of {positions} positions"),
-            };
-            return Err(Error::request(format!(
-                "intervention {} at `{}` never acted: {why}",
-                number + 1,
-                places.join(", ")
-            ))
-            .hint(
-                "take features that fire there and positions that are there (the begin token is left alone unless \
-                 `.with_begin()`), or let it pass by `.optional()`",
-            ));
+        for (index, (ready, done)) in self.all.iter().zip(&tallies).enumerate() {
+            ready.intervention.check(index, done)?;
         }
         Ok(tallies)
     }
 }
 
-impl Hooks {
+/// Interventions as what a model reads under, for training.
+///
+/// # Errors
+/// If one of them cannot act on one model alone.
+pub fn under(interventions: &[Intervention]) -> Result<Arc<dyn Under>> {
+    Ok(Arc::new(Plan::new(interventions)?))
+}
+
+impl Under for Plan {
+    fn hooks(&self, prompts: &[usize]) -> Hooks {
+        let scope = Scope { prompts: prompts.to_vec(), ending: Vec::new() };
+        self.add_to(Hooks::none(), &scope)
+    }
+
+    fn identity(&self) -> Result<Vec<String>> {
+        self.all.iter().map(|ready| ready.intervention.identity()).collect()
+    }
+
+    fn finish(&self) -> Result<()> {
+        self.done().map(drop)
+    }
+}
+
+/// Hooks that hold interventions.
+pub trait HooksUnder {
     /// Adds an intervention, for one pass. All of what is read is its prompt.
     ///
     /// # Errors
     /// If it cannot act on one model alone. The pass fails if it holds no position at which the intervention acts.
-    pub fn under(mut self, intervention: &Intervention) -> Result<Self> {
+    fn under(self, intervention: &Intervention) -> Result<Self>
+    where
+        Self: Sized;
+}
+
+impl HooksUnder for Hooks {
+    fn under(mut self, intervention: &Intervention) -> Result<Self> {
         let ready = Arc::new(Ready::new(intervention)?);
         for point in intervention.hook_points() {
             let ready = ready.clone();

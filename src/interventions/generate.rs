@@ -6,7 +6,7 @@ use super::tally::Tallies;
 use crate::error::{Error, Result};
 use crate::model::{
     Completion, Gradients, Hooks, KvCache, Model, NextToken, Prompt, Run, SampleSettings, Text, TokenBatch,
-    last_hidden, sample, sample_model,
+    Tokenizer, last_hidden, sample, sample_model,
 };
 use crate::progress::Observer;
 use candle_core::Tensor;
@@ -22,6 +22,25 @@ pub struct Generation {
 }
 
 impl Generation {
+    /// What was written, and what the interventions did.
+    ///
+    /// # Errors
+    /// If one that is not optional never acted.
+    pub(crate) fn new(
+        tokenizer: &Tokenizer,
+        completions: Vec<Completion>,
+        tallies: Vec<Tallies>,
+        interventions: &[Intervention],
+    ) -> Result<Self> {
+        interventions
+            .iter()
+            .zip(&tallies)
+            .enumerate()
+            .try_for_each(|(index, (one, done))| one.check(index, done))?;
+        let text = |completion: &Completion| tokenizer.decode_response(&completion.tokens);
+        Ok(Self { texts: completions.iter().map(text).collect(), completions, tallies })
+    }
+
     /// The text of every completion, without the tokens that end one.
     pub fn texts(&self) -> &[String] {
         &self.texts
@@ -52,14 +71,39 @@ impl fmt::Display for Generation {
     }
 }
 
-impl Model {
+/// A model that reads, writes and learns under interventions.
+pub trait Intervene {
     /// Goes on with a text, under interventions or (`&[]`) as the model is. Where the settings name no stop tokens, the
     /// tokenizer's end a completion. The draws of a text do not depend on the interventions.
     ///
     /// # Errors
     /// If a setting is out of range, the text cannot be read, or an intervention cannot act on this model or never
     /// acted.
-    pub fn generate(
+    fn generate(
+        &self,
+        text: impl Into<Text>,
+        settings: &SampleSettings,
+        interventions: &[Intervention],
+    ) -> Result<Generation>;
+
+    /// Reads a text under interventions, and keeps what stands at these hook points then. See
+    /// [`Model::run_with_cache`].
+    ///
+    /// # Errors
+    /// As [`Model::run_with_cache`], or if an intervention cannot act on this model or never acted.
+    fn run_under(&self, text: impl Into<Text>, names: &[&str], interventions: &[Intervention])
+    -> Result<Run>;
+
+    /// The mean of `-log p` over the tokens of a text after the first, in nats, under interventions: a tensor to be run
+    /// backward, whose gradient flows through them to the weights.
+    ///
+    /// # Errors
+    /// If the text has one token only, or as [`Intervene::run_under`].
+    fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor>;
+}
+
+impl Intervene for Model {
+    fn generate(
         &self,
         text: impl Into<Text>,
         settings: &SampleSettings,
@@ -73,44 +117,33 @@ impl Model {
         }
         let (completions, tallies) =
             sample_under(self, &prompts, &settings, interventions, &Observer::silent())?;
-        let text = |completion: &Completion| tokenizer.decode_response(&completion.tokens);
-        Ok(Generation { texts: completions.iter().map(text).collect(), completions, tallies })
+        Generation::new(tokenizer, completions, tallies, interventions)
     }
 
-    /// Reads a text under interventions, and keeps what stands at these hook points then. See
-    /// [`Model::run_with_cache`].
-    ///
-    /// # Errors
-    /// As [`Model::run_with_cache`], or if an intervention cannot act on this model or never acted.
-    pub fn run_under(
+    fn run_under(
         &self,
         text: impl Into<Text>,
         names: &[&str],
         interventions: &[Intervention],
     ) -> Result<Run> {
         let plan = Plan::new(interventions)?;
-        let run = self.run_hooked(text, names, |_| Ok(plan.hooks(Hooks::none(), &Scope::default())))?;
-        plan.finish()?;
+        let run = self.run_hooked(text, names, |_| Ok(plan.add_to(Hooks::none(), &Scope::default())))?;
+        plan.done()?;
         Ok(run)
     }
 
-    /// The mean of `-log p` over the tokens of a text after the first, in nats, under interventions: a tensor to be run
-    /// backward, whose gradient flows through them to the weights.
-    ///
-    /// # Errors
-    /// If the text has one token only, or as [`Model::run_under`].
-    pub fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor> {
+    fn loss(&self, text: impl Into<Text>, interventions: &[Intervention]) -> Result<Tensor> {
         let tokens = self.tokens(text)?;
         let (plan, batch) = (Plan::new(interventions)?, TokenBatch::new(std::slice::from_ref(&tokens))?);
         let targets = tokens.get(1..).unwrap_or_default();
         if targets.is_empty() {
             return Err(Error::request("expected a text of two tokens at least, found one"));
         }
-        let mut hooks = plan.hooks(Hooks::none(), &Scope::default());
+        let mut hooks = plan.add_to(Hooks::none(), &Scope::default());
         let hidden = self.hidden(&batch, None, &mut hooks, Gradients::On)?;
         let at: Vec<(usize, usize)> = (0..targets.len()).map(|position| (0, position)).collect();
         let found = self.token_log_probabilities(&hidden, &at, targets)?;
-        plan.finish()?;
+        plan.done()?;
         Ok((found.log_probabilities.sum_all()? * (-1.0 / targets.len() as f64))?)
     }
 }
@@ -134,7 +167,7 @@ pub fn sample_under(
     let scope = Scope { prompts: Vec::new(), ending: settings.stop.clone() };
     let mut source = Edited { model, plan, scope, cache: None };
     let completions = sample(&mut source, prompts, settings, observer)?;
-    Ok((completions, source.plan.finish()?))
+    Ok((completions, source.plan.done()?))
 }
 
 /// A model with a cache, under interventions.
@@ -151,7 +184,7 @@ impl NextToken for Edited<'_> {
             self.scope.prompts = tokens.lengths().to_vec();
         }
         let cache = self.cache.get_or_insert_with(|| self.model.cache(tokens.rows()));
-        let mut hooks = self.plan.hooks(Hooks::none(), &self.scope);
+        let mut hooks = self.plan.add_to(Hooks::none(), &self.scope);
         let hidden = self.model.hidden(tokens, Some(cache), &mut hooks, Gradients::Off)?;
         self.model.logits(&last_hidden(&hidden, tokens.lengths())?)
     }

@@ -111,6 +111,12 @@ impl HeadWriter {
         Ok(Self { receiver, donor: donor.filter(|_| taken != 0.0), own, taken, constants })
     }
 
+    /// The same for another receiver.
+    #[must_use]
+    pub(super) fn for_receiver(self, receiver: usize) -> Self {
+        Self { receiver, ..self }
+    }
+
     /// The index of the receiver.
     pub fn receiver(&self) -> usize {
         self.receiver

@@ -4,7 +4,7 @@ use super::arithmetic::Arithmetic;
 use super::edit::Positions;
 use super::heads::HeadWriter;
 use super::reading::Reading;
-use super::tally::TextPart;
+use super::tally::{Tallies, TextPart};
 use super::writer::Writer;
 use crate::dictionaries::Dictionary;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 ///
 /// Made by a [`Dictionary`] (`sae.ablate(&[3])?`), a [`Direction`](super::Direction), a [`Head`](super::Head), another
 /// model's [`Run`](crate::model::Run) (`run.patch("blocks.3.hook_resid_post")?`), or of tensors, as here. The same value
-/// goes into [`Model::generate`](crate::model::Model::generate), into [`Hooks::under`](crate::model::Hooks::under), into
+/// goes into [`Intervene::generate`](crate::interventions::Intervene::generate), into [`HooksUnder::under`](super::HooksUnder::under), into
 /// training, and into the conditions of a study.
 ///
 /// It acts on prompt and response, at every position but those of the begin token; what it does not name keeps every
@@ -171,6 +171,24 @@ impl Intervention {
         }
     }
 
+    /// Refuses one that is not optional and never acted: its effect would be mistaken for no effect.
+    pub(super) fn check(&self, index: usize, done: &Tallies) -> Result<()> {
+        let done = done.total();
+        if self.optional || done.acted > 0 {
+            return Ok(());
+        }
+        let places: Vec<String> = self.hook_points().iter().map(HookPoint::to_string).collect();
+        let why = match done.positions {
+            0 => "there was no position to act on".to_owned(),
+            positions => format!("it changed nothing at any of {positions} positions"),
+        };
+        let message = format!("intervention {} at `{}` never acted: {why}", index + 1, places.join(", "));
+        Err(Error::request(message).hint(
+            "take features that fire there and positions that are there (the begin token is left alone unless \
+             `.with_begin()`), or let it pass by `.optional()`",
+        ))
+    }
+
     /// Whether a run in which it never acts is sound.
     pub fn is_optional(&self) -> bool {
         self.optional
@@ -209,6 +227,21 @@ impl Intervention {
 
     pub(crate) fn operation(&self) -> &Operation {
         &self.operation
+    }
+
+    /// The same for the model with this index, where it is of a direction or of heads, which any model has.
+    #[must_use]
+    pub(crate) fn for_receiver(self, index: usize) -> Self {
+        let operation = match self.operation.clone() {
+            Operation::Write(write) if write.dictionary.is_none() && write.writer.donor().is_none() => {
+                Operation::Write(Write { writer: write.writer.for_receiver(index), ..write })
+            }
+            Operation::Heads(writer) if writer.donor().is_none() => {
+                Operation::Heads(writer.for_receiver(index))
+            }
+            other => other,
+        };
+        self.with_operation(operation)
     }
 
     /// The same with another operation in its place.

@@ -17,88 +17,100 @@ use std::sync::Arc;
 /// Interventions on a model by the features of a dictionary that reads this model alone, at the hook point that it was
 /// fitted at. What the dictionary does not explain is kept: each writes the difference that it makes to the features'
 /// part of the activation.
-impl Dictionary {
+pub trait Features {
     /// Takes what the features write away.
     ///
     /// # Errors
     /// If there is no such feature, or the dictionary reads several models, writes elsewhere than it reads, or does not
     /// say where it was fitted.
-    pub fn ablate(&self, features: &[u32]) -> Result<Intervention> {
-        self.edited(&Edit::Zero, 1.0, features)
-    }
+    fn ablate(&self, features: &[u32]) -> Result<Intervention>;
 
     /// Multiplies the features' activations.
     ///
     /// # Errors
-    /// As [`Dictionary::ablate`].
-    pub fn scale(&self, features: &[u32], factor: f32) -> Result<Intervention> {
-        self.edited(&Edit::Scale, factor, features)
-    }
+    /// As [`Features::ablate`].
+    fn scale(&self, features: &[u32], factor: f32) -> Result<Intervention>;
 
     /// Adds `strength` times the features' decoder vectors, whether they fire or not.
     ///
     /// # Errors
-    /// As [`Dictionary::ablate`].
-    pub fn steer(&self, features: &[u32], strength: f32) -> Result<Intervention> {
-        self.edited(&Edit::Steer, strength, features)
-    }
+    /// As [`Features::ablate`].
+    fn steer(&self, features: &[u32], strength: f32) -> Result<Intervention>;
 
     /// Sets the features' activations to `value`.
     ///
     /// # Errors
-    /// As [`Dictionary::ablate`].
-    pub fn clamp(&self, features: &[u32], value: f32) -> Result<Intervention> {
-        self.edited(&Edit::Clamp, value, features)
-    }
+    /// As [`Features::ablate`].
+    fn clamp(&self, features: &[u32], value: f32) -> Result<Intervention>;
 
     /// What a feature writes, as a direction.
     ///
     /// # Errors
-    /// As [`Dictionary::ablate`].
-    pub fn direction(&self, feature: u32) -> Result<Direction> {
-        self.edited(&Edit::Zero, 1.0, &[feature])?;
-        Direction::new(self.decoder(feature as usize, 0).to_vec())
+    /// As [`Features::ablate`].
+    fn direction(&self, feature: u32) -> Result<Direction>;
+}
+
+impl Features for Dictionary {
+    fn ablate(&self, features: &[u32]) -> Result<Intervention> {
+        edited(self, &Edit::Zero, 1.0, features)
     }
 
-    fn edited(&self, edit: &Edit, dose: f32, features: &[u32]) -> Result<Intervention> {
-        if features.is_empty() {
-            return Err(Error::request("expected at least one feature, found none"));
-        }
-        let spec = self.spec();
-        spec.check_positive("an intervention on features")?;
-        if let ([_, _, ..], _) | (_, true) =
-            (spec.inputs.as_slice(), spec.inputs.iter().any(|site| site.minus.is_some()))
-        {
-            return Err(Error::request(format!(
-                "this dictionary reads {} at every token, and one model alone was to be edited",
-                spec.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            ))
-            .hint("`experiments::say` and `deltascope sample --intervene` run the models side by side"));
-        }
-        if spec.kind.is_transcoder() || spec.inputs != spec.outputs {
-            return Err(Error::request(format!(
-                "an edit of features writes where the dictionary reads, and a `{}` writes elsewhere",
-                spec.kind
-            ))
-            .hint("take a dictionary that reconstructs what it reads"));
-        }
-        if spec.token_scale != TokenScale::None {
-            return Err(Error::request(
-                "this dictionary scales every token before it reads it, and what its features write with it: \
-                 that cannot be edited yet",
-            ));
-        }
-        if self.hook().is_empty() {
-            return Err(Error::request("this dictionary does not say at which hook point it was fitted")
-                .hint("say so: `sae.at_hook(\"blocks.3.hook_resid_post\")?`"));
-        }
-        let hook: HookPoint = self.hook().parse().at("the dictionary")?;
-        // The unit of a strength is that of the activations.
-        let reference = Reference { means: Vec::new(), percentiles: vec![1.0; self.features()] };
-        let variant = self.variants().first().map_or("", String::as_str);
-        let writer = Writer::new(edit, dose, features, variant, self, &reference, &CodeBank::default())?;
-        Ok(Intervention::written(hook, Reading::Joint, writer, Some(self.clone())))
+    fn scale(&self, features: &[u32], factor: f32) -> Result<Intervention> {
+        edited(self, &Edit::Scale, factor, features)
     }
+
+    fn steer(&self, features: &[u32], strength: f32) -> Result<Intervention> {
+        edited(self, &Edit::Steer, strength, features)
+    }
+
+    fn clamp(&self, features: &[u32], value: f32) -> Result<Intervention> {
+        edited(self, &Edit::Clamp, value, features)
+    }
+
+    fn direction(&self, feature: u32) -> Result<Direction> {
+        edited(self, &Edit::Zero, 1.0, &[feature])?;
+        Direction::new(self.decoder(feature as usize, 0).to_vec())
+    }
+}
+
+fn edited(dictionary: &Dictionary, edit: &Edit, dose: f32, features: &[u32]) -> Result<Intervention> {
+    if features.is_empty() {
+        return Err(Error::request("expected at least one feature, found none"));
+    }
+    let spec = dictionary.spec();
+    spec.check_positive("an intervention on features")?;
+    if let ([_, _, ..], _) | (_, true) =
+        (spec.inputs.as_slice(), spec.inputs.iter().any(|site| site.minus.is_some()))
+    {
+        return Err(Error::request(format!(
+            "this dictionary reads {} at every token, and one model alone was to be edited",
+            spec.inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+        ))
+        .hint("`experiments::say` and `deltascope sample --intervene` run the models side by side"));
+    }
+    if spec.kind.is_transcoder() || spec.inputs != spec.outputs {
+        return Err(Error::request(format!(
+            "an edit of features writes where the dictionary reads, and a `{}` writes elsewhere",
+            spec.kind
+        ))
+        .hint("take a dictionary that reconstructs what it reads"));
+    }
+    if spec.token_scale != TokenScale::None {
+        return Err(Error::request(
+            "this dictionary scales every token before it reads it, and what its features write with it: \
+                 that cannot be edited yet",
+        ));
+    }
+    if dictionary.hook().is_empty() {
+        return Err(Error::request("this dictionary does not say at which hook point it was fitted")
+            .hint("say so: `sae.at_hook(\"blocks.3.hook_resid_post\")?`"));
+    }
+    let hook: HookPoint = dictionary.hook().parse().at("the dictionary")?;
+    // The unit of a strength is that of the activations.
+    let reference = Reference { means: Vec::new(), percentiles: vec![1.0; dictionary.features()] };
+    let variant = dictionary.variants().first().map_or("", String::as_str);
+    let writer = Writer::new(edit, dose, features, variant, dictionary, &reference, &CodeBank::default())?;
+    Ok(Intervention::written(hook, Reading::Joint, writer, Some(dictionary.clone())))
 }
 
 /// A direction in the activations, with a length. Cheap to clone.
@@ -225,13 +237,18 @@ impl Head {
     }
 }
 
-impl Run {
+/// A run whose values can be written into another.
+pub trait Patch {
     /// What stood at a hook point of this run, to be written into another at the same positions: an activation patch.
     /// Choose positions by [`Intervention::at`], and heads by [`Intervention::at_heads`].
     ///
     /// # Errors
     /// If the run did not keep that hook point.
-    pub fn patch(&self, at: &str) -> Result<Intervention> {
+    fn patch(&self, at: &str) -> Result<Intervention>;
+}
+
+impl Patch for Run {
+    fn patch(&self, at: &str) -> Result<Intervention> {
         let value = self.get(at)?.detach();
         Intervention::arithmetic(at, Arithmetic::Patch(value.squeeze(0)?))
     }

@@ -41,14 +41,14 @@ mod tally;
 mod tests;
 mod writer;
 
-pub(crate) use act::{Plan, Scope};
+pub use act::{HooksUnder, under};
 pub use edit::{Edit, Positions, TargetKind};
 pub use feature_delta::{Decoders, FeatureDelta};
-pub use generate::{Generation, sample_under};
+pub use generate::{Generation, Intervene, sample_under};
 pub use heads::{Head, HeadWriter};
 pub use intervention::Intervention;
 pub(crate) use intervention::{Operation, Write};
-pub use made::Direction;
+pub use made::{Direction, Features, Patch};
 pub(crate) use reading::CodeReader;
 pub use reading::{Reading, View};
 pub use reference::{CodeBank, Reference};

@@ -1,6 +1,6 @@
 //! Interventions in passes through one model.
 
-use super::{Direction, Head, Intervention, Positions};
+use super::{Direction, Features, Head, HooksUnder, Intervene, Intervention, Patch, Positions};
 use crate::dictionaries::Dictionary;
 use crate::error::Result;
 use crate::model::{
@@ -231,12 +231,15 @@ fn what_is_generated_is_what_whole_passes_say() -> Result<()> {
     // Whole passes have no part but the prompt, so parts become positions: the prompt has four.
     for (intervention, whole) in [
         (sae.steer(&[3, 7], 6.0)?, sae.steer(&[3, 7], 6.0)?),
-        (sae.steer(&[5], 6.0)?.on(Positions::Response), sae.steer(&[5], 6.0)?.at(4..40)),
+        (
+            sae.steer(&[5], 6.0)?.on(Positions::Response).with_begin(),
+            sae.steer(&[5], 6.0)?.at(4..40).with_begin(),
+        ),
         (Head::new(1, 2).ablate()?, Head::new(1, 2).ablate()?),
         (patch.clone().at([2, 4]), patch.at([2, 4])),
         (added.clone().on(Positions::Prompt), added.at(0..4)),
     ] {
-        let settings = SampleSettings { stop: vec![2], ..SampleSettings::greedy(9) };
+        let settings = SampleSettings { stop: vec![77], ..SampleSettings::greedy(9) };
         let said = model.generate("<bos> a b c", &settings, std::slice::from_ref(&intervention))?;
         let mut tokens = model.tokens("<bos> a b c")?;
         let under = [whole.optional()];

@@ -157,6 +157,12 @@ impl Writer {
         &self.features
     }
 
+    /// The same for another receiver.
+    #[must_use]
+    pub(super) fn for_receiver(self, receiver: usize) -> Self {
+        Self { receiver, ..self }
+    }
+
     /// The index of the receiver in the joint activation.
     pub fn receiver(&self) -> usize {
         self.receiver

@@ -36,6 +36,7 @@ mod text;
 mod token_file;
 mod tokenizer;
 mod tokens;
+mod under;
 mod weights;
 
 pub use adapters::{AdapterGroup, AdapterMove, AdapterSummary};
@@ -53,6 +54,7 @@ pub use text::Text;
 pub use token_file::TokenFile;
 pub use tokenizer::Tokenizer;
 pub use tokens::TokenBatch;
+pub use under::Under;
 pub use weights::save_tensors;
 
 pub use crate::ops::{Gradients, Nonlinearity, NormKind, Parameter, TokenLogProbabilities};

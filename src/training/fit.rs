@@ -7,9 +7,9 @@ use super::rows::TrainingRow;
 use super::settings::{SftSettings, TokenWeighting};
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
-use crate::interventions::{Plan, Scope};
-use crate::model::{Hooks, Model};
+use crate::model::{Hooks, Model, Under};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// Weights, their optimiser, and a copy of what it began as.
 pub(super) struct Fit<'a> {
@@ -18,7 +18,7 @@ pub(super) struct Fit<'a> {
     pub(super) settings: &'a SftSettings,
     pub(super) optimiser: AdamW,
     /// What the model reads under, where that is something.
-    pub(super) plan: Option<Plan>,
+    pub(super) under: Option<Arc<dyn Under>>,
     /// Whether it has made a step.
     pub(super) has_read: bool,
 }
@@ -35,7 +35,7 @@ impl<'a> Fit<'a> {
         let base = if settings.kl_every > 0 { Some(model.copy()?) } else { None };
         let weights = Weights::new(model, settings.lora.as_ref(), seed)?;
         let optimiser = AdamW::new(settings.optimiser.clone());
-        Ok(Self { weights, base, settings, optimiser, plan: None, has_read: false })
+        Ok(Self { weights, base, settings, optimiser, under: None, has_read: false })
     }
 
     /// Makes step `step` (from 0) on `examples`.
@@ -80,11 +80,11 @@ impl<'a> Fit<'a> {
 
     /// Adds one part's share of the gradient.
     fn part(&self, part: &Part, examples: &[Example], responses: usize) -> Result<Sums> {
-        let mut hooks = match &self.plan {
-            Some(plan) => {
+        let mut hooks = match &self.under {
+            Some(under) => {
                 // Every example is a row of its own.
-                let prompts = part.rows.iter().map(|row| examples[*row].prompt).collect();
-                plan.hooks(Hooks::none(), &Scope { prompts, ending: Vec::new() })
+                let prompts: Vec<usize> = part.rows.iter().map(|row| examples[*row].prompt).collect();
+                under.hooks(&prompts)
             }
             None => Hooks::none(),
         };

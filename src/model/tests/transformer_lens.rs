@@ -7,7 +7,7 @@
 
 use super::apart;
 use crate::error::Result;
-use crate::interventions::Intervention;
+use crate::interventions::{HooksUnder, Intervention};
 use crate::model::{Gradients, HookPoint, Hooks, Model, TokenBatch};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
