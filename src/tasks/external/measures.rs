@@ -50,6 +50,12 @@ impl Measure {
                 ("square" | "sq", ..) => power = 2,
                 ("cubic" | "cu", ..) => power = 3,
                 ("of", ..) => break,
+                ("in", _, None) if found.powers().is_empty() => {
+                    let times = power * exponent.parse::<i32>().unwrap_or(1).clamp(-9, 9);
+                    found.add("in", times);
+                    last = Some(("in".to_owned(), times));
+                    power = 1;
+                }
                 ("" | "the" | "a" | "an" | "in" | "each" | "every" | "1", ..) => {}
                 _ => {
                     let digits = name.len() - name.trim_end_matches(['2', '3']).len();
@@ -263,6 +269,7 @@ mod tests {
             ("km per hour", "kph"),
             ("square meters", "m^2"),
             ("m squared", "m ^2"),
+            ("in^2", "square inches"),
             ("cu ft", "feet^3"),
             ("J/(kg K)", "J kg^-1 K^-1"),
             ("students", "people"),

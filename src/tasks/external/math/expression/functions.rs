@@ -1,7 +1,7 @@
 //! Functions with their arguments.
 
 use super::{Expression, Reader, small, times};
-use crate::tasks::external::math::tokens::Mark;
+use crate::tasks::external::math::tokens::{Mark, Token};
 
 impl Reader<'_> {
     /// A function with its power, its base and its argument.
@@ -50,15 +50,21 @@ impl Reader<'_> {
         })
     }
 
-    /// `\det` of a matrix, in brackets or not.
+    /// `\det` of a matrix, in brackets or not; of anything else it is a name.
     fn determinant_of(&mut self, depth: usize) -> Option<Expression> {
+        let start = self.place;
         let bracket = match self.mark() {
             Some(Mark::Open(bracket)) => Some(*bracket),
             _ => None,
         };
         self.place += usize::from(bracket.is_some());
         if !self.accept(&Mark::Begin { bars: false }) {
-            return None;
+            self.place = start;
+            self.atom(depth + 1)?;
+            let brackets = |token: &&Token| !matches!(token.mark, Mark::Open(_) | Mark::Close(_));
+            let of = self.tokens.get(start..self.place)?.iter().filter(brackets);
+            let of: Vec<String> = of.map(|token| format!("{:?}", token.mark)).collect();
+            return Some(Expression::Symbol(format!("det({})", of.join(" "))));
         }
         let value = self.determinant(depth + 1)?;
         let closed = bracket.is_none_or(|bracket| self.accept(&Mark::Close(bracket)));

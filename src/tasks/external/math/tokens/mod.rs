@@ -154,9 +154,7 @@ impl Reader<'_> {
 
     /// Takes one token or command; whether it was nothing but space.
     fn token(&mut self, letter: char) -> Option<bool> {
-        if letter.is_ascii_digit()
-            || (letter == '.' && self.peek(1).is_some_and(|next| next.is_ascii_digit()))
-        {
+        if self.begins_number(letter) {
             self.number()?;
             return Some(false);
         }
@@ -259,6 +257,7 @@ impl Reader<'_> {
                 return Some(false);
             }
             '€' | '£' | '¥' => Mark::Currency(letter),
+            '¢' => Mark::Word("cents".into()),
             '∑' | '∏' | '∫' => Mark::Series(letter),
             other if other.is_alphabetic() => {
                 let mut word = other.to_string();

@@ -35,6 +35,13 @@ impl Reader<'_> {
         sure.or_else(|| (comma && self.peek(0) == Some(',') && three(1)).then_some(1))
     }
 
+    /// Whether a number begins with this letter.
+    pub(super) fn begins_number(&self, letter: char) -> bool {
+        let after_point = self.peek(1).is_some_and(|next| next.is_ascii_digit())
+            || REPEATING.iter().any(|sign| self.stands(sign, 1));
+        letter.is_ascii_digit() || (letter == '.' && after_point)
+    }
+
     pub(super) fn number(&mut self) -> Option<()> {
         let start = self.place;
         let mut text = self.digits();
@@ -53,7 +60,7 @@ impl Reader<'_> {
             text += &self.digits();
         } else if self.peek(0) == Some('.') && REPEATING.iter().any(|sign| self.stands(sign, 1)) {
             self.place += 1;
-            text.push('.');
+            text += if text.is_empty() { "0." } else { "." };
         }
         if text.contains('.')
             && let Some(repeated) = self.repeated()
