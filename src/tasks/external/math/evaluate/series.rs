@@ -65,6 +65,11 @@ impl Point<'_> {
                 self.left_the_reals.set(true);
             }
             found = if product { self.multiply(&found, &next)? } else { self.add(&found, &next)? };
+            // Fractions grow with every term.
+            if let Some(number) = found.exact() {
+                let (above, below) = number.parts();
+                self.fuel.take((above.bits() + below.bits()) / 8)?;
+            }
         }
         Some(found)
     }
