@@ -34,6 +34,7 @@ mod extract;
 mod judge;
 mod labels;
 mod math;
+mod measures;
 mod program;
 mod rational;
 mod refusal;

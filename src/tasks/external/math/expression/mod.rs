@@ -1,9 +1,12 @@
 //! Expressions as trees, and how they are read from marks.
 
-use super::super::rational::Rational;
+mod atoms;
+mod functions;
+mod polynomial;
+mod series;
+
 use super::tokens::{Mark, Token};
-use num_bigint::BigInt;
-use num_traits::Num;
+use crate::tasks::external::rational::Rational;
 
 /// The deepest nesting that is read: nothing that a person would write.
 const DEEPEST: usize = 60;
@@ -24,6 +27,18 @@ pub(super) enum Expression {
     /// The root of a degree.
     Root(Box<Expression>, u32),
     Call(&'static str, Vec<Expression>),
+    /// The determinant of a square matrix, by rows.
+    Determinant(Vec<Expression>),
+    /// A sum, or else a product, of what follows, for every whole number from one to another that the name can be.
+    Series {
+        product: bool,
+        name: String,
+        from: Box<Expression>,
+        to: Box<Expression>,
+        each: Box<Expression>,
+    },
+    /// The name of a series within it.
+    Bound(String),
     /// A logarithm to a base.
     Logarithm(Box<Expression>, Box<Expression>),
 }
@@ -37,7 +52,7 @@ impl Expression {
     pub(super) fn each<'a>(&'a self, visit: &mut impl FnMut(&'a Self)) {
         visit(self);
         match self {
-            Self::Sum(parts) | Self::Product(parts) | Self::Call(_, parts) => {
+            Self::Sum(parts) | Self::Product(parts) | Self::Call(_, parts) | Self::Determinant(parts) => {
                 parts.iter().for_each(|part| part.each(visit));
             }
             Self::Quotient(a, b) | Self::Power(a, b) | Self::Logarithm(a, b) => {
@@ -45,6 +60,11 @@ impl Expression {
                 b.each(visit);
             }
             Self::Negative(inner) | Self::Root(inner, _) => inner.each(visit),
+            Self::Series { from, to, each, .. } => {
+                from.each(visit);
+                to.each(visit);
+                each.each(visit);
+            }
             _ => {}
         }
     }
@@ -76,15 +96,28 @@ impl Expression {
             Self::Call(name, parts) => {
                 format!("{name}({})", parts.iter().map(Self::ordered).collect::<Vec<_>>().join(","))
             }
+            Self::Determinant(cells) => {
+                format!("det({})", cells.iter().map(Self::ordered).collect::<Vec<_>>().join(","))
+            }
+            Self::Series { product, name, from, to, each } => {
+                format!("series{product}({name:?},{},{},{})", from.ordered(), to.ordered(), each.ordered())
+            }
             other => format!("{other:?}"),
         }
+    }
+
+    /// Whether it has no name in it.
+    pub(super) fn is_constant(&self) -> bool {
+        let mut names = 0;
+        self.each(&mut |part| names += usize::from(matches!(part, Self::Symbol(_))));
+        names == 0
     }
 }
 
 /// Reads a whole expression. `plus` says which sign `±` stands for.
 pub(super) fn read(tokens: &[Token], plus: bool) -> Option<Expression> {
     let mut reader = Reader { tokens, place: 0, part: None, plus, bars: 0 };
-    let found = reader.sum(0)?;
+    let found = reader.over(0)?;
     (reader.place == tokens.len() && reader.part.is_none()).then_some(found)
 }
 
@@ -121,6 +154,20 @@ impl Reader<'_> {
             }
         }
         None
+    }
+
+    /// `a`, `a \over b` or `a \choose b`, as all that is in a pair of braces.
+    fn over(&mut self, depth: usize) -> Option<Expression> {
+        let above = self.sum(depth)?;
+        if self.accept(&Mark::Over) {
+            let below = self.sum(depth)?;
+            return Some(Expression::Quotient(Box::new(above), Box::new(below)));
+        }
+        if self.accept(&Mark::Choose) {
+            let below = self.sum(depth)?;
+            return Some(Expression::Call("binomial", vec![above, below]));
+        }
+        Some(above)
     }
 
     fn sum(&mut self, depth: usize) -> Option<Expression> {
@@ -191,7 +238,15 @@ impl Reader<'_> {
             Some(
                 Mark::Number(_) | Mark::Repeating(..) | Mark::Based(..) | Mark::Symbol(_) | Mark::Function(_),
             ) => true,
-            Some(Mark::Fraction | Mark::Binomial | Mark::Root | Mark::Infinity) => true,
+            Some(
+                Mark::Fraction
+                | Mark::Binomial
+                | Mark::Root
+                | Mark::Infinity
+                | Mark::Accent(_)
+                | Mark::Begin { .. }
+                | Mark::Series(_),
+            ) => true,
             Some(Mark::Word(word)) => word.chars().count() == 1 || word == "pi",
             _ => false,
         }
@@ -224,7 +279,16 @@ impl Reader<'_> {
                 self.place += 4;
                 return mixed_number(whole, above, below);
             }
-            if at(1).is_some_and(|next| next.mark == Mark::Fraction) {
+            let is = |ahead: usize, mark: &Mark| at(ahead).is_some_and(|token| token.mark == *mark);
+            let over = is(1, &Mark::Open('{')) && is(3, &Mark::Over) && is(5, &Mark::Close('{'));
+            if over
+                && let (Some(above), Some(below)) = (digits(2), digits(4))
+                && above < below
+            {
+                self.place += 6;
+                return mixed_number(whole, above, below);
+            }
+            if is(1, &Mark::Fraction) {
                 let start = self.place;
                 self.place += 1;
                 let fraction = self.power(depth)?;
@@ -300,182 +364,6 @@ impl Reader<'_> {
         let at = |ahead: usize| self.tokens.get(self.place + ahead).map(|token| &token.mark);
         at(1) == Some(&Mark::Sign('°')) || at(2) == Some(&Mark::Sign('°'))
     }
-
-    fn atom(&mut self, depth: usize) -> Option<Expression> {
-        if depth > DEEPEST {
-            return None;
-        }
-        if let Some(rest) = self.part.take() {
-            return Rational::of_digits(&rest).map(Expression::Number);
-        }
-        let mark = self.mark()?.clone();
-        self.place += 1;
-        match mark {
-            Mark::Number(digits) => Rational::of_digits(&digits).map(Expression::Number),
-            Mark::Repeating(digits, repeated) => repeating(&digits, &repeated).map(Expression::Number),
-            Mark::Based(digits, base) => Some(match BigInt::from_str_radix(&digits, base) {
-                Ok(value) => Expression::Number(Rational::whole(value)),
-                // Digits that the base does not have: a name that equals itself.
-                Err(_) => Expression::Symbol(format!("{digits}_{base}")),
-            }),
-            Mark::Symbol(name) => self.symbol(name, depth),
-            Mark::Word(word) if word == "pi" => Some(Expression::Pi),
-            Mark::Word(word) if word.chars().count() == 1 => self.symbol(word, depth),
-            Mark::Infinity => Some(Expression::Infinity),
-            Mark::Open(bracket) => {
-                let bars = std::mem::take(&mut self.bars);
-                let inner = self.sum(depth + 1)?;
-                self.bars = bars;
-                if !self.accept(&Mark::Close(bracket)) {
-                    return None;
-                }
-                match bracket {
-                    '(' | '[' | '{' => Some(inner),
-                    '⌊' => Some(Expression::Call("floor", vec![inner])),
-                    '⌈' => Some(Expression::Call("ceil", vec![inner])),
-                    _ => None,
-                }
-            }
-            Mark::Sign('|') => {
-                self.bars += 1;
-                let inner = self.sum(depth + 1)?;
-                self.bars -= 1;
-                self.sign('|').then(|| Expression::Call("abs", vec![inner]))
-            }
-            Mark::Fraction => {
-                let above = self.argument(depth + 1)?;
-                let below = self.argument(depth + 1)?;
-                Some(Expression::Quotient(Box::new(above), Box::new(below)))
-            }
-            Mark::Binomial => {
-                let above = self.argument(depth + 1)?;
-                let below = self.argument(depth + 1)?;
-                Some(Expression::Call("binomial", vec![above, below]))
-            }
-            Mark::Root => {
-                let degree = match self.accept(&Mark::Open('[')) {
-                    true => {
-                        let degree = small(&self.sum(depth + 1)?)?;
-                        if !self.accept(&Mark::Close('[')) {
-                            return None;
-                        }
-                        u32::try_from(degree).ok()?
-                    }
-                    false => 2,
-                };
-                let inner = self.atom(depth + 1)?;
-                Some(Expression::Root(Box::new(inner), degree))
-            }
-            Mark::Function(name) => self.function(name, depth + 1),
-            _ => None,
-        }
-    }
-
-    /// The argument of a TeX command: in braces, or a single digit or sign.
-    fn argument(&mut self, depth: usize) -> Option<Expression> {
-        if self.part.is_none() {
-            if let Some(Mark::Number(digits)) = self.mark().cloned()
-                && digits.len() > 1
-                && !digits.contains('.')
-            {
-                self.place += 1;
-                let (first, rest) = digits.split_at_checked(1)?;
-                self.part = Some(rest.to_owned());
-                return Rational::of_digits(first).map(Expression::Number);
-            }
-        } else if let Some(rest) = self.part.take() {
-            let (first, rest) = rest.split_at_checked(1)?;
-            self.part = (!rest.is_empty()).then(|| rest.to_owned());
-            return Rational::of_digits(first).map(Expression::Number);
-        }
-        self.atom(depth)
-    }
-
-    fn symbol(&mut self, name: String, depth: usize) -> Option<Expression> {
-        let mut name = match name.as_str() {
-            "π" => return Some(Expression::Pi),
-            _ => name,
-        };
-        if self.sign('_') {
-            let start = self.place;
-            self.atom(depth + 1)?;
-            let below = self.tokens.get(start..self.place)?;
-            let below: String = below.iter().map(|token| shown(&token.mark)).collect();
-            name = format!("{name}_{below}");
-        }
-        while self.sign('\'') {
-            name.push('\'');
-        }
-        Some(match name.as_str() {
-            "e" => Expression::Euler,
-            "i" => Expression::Imaginary,
-            _ => Expression::Symbol(name),
-        })
-    }
-
-    /// A function with its power, its base and its argument.
-    fn function(&mut self, name: &'static str, depth: usize) -> Option<Expression> {
-        let (mut power, mut base) = (None, None);
-        for _ in 0..2 {
-            if power.is_none() && self.sign('^') {
-                power = Some(self.exponent(depth + 1)?);
-            } else if base.is_none() && self.sign('_') {
-                base = Some(self.atom(depth + 1)?);
-            }
-        }
-        let arguments = match self.mark() {
-            Some(Mark::Open('(' | '[' | '{')) => self.arguments(depth + 1)?,
-            Some(Mark::Sign('|')) => vec![self.atom(depth + 1)?],
-            _ => vec![self.open_argument(depth + 1)?],
-        };
-        let inverse = power.as_ref().and_then(|power| match power {
-            Expression::Negative(inner) => small(inner).filter(|one| *one == 1),
-            _ => None,
-        });
-        let only = match arguments.as_slice() {
-            [only] => Some(only.clone()),
-            _ => None,
-        };
-        let value = match (name, base) {
-            ("log" | "lg", Some(base)) => Expression::Logarithm(Box::new(base), Box::new(only?)),
-            ("lg", None) => Expression::Logarithm(Box::new(Expression::whole(10)), Box::new(only?)),
-            (_, Some(_)) => return None,
-            ("exp", None) => Expression::Power(Box::new(Expression::Euler), Box::new(only?)),
-            ("cbrt", None) => Expression::Root(Box::new(only?), 3),
-            ("asin", None) => Expression::Call("arcsin", arguments),
-            ("acos", None) => Expression::Call("arccos", arguments),
-            ("atan", None) => Expression::Call("arctan", arguments),
-            ("sin", None) if inverse.is_some() => return Some(Expression::Call("arcsin", arguments)),
-            ("cos", None) if inverse.is_some() => return Some(Expression::Call("arccos", arguments)),
-            ("tan", None) if inverse.is_some() => return Some(Expression::Call("arctan", arguments)),
-            (name, None) => Expression::Call(name, arguments),
-        };
-        Some(match power {
-            Some(power) => Expression::Power(Box::new(value), Box::new(power)),
-            None => value,
-        })
-    }
-
-    fn arguments(&mut self, depth: usize) -> Option<Vec<Expression>> {
-        let Some(Mark::Open(bracket)) = self.mark().cloned() else { return None };
-        self.place += 1;
-        let mut arguments = vec![self.sum(depth)?];
-        while self.sign(',') {
-            arguments.push(self.sum(depth)?);
-        }
-        self.accept(&Mark::Close(bracket)).then_some(arguments)
-    }
-
-    /// `2x` of `\sin 2x`: the factors that stand there, up to an operator or another function.
-    fn open_argument(&mut self, depth: usize) -> Option<Expression> {
-        let mut value = self.factor(depth)?;
-        while self.begins_factor() && !matches!(self.mark(), Some(Mark::Function(_) | Mark::Open('(' | '[')))
-        {
-            let next = self.power(depth)?;
-            value = times(value, next);
-        }
-        Some(value)
-    }
 }
 
 fn times(left: Expression, right: Expression) -> Expression {
@@ -497,25 +385,4 @@ fn small(value: &Expression) -> Option<u64> {
 
 fn mixed_number(whole: u64, above: u64, below: u64) -> Option<Expression> {
     Rational::whole(whole).add(&Rational::new(above, below)?).map(Expression::Number)
-}
-
-/// `0.1` with `6` repeated for ever.
-fn repeating(digits: &str, repeated: &str) -> Option<Rational> {
-    let start = Rational::of_digits(digits)?;
-    let places = digits.split_once('.').map_or(0, |(_, part)| part.len());
-    if places + repeated.len() > 1_000 {
-        return None;
-    }
-    let nines = BigInt::from(10).pow(repeated.len() as u32) - 1;
-    let below = nines * BigInt::from(10).pow(places as u32);
-    start.add(&Rational::new(repeated.parse::<BigInt>().ok()?, below)?)
-}
-
-/// A mark as a part of a name.
-fn shown(mark: &Mark) -> String {
-    match mark {
-        Mark::Number(text) | Mark::Symbol(text) | Mark::Word(text) => text.clone(),
-        Mark::Sign(sign) => sign.to_string(),
-        _ => String::new(),
-    }
 }

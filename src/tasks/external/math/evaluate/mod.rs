@@ -1,9 +1,12 @@
 //! The value of an expression at a point: exact while it is rational, else complex with 512 bits.
 
-use super::super::rational::Rational;
+mod calls;
+mod series;
+
 use super::complex::Complex;
 use super::expression::Expression;
 use super::fixed::{Fixed, pi};
+use crate::tasks::external::rational::Rational;
 use num_bigint::BigInt;
 use num_traits::ToPrimitive;
 use std::cell::Cell;
@@ -31,6 +34,14 @@ impl Value {
         }
     }
 
+    /// The value, if it is known exactly.
+    fn exact(&self) -> Option<&Rational> {
+        match self {
+            Self::Exact(number) => Some(number),
+            Self::Near(_) => None,
+        }
+    }
+
     /// The value, if it is real.
     pub(super) fn real(&self) -> Option<Fixed> {
         let Complex { real, imaginary } = self.complex();
@@ -55,6 +66,15 @@ impl Fuel {
     }
 }
 
+/// What holds for all that is compared of one pair of answers.
+#[derive(Debug)]
+pub(super) struct Setting {
+    /// What may still be computed.
+    pub(super) fuel: Fuel,
+    /// Whether `log` is the decimal logarithm.
+    pub(super) decimal_logarithm: bool,
+}
+
 /// Where an expression is evaluated.
 pub(super) struct Point<'a> {
     pub(super) symbols: &'a BTreeMap<&'a str, Rational>,
@@ -71,7 +91,13 @@ impl Point<'_> {
         self.fuel.take(1)?;
         match expression {
             Expression::Number(number) => Some(Value::Exact(number.clone())),
-            Expression::Symbol(name) => self.symbols.get(name.as_str()).cloned().map(Value::Exact),
+            Expression::Determinant(cells) => self.determinant(cells),
+            Expression::Series { product, name, from, to, each } => {
+                self.series(*product, name, (from, to), each)
+            }
+            Expression::Symbol(name) | Expression::Bound(name) => {
+                self.symbols.get(name.as_str()).cloned().map(Value::Exact)
+            }
             Expression::Pi => Some(Value::Near(Complex::real(pi().clone()))),
             Expression::Euler => Some(Value::Near(Complex::real(Fixed::whole(1).exponential()?))),
             Expression::Imaginary => {
@@ -241,92 +267,5 @@ impl Point<'_> {
                 Some(Value::Near(result))
             }
         }
-    }
-
-    fn call(&self, name: &str, arguments: &[Expression]) -> Option<Value> {
-        let values = arguments.iter().map(|argument| self.value(argument)).collect::<Option<Vec<Value>>>()?;
-        self.fuel.take(5)?;
-        match (name, values.as_slice()) {
-            ("factorial", [value]) => {
-                let number = exact(value)?.as_small().filter(|number| (0..=2_000).contains(number))?;
-                self.fuel.take(number as u64 / 2)?;
-                let product = (1..=number).fold(BigInt::from(1), |product, next| product * next);
-                Some(Value::Exact(Rational::whole(product)))
-            }
-            ("binomial", [above, below]) => {
-                let (above, below) = (exact(above)?.as_small()?, exact(below)?.as_small()?);
-                if !(0..=2_000).contains(&above) || !(0..=above).contains(&below) {
-                    return None;
-                }
-                self.fuel.take(above as u64)?;
-                let steps = below.min(above - below);
-                let value =
-                    (0..steps).fold(BigInt::from(1), |value, step| value * (above - step) / (step + 1));
-                Some(Value::Exact(Rational::whole(value)))
-            }
-            ("abs", [Value::Exact(number)]) => {
-                Some(Value::Exact(if number.is_negative() { number.negate() } else { number.clone() }))
-            }
-            ("abs", [Value::Near(number)]) => Some(Value::Near(Complex::real(number.size()))),
-            ("floor", [value]) => Some(Value::Exact(Rational::whole(floor(value)?))),
-            ("ceil", [value]) => {
-                let negative = match value {
-                    Value::Exact(number) => Value::Exact(number.negate()),
-                    Value::Near(number) => Value::Near(number.negate()),
-                };
-                Some(Value::Exact(Rational::whole(-floor(&negative)?)))
-            }
-            ("max" | "min", [first, rest @ ..]) => {
-                let mut best = first;
-                for next in rest {
-                    let larger = next.real()? > best.real()?;
-                    if larger == (name == "max") {
-                        best = next;
-                    }
-                }
-                Some(best.clone())
-            }
-            ("gcd" | "lcm", [one, other]) => {
-                use num_integer::Integer;
-                let (one, other) = (exact(one)?.as_whole()?, exact(other)?.as_whole()?);
-                if one.bits() + other.bits() > 4_096 {
-                    return None;
-                }
-                let value = if name == "gcd" { one.gcd(&other) } else { one.lcm(&other) };
-                Some(Value::Exact(Rational::whole(value)))
-            }
-            ("ln", [value]) => self.logarithm(value).map(Value::Near),
-            ("log", [value]) => {
-                let natural = self.logarithm(value)?;
-                if !self.decimal_logarithm {
-                    return Some(Value::Near(natural));
-                }
-                let ten = Complex::real(Fixed::whole(10).logarithm()?);
-                natural.divide(&ten).map(Value::Near)
-            }
-            (_, [value]) => {
-                self.fuel.take(100)?;
-                value.complex().function(name)?.sound().map(Value::Near)
-            }
-            _ => None,
-        }
-    }
-}
-
-fn exact(value: &Value) -> Option<&Rational> {
-    match value {
-        Value::Exact(number) => Some(number),
-        Value::Near(_) => None,
-    }
-}
-
-fn floor(value: &Value) -> Option<BigInt> {
-    use num_integer::Integer;
-    match value {
-        Value::Exact(number) => {
-            let (above, below) = number.parts();
-            Some(above.div_floor(below))
-        }
-        Value::Near(_) => Some(value.real()?.floor()),
     }
 }
