@@ -3,7 +3,6 @@
 use super::conditions::{Condition, groups};
 use super::lockstep::{Start, source};
 use super::readout::Readout;
-use super::said::Said;
 use super::settings::ExperimentSettings;
 use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
@@ -44,6 +43,19 @@ pub(super) struct Sampled {
 
 /// The continuous endpoint of (condition, prompt).
 type LogOdds = (usize, usize, f64);
+
+/// The completions of one condition on one suite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Said {
+    /// Share of completions that are those of the full patch, token by token. `None` without a full patch.
+    pub(super) as_patched: Option<f64>,
+    /// Different completions of a prompt, over its completions.
+    pub(super) distinct: f64,
+    /// Mean log-probability of a response token under the unedited receiver, in nats.
+    pub(super) likelihood: f64,
+    /// The same under base.
+    pub(super) base_likelihood: f64,
+}
 
 /// Endpoint values by condition and problem.
 #[derive(Clone, Debug, Default)]

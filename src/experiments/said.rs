@@ -6,24 +6,11 @@
 //! and the same random numbers.
 
 use super::inputs::Selection;
-use super::measure::{Measured, Sampled};
+use super::measure::{Measured, Said, Sampled};
 use crate::error::Result;
 use crate::model::{Gradients, Hooks, Model, TokenBatch};
 use crate::tasks::Problem;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The completions of one condition on one suite.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Said {
-    /// Share of completions that are those of the full patch, token by token. `None` without a full patch.
-    pub(super) as_patched: Option<f64>,
-    /// Different completions of a prompt, over its completions.
-    pub(super) distinct: f64,
-    /// Mean log-probability of a response token under the unedited receiver, in nats.
-    pub(super) likelihood: f64,
-    /// The same under base.
-    pub(super) base_likelihood: f64,
-}
 
 /// One for each of the first `conditions`, of which `patched` is the full patch.
 ///

@@ -175,7 +175,7 @@ mod tests {
         let svg = panel("Pass").svg().unwrap();
         assert!(svg.starts_with("<svg viewBox=\"0 0 1520 1080\""), "{svg}");
         assert!(svg.contains("var(--blue, #0172B2)"));
-        assert!(svg.contains(">\n80\n") || svg.contains(">\n40\n"), "{svg}");
+        assert!(svg.contains(">80<") || svg.contains(">40<"), "{svg}");
         assert_eq!(svg.matches("<svg").count(), 1);
     }
 
