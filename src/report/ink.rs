@@ -1,8 +1,8 @@
 //! Marks as SVG: one path a series, however many points it has, in whole units of the view box.
 
 use super::marks::{Anchor, Mark, Shape};
+use super::page_units::{SCALE, escape, px};
 use super::palette::Colour;
-use super::panel::{SCALE, escape, px};
 use std::fmt::Write;
 use std::ops::Range;
 

@@ -7,13 +7,12 @@
 use super::axis::Axis;
 use super::ink::{Ink, Set};
 use super::marks::Mark;
+use super::page_units::{SCALE, escape, px};
 use super::palette::{self, AXIS, Colour, GRID, MUTED, TEXT};
 use crate::error::{Error, Result};
 use plotters::prelude::{ChartBuilder, IntoDrawingArea, IntoFont, SVGBackend};
 use plotters::style::{Color, ShapeStyle, TextStyle};
 
-/// Units of the view box in a pixel of the panel.
-pub(super) const SCALE: f64 = 4.0;
 /// plotters writes a font's size divided by this.
 const FONT_FACTOR: f64 = 1.24;
 
@@ -106,11 +105,6 @@ impl Panel {
     }
 }
 
-/// Pixels of the panel in units of the view box.
-pub(super) fn px(pixels: f64) -> i32 {
-    (pixels * SCALE).round() as i32
-}
-
 fn scaled_size((width, height): (u32, u32)) -> (u32, u32) {
     (width * SCALE as u32, height * SCALE as u32)
 }
@@ -136,21 +130,6 @@ fn lean(body: &str) -> String {
 
 fn message(error: impl std::fmt::Display) -> String {
     error.to_string()
-}
-
-/// Escapes text for HTML and SVG.
-pub(super) fn escape(raw: &str) -> String {
-    raw.chars().fold(String::with_capacity(raw.len()), |mut safe, character| {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-        safe
-    })
 }
 
 #[cfg(test)]

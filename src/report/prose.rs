@@ -1,6 +1,6 @@
 //! Sentences as HTML: escaped, with what stands between backticks set as code.
 
-use super::panel::escape;
+use super::page_units::escape;
 
 /// A sentence for the page.
 pub(super) fn html(words: &str) -> String {

@@ -2,7 +2,7 @@
 //! and escape every word of it.
 
 use super::figure::{Figure, in_notebook, unfilled};
-use super::panel::escape;
+use super::page_units::escape;
 use super::rules::Rule;
 use super::{display, palette::Colour, prose};
 use crate::error::Result;
