@@ -7,7 +7,7 @@
 use candle_core::{Device, Tensor};
 use criterion::{Criterion, SamplingMode};
 use deltascope::activations::{
-    ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer, import,
+    ActivationStore, ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta, import,
 };
 use deltascope::dictionaries::{FitSettings, Kind, fit};
 use deltascope::model::{
@@ -231,7 +231,7 @@ fn store_rates() -> Result<()> {
     let example = ExampleMeta { tokens: TOKENS, ..ExampleMeta::default() };
     let folder = scratch.0.join("activations");
     let start = Instant::now();
-    let mut writer = Writer::create(&folder, header)?;
+    let mut writer = StoreWriter::create(&folder, header)?;
     for _ in 0..BLOCKS {
         writer.push(&block, &metas, std::slice::from_ref(&example))?;
     }
@@ -368,7 +368,7 @@ fn main() -> Result<()> {
     let direction = Tensor::ones(256, candle_core::DType::F32, &Device::Cpu)?;
     let steer = || {
         let direction = direction.clone();
-        let add = move |_: &deltascope::model::Site, at: &Tensor| Ok(at.broadcast_add(&direction)?);
+        let add = move |_: &deltascope::model::HookSite, at: &Tensor| Ok(at.broadcast_add(&direction)?);
         Hooks::none().edit(HookPoint::resid_post(2), Box::new(add))
     };
     line(&mut criterion, "cache", "steer one layer 16x128", |rounds| timed(rounds, || forward(steer())));

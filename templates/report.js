@@ -11,7 +11,7 @@ for (const figure of document.querySelectorAll(".sheet.sortable")) {
     let shown = 0;
     for (const row of rows) {
       const fits = (!wanted || row.textContent.toLowerCase().includes(wanted))
-        && (!choice || !choice.value || [...row.cells].some((cell) => cell.dataset.key === choice.value));
+        && (!choice || !choice.value || [...row.cells].some((cell) => cell.textContent === choice.value));
       row.hidden = !fits;
       shown += fits;
     }
@@ -30,7 +30,7 @@ for (const figure of document.querySelectorAll(".sheet.sortable")) {
       const down = heading.getAttribute("aria-sort") !== "descending";
       figure.querySelectorAll("th").forEach((other) => other.removeAttribute("aria-sort"));
       heading.setAttribute("aria-sort", down ? "descending" : "ascending");
-      const key = (row) => row.cells[column].dataset.key;
+      const key = (row) => row.cells[column].dataset.key ?? row.cells[column].textContent;
       const numeric = rows.some((row) => key(row) !== "" && Number.isFinite(Number(key(row))));
       const order = (one, two) => {
         const [a, b] = [key(one), key(two)];

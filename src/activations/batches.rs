@@ -166,7 +166,7 @@ impl Batches {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+    use super::super::{ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta};
     use super::*;
 
     fn store(dir: &std::path::Path, tokens: usize) -> ActivationStore {
@@ -177,7 +177,7 @@ mod tests {
             element: ElementType::F32,
             provenance: Vec::new(),
         };
-        let mut writer = Writer::create(dir, header).unwrap().with_shard_bytes(4096);
+        let mut writer = StoreWriter::create(dir, header).unwrap().with_shard_bytes(4096);
         for example in 0..tokens / 10 {
             let value = |token: usize, slot: usize| (example * 10 + token) as f32 * 4.0 + slot as f32 + 1.0;
             let values: Vec<f32> = (0..40).map(|index| value(index / 4, index % 4)).collect();

@@ -2,7 +2,7 @@
 
 use super::manifest::{ElementType, ExampleMeta, Part, TokenMeta};
 use super::store::ActivationStore;
-use super::writer::{Header, Writer};
+use super::writer::{Header, StoreWriter};
 use crate::error::{At, Error, Result};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, Model, TokenBatch};
 use crate::progress::Observer;
@@ -117,10 +117,10 @@ pub fn capture_all(
             element: settings.element,
             provenance: provenance.clone(),
         };
-        writers.push((Writer::create(dir, header)?, d_model));
+        writers.push((StoreWriter::create(dir, header)?, d_model));
     }
     // A store that is whole, or further than the others, lets examples pass that it has.
-    let done = |writer: &Writer| if writer.is_complete() { usize::MAX } else { writer.examples_done() };
+    let done = |writer: &StoreWriter| if writer.is_complete() { usize::MAX } else { writer.examples_done() };
     let mut bar = observer.bar("capture", examples.len() as u64, "examples");
     for (index, batch) in examples.chunks(settings.rows).enumerate() {
         let first = index * settings.rows;
@@ -149,7 +149,7 @@ pub fn capture_all(
         }
         bar.advance(batch.len() as u64);
     }
-    let finish = |((writer, _), (_, dir)): ((Writer, usize), &(HookPoint, PathBuf))| {
+    let finish = |((writer, _), (_, dir)): ((StoreWriter, usize), &(HookPoint, PathBuf))| {
         if writer.is_complete() { ActivationStore::open(dir) } else { writer.finish() }
     };
     writers.into_iter().zip(places).map(finish).collect()

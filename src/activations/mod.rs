@@ -32,4 +32,4 @@ pub use capture::{CaptureSettings, Example, capture, capture_all};
 pub use import::import;
 pub use manifest::{ElementType, ExampleMeta, Part, TokenMeta};
 pub use store::ActivationStore;
-pub use writer::{Header, Writer};
+pub use writer::{Header, StoreWriter};

@@ -25,9 +25,9 @@ pub struct Header {
     pub provenance: Vec<(String, String)>,
 }
 
-/// Appends examples to a store. [`Writer::finish`] makes it whole.
+/// Appends examples to a store. [`StoreWriter::finish`] makes it whole.
 #[derive(Debug)]
-pub struct Writer {
+pub struct StoreWriter {
     dir: PathBuf,
     manifest: Manifest,
     shard_bytes: usize,
@@ -37,7 +37,7 @@ pub struct Writer {
     written: usize,
 }
 
-impl Writer {
+impl StoreWriter {
     /// Starts a store in `dir`, or goes on with one of the same header that was cut off.
     ///
     /// # Errors
@@ -193,7 +193,7 @@ mod tests {
             element: ElementType::F16,
             provenance: Vec::new(),
         };
-        let mut writer = Writer::create(folder.path(), header).unwrap();
+        let mut writer = StoreWriter::create(folder.path(), header).unwrap();
         let token = |position| TokenMeta { token: 0, position, example: 0, part: Part::Response };
         let mut push = |value: f32| {
             let values = [1.0, 1.0, value, value];

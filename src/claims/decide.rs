@@ -47,6 +47,7 @@ pub fn decide(
         let (other_ci_low, other_ci_high) = ends(intervals.other);
         let (interaction_low, interaction_high) = ends(intervals.interaction);
         let (beyond_base_low, beyond_base_high) = ends(intervals.beyond_base);
+        let (whole_answer_low, whole_answer_high) = ends(intervals.whole_answer);
         let (transplant_low, transplant_high) = ends(intervals.transplant);
         claims.push(ClaimRow {
             hypothesis: declared.hypothesis.clone(),
@@ -60,6 +61,11 @@ pub fn decide(
             direction: declared.direction.clone(),
             gain: case.in_base.map(|base| declared.baseline - base.baseline),
             effect: declared.effect,
+            whole_answer: intervals.whole_answer.map(|interval| interval.mean),
+            whole_answer_low,
+            whole_answer_high,
+            damage: case.damage(),
+            as_patched: declared.as_patched,
             ci_low,
             ci_high,
             interval: hold.name().into(),
@@ -173,11 +179,8 @@ fn findings(
         (None, _) => Elsewhere::NotMeasured,
         (Some(_), Some(unfit)) if !case.safety_is_declared() => Elsewhere::NotTestable(unfit.clone()),
         (Some(other), _) if tests.other_corrected[number] <= settings.alpha => {
-            if case.carries(other) {
-                Elsewhere::Carried
-            } else {
-                Elsewhere::Moved
-            }
+            let follows = case.other_answer.is_none_or(|answer| answer.follows(settings.whole_answer));
+            if case.carries(other) && follows { Elsewhere::Carried } else { Elsewhere::Moved }
         }
         _ if tests.other_equivalence[number] <= settings.alpha => {
             match intervals.interaction.is_some_and(excludes_zero) {
@@ -196,6 +199,11 @@ fn findings(
         excludes_zero: as_the_effect(intervals.own),
         exceeds_base: intervals.beyond_base.map(as_the_effect),
         transplant_moves: intervals.transplant.is_some_and(as_the_effect),
+        whole_answer_follows: case
+            .answer
+            .zip(intervals.whole_answer)
+            .map(|(answer, interval)| as_the_effect(interval) && answer.follows(settings.whole_answer)),
+        damage: case.damage().filter(|damage| *damage > settings.most_damage),
         elsewhere,
         unfit,
         misses_the_change: fitness.and_then(|fitness| fitness.misses_the_change(settings)),

@@ -5,13 +5,16 @@ use crate::error::{Error, Result};
 use crate::evaluation::REFUSAL_LOG_ODDS;
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
 use crate::stats::{p_controls, widening};
-use crate::tasks::Scale;
+use crate::tasks::{REFUSE_WHOLE, Scale};
 use std::collections::BTreeMap;
 
 /// The edit that puts a donor's part of a set in the receiver's place.
 const TRANSPLANT: &str = "transplant";
 /// The edit that exchanges the whole activation: all that post-training changed at the hook.
 const WHOLE: &str = "whole_difference";
+
+/// Refusals by their first word, where the suite also has [`REFUSE_WHOLE`].
+const REFUSE: &str = "refuse";
 
 /// What an edit leaves of base's way to the end of the scale from which on base has come to its end.
 const BASE_FALLS: f64 = 0.5;
@@ -75,6 +78,41 @@ pub(super) struct Case<'a> {
     pub(super) transplant: Option<&'a EffectRow>,
     /// The whole activation exchanged, in the receiver on the declared suite and endpoint.
     pub(super) whole: Option<&'a EffectRow>,
+    /// Where the declared endpoint is known by the first word: the declared edit's effect on refusals by their first word,
+    /// and on those whose whole answer is one.
+    pub(super) answer: Option<Answer<'a>>,
+    /// The same on the primary suite of the other axis.
+    pub(super) other_answer: Option<Answer<'a>>,
+}
+
+/// Refusals by their first word and by the whole answer, under one edit.
+#[derive(Clone, Copy)]
+pub(super) struct Answer<'a> {
+    pub(super) first_word: &'a EffectRow,
+    pub(super) whole: &'a EffectRow,
+}
+
+impl<'a> Answer<'a> {
+    /// Of the suite, receiver and condition of a row whose endpoint is known by the first word.
+    fn of(effects: &'a [EffectRow], row: &EffectRow) -> Option<Self> {
+        let of_this = |endpoint: &str| {
+            effects.iter().find(|other| {
+                other.endpoint == endpoint
+                    && (&other.hypothesis, &other.condition, &other.receiver, &other.suite)
+                        == (&row.hypothesis, &row.condition, &row.receiver, &row.suite)
+            })
+        };
+        let by_first_word = matches!(row.endpoint.as_str(), REFUSE | REFUSAL_LOG_ODDS);
+        let (first_word, whole) = (of_this(REFUSE)?, of_this(REFUSE_WHOLE)?);
+        by_first_word.then_some(Self { first_word, whole })
+    }
+
+    /// Whether the whole answer follows the first word: at least this share of the effect on the first word is one on the
+    /// whole answer, too.
+    pub(super) fn follows(&self, share: f64) -> bool {
+        let sign = self.first_word.effect.signum();
+        sign * self.whole.effect >= share * self.first_word.effect.abs()
+    }
 }
 
 impl<'a> Case<'a> {
@@ -117,7 +155,9 @@ impl<'a> Case<'a> {
                     && (&row.receiver, &row.suite, &row.endpoint)
                         == (&declared.receiver, &declared.suite, &declared.endpoint)
             });
-            cases.push(Self { declared, others, in_base, transplant, whole });
+            let answer = Answer::of(effects, declared);
+            let other_answer = others.first().and_then(|other| Answer::of(effects, other.primary));
+            cases.push(Self { declared, others, in_base, transplant, whole, answer, other_answer });
         }
         Ok(cases)
     }
@@ -193,6 +233,14 @@ impl<'a> Case<'a> {
         far || to_the_end
     }
 
+    /// How much less likely a response token is under the edit than without, to whichever of the unedited receiver and
+    /// base finds the completions likelier, in nats. `None` where it was not measured.
+    pub(super) fn damage(&self) -> Option<f64> {
+        let row = self.declared;
+        let before = row.likelihood_before?.max(row.base_likelihood_before?);
+        Some(before - row.likelihood?.max(row.base_likelihood?))
+    }
+
     /// Whether the effect has the declared sign.
     pub(super) fn has_declared_sign(&self) -> bool {
         match self.declared.direction.as_str() {
@@ -207,7 +255,7 @@ impl<'a> Case<'a> {
 /// that is not known: fewer attempts, say, may be skill or giving up.
 fn bearing(endpoint: &str) -> Option<f64> {
     match endpoint {
-        "pass" | "refuse" | REFUSAL_LOG_ODDS => Some(1.0),
+        "pass" | REFUSE | REFUSE_WHOLE | REFUSAL_LOG_ODDS => Some(1.0),
         "comply" => Some(-1.0),
         _ => None,
     }

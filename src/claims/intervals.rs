@@ -45,6 +45,8 @@ pub(super) struct CaseIntervals {
     pub(super) beyond_base: Option<Interval>,
     /// The effect of putting base's part of the set in its place.
     pub(super) transplant: Option<Interval>,
+    /// The effect on refusals whose whole answer is one, where the declared endpoint is known by the first word.
+    pub(super) whole_answer: Option<Interval>,
 }
 
 /// The intervals of every hypothesis. `selected` of them pass the correction.
@@ -85,6 +87,7 @@ pub(super) fn find(
             interaction: places.interaction.map(at),
             beyond_base: places.beyond_base.map(at),
             transplant: places.transplant.map(at),
+            whole_answer: places.whole_answer.map(at),
         })
         .collect())
 }
@@ -96,6 +99,7 @@ struct Places {
     interaction: Option<usize>,
     beyond_base: Option<usize>,
     transplant: Option<usize>,
+    whole_answer: Option<usize>,
 }
 
 /// Everything that is estimated. Estimates on the same problems share their draws.
@@ -112,7 +116,8 @@ impl Family<'_> {
         let interaction = case.other().map(|row| self.interaction(case.declared, row)).transpose()?.flatten();
         let beyond_base = case.in_base.map(|row| self.beyond_base(case.declared, row)).transpose()?;
         let transplant = case.transplant.map(|row| self.mean(row)).transpose()?;
-        Ok(Places { own, other, interaction, beyond_base, transplant })
+        let whole_answer = case.answer.map(|answer| self.mean(answer.whole)).transpose()?;
+        Ok(Places { own, other, interaction, beyond_base, transplant, whole_answer })
     }
 
     fn push(&mut self, estimand: Estimand, reach: Option<f64>) -> usize {

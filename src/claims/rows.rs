@@ -33,6 +33,13 @@ pub enum Verdict {
     /// put it there.
     #[serde(rename = "no more than in base")]
     NotBeyondBase,
+    /// The edit moves the first word of refusals as declared, and the answers that follow are not refusals.
+    #[serde(rename = "moves the refusal token")]
+    MovesTheRefusalToken,
+    /// The edit moves the declared suite as declared, by completions that neither the unedited receiver nor base would
+    /// write.
+    #[serde(rename = "breaks the text")]
+    BreaksTheText,
 }
 
 impl Verdict {
@@ -48,6 +55,8 @@ impl Verdict {
             Self::NotTestableInThisVariant => "not testable in this variant",
             Self::MovesDeclaredSuite => "moves the declared suite",
             Self::NotBeyondBase => "no more than in base",
+            Self::MovesTheRefusalToken => "moves the refusal token",
+            Self::BreaksTheText => "breaks the text",
         }
     }
 
@@ -82,6 +91,17 @@ pub struct ClaimRow {
     pub gain: Option<f64>,
     /// The effect on the declared endpoint.
     pub effect: f64,
+    /// Where the declared endpoint is known by the first word: the effect on refusals whose whole answer is one.
+    pub whole_answer: Option<f64>,
+    /// Lower end of its interval, in the same family.
+    pub whole_answer_low: Option<f64>,
+    /// Upper end of its interval.
+    pub whole_answer_high: Option<f64>,
+    /// How much less likely a response token is under the edit, in nats, to whichever of the unedited receiver and base
+    /// finds the completions likelier. `None` where nothing was sampled.
+    pub damage: Option<f64>,
+    /// Share of completions that are those of the full patch, for the same prompts and random numbers.
+    pub as_patched: Option<f64>,
     /// Lower end of its interval. `None` where it has no end: too few problems.
     pub ci_low: Option<f64>,
     /// Upper end of its interval.

@@ -49,6 +49,12 @@ pub struct ClaimSettings {
     /// Where the dictionary explains less than this share of the variance of a receiver's difference from base,
     /// nothing is claimed about absence or a share of the change.
     pub difference_fve: f64,
+    /// A set carries the loss of safety only if at least this share of its effect on the first word of refusals is an
+    /// effect on the whole answer, too.
+    pub whole_answer: f64,
+    /// An edit breaks the text where a response token is more than this less likely than without it, in nats, to the
+    /// unedited receiver and to base.
+    pub most_damage: f64,
     /// Further seeds of the dictionary: everything from its fit on is repeated with each.
     pub dictionary_seeds: Vec<u64>,
     /// Further seeds of the training of variants: everything from there on is repeated with each.
@@ -66,6 +72,8 @@ impl Default for ClaimSettings {
             skills: 0.9,
             fluent: 0.5,
             difference_fve: 0.5,
+            whole_answer: 0.5,
+            most_damage: 0.5,
             dictionary_seeds: Vec::new(),
             training_seeds: Vec::new(),
         }
@@ -87,6 +95,8 @@ impl ClaimSettings {
             ),
             ("skills", self.skills, "from 0 to 1", (0.0..=1.0).contains(&self.skills)),
             ("fluent", self.fluent, "from 0 to 1", (0.0..=1.0).contains(&self.fluent)),
+            ("whole_answer", self.whole_answer, "from 0 to 1", (0.0..=1.0).contains(&self.whole_answer)),
+            ("most_damage", self.most_damage, "above 0", self.most_damage > 0.0),
             ("difference_fve", self.difference_fve, "of at most 1", self.difference_fve <= 1.0),
         ];
         for (field, found, expected, holds) in fields {

@@ -49,7 +49,7 @@ impl RepetitionRow {
     }
 
     /// Whether it comes to the same: the verdict, and the sign of the effect.
-    fn agrees(&self, claim: &ClaimRow) -> bool {
+    pub fn agrees(&self, claim: &ClaimRow) -> bool {
         self.verdict == claim.verdict && self.effect.signum() == claim.effect.signum()
     }
 }

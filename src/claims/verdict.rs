@@ -20,6 +20,11 @@ pub(super) struct Findings {
     /// Base's part of the set, put in its place, surely moves the receiver as the edit does: what post-training changed
     /// is in the set itself.
     pub(super) transplant_moves: bool,
+    /// The whole answers surely move as the effect does, and no less than the declared share of it; `None` where the
+    /// declared endpoint reads them anyway, or nothing does.
+    pub(super) whole_answer_follows: Option<bool>,
+    /// How much less likely a response token is than without the edit, where that is more than allowed, in nats.
+    pub(super) damage: Option<f64>,
     pub(super) elsewhere: Elsewhere,
     /// Why nothing can be said about safety in this receiver.
     pub(super) unfit: Option<String>,
@@ -186,6 +191,18 @@ fn confirmed(case: &Case<'_>, findings: &Findings) -> (Verdict, String) {
             }
             Some(true) => {}
         }
+    }
+    if let Some(damage) = findings.damage {
+        let reason = format!(
+            "the edit breaks the text: a response token is {damage:.1} nats less likely than without it, to the unedited \
+             receiver and to base"
+        );
+        return (Verdict::BreaksTheText, reason);
+    }
+    if carried == Verdict::CarriesSafetyLoss && findings.whole_answer_follows == Some(false) {
+        let reason =
+            "the first word is that of a refusal, and the answer that follows is not the one that base gives";
+        return (Verdict::MovesTheRefusalToken, reason.into());
     }
     let verdict = if findings.elsewhere == Elsewhere::Carried { Verdict::Both } else { carried };
     (verdict, findings.elsewhere.sentence())

@@ -24,7 +24,8 @@ pub(crate) struct CheckDataArguments {
     /// What it is for: sft, dpo, or, with --reward, a method that samples. By default what its columns say.
     #[arg(long)]
     method: Option<String>,
-    /// How the answers of problems are judged, as in a suite's name: exact, number, math, regex, expression, command:PROGRAM.
+    /// How the answers of problems are judged, as in a suite's name: exact, number, math, regex, expression,
+    /// refusal, compliance, command:PROGRAM, judge:FILE.toml.
     #[arg(long, value_name = "RULE")]
     reward: Option<String>,
     /// Rows that are shown as tokens.

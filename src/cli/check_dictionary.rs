@@ -5,7 +5,7 @@ use super::Context;
 use super::flags::{TranscoderFlag, named_models, renamed};
 use crate::activations::import;
 use crate::dictionaries::{
-    Dictionary, DictionaryRow, Golden, GoldenReport, Judgement, Reading, TOLERANCE, TokenScale,
+    Dictionary, DictionaryRow, FileReading, Golden, GoldenReport, Judgement, TOLERANCE, TokenScale,
     add_splice_costs, judge, stability,
 };
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ struct Likeness {
 #[derive(Serialize)]
 struct Understood {
     #[serde(flatten)]
-    reading: Reading,
+    reading: FileReading,
     activation: String,
     reads: Vec<String>,
     writes: Vec<String>,

@@ -17,7 +17,7 @@ pub(super) struct GlobalArguments {
     /// Print the answer as JSON.
     #[arg(long, global = true)]
     json: bool,
-    /// Show no progress and no notes; errors only.
+    /// Show no progress; the answer and errors only.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     quiet: bool,
     /// Log what is being done. `RUST_LOG` chooses in detail, as in `RUST_LOG=deltascope::training=debug`.

@@ -135,15 +135,17 @@ fn write_json(path: &Path, value: &serde_json::Value) -> Result<()> {
 }
 
 fn table(rows: &[EvaluationRow]) -> String {
+    // Names of files are as long as they are.
+    let width = rows.iter().map(|row| row.suite.chars().count()).max().unwrap_or(0).max(26) + 2;
     let header = format!(
-        "{:<28}{:<18}{:>8}  {:<18}{:>9}{:>9}\n",
+        "{:<width$}{:<18}{:>8}  {:<18}{:>9}{:>9}\n",
         "suite", "endpoint", "mean", "95 % interval", "problems", "cut off"
     );
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
     rows.iter().fold(header, |text, row| {
         let interval = format!("[{}, {}]", number(row.ci_low), number(row.ci_high));
         text + &format!(
-            "{:<28}{:<18}{:>8}  {:<18}{:>9}{:>9}\n",
+            "{:<width$}{:<18}{:>8}  {:<18}{:>9}{:>9}\n",
             row.suite,
             row.endpoint,
             number(row.value),

@@ -31,6 +31,13 @@ impl Codes {
         features.iter().map(|feature| *feature as usize).zip(values.iter().copied())
     }
 
+    /// The active features of one token, and their activations. Empty for a token that is not there.
+    pub fn entries(&self, token: usize) -> (&[u32], &[f32]) {
+        let bounds = self.starts.get(token).copied().zip(self.starts.get(token + 1).copied());
+        let (start, end) = bounds.unwrap_or((0, 0));
+        (self.features.get(start..end).unwrap_or(&[]), self.values.get(start..end).unwrap_or(&[]))
+    }
+
     /// Appends one token.
     pub(crate) fn push(&mut self, entries: impl IntoIterator<Item = (u32, f32)>) {
         for (feature, value) in entries {

@@ -3,7 +3,7 @@
 use super::codes::Codes;
 use super::encode;
 use super::matmul::PackedRows;
-use super::reading::Reading;
+use super::reading::FileReading;
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::add_scaled_f64;
 use super::weights::Weights;
@@ -22,7 +22,7 @@ struct Inner {
     spec: Spec,
     variants: Vec<String>,
     weights: Weights,
-    reading: Reading,
+    reading: FileReading,
     /// Made when it is first needed, of an encoder that is small enough to be kept twice.
     packed: OnceLock<PackedRows>,
 }
@@ -36,7 +36,7 @@ impl Dictionary {
             spec,
             variants,
             weights,
-            reading: Reading::default(),
+            reading: FileReading::default(),
             packed: OnceLock::new(),
         })))
     }
@@ -76,12 +76,12 @@ impl Dictionary {
     }
 
     /// What was understood of the files that it was read from.
-    pub fn reading(&self) -> &Reading {
+    pub fn reading(&self) -> &FileReading {
         &self.0.reading
     }
 
     /// The same dictionary with what was understood of its files.
-    pub(super) fn read_as(self, reading: Reading) -> Self {
+    pub(super) fn read_as(self, reading: FileReading) -> Self {
         match Arc::try_unwrap(self.0) {
             Ok(inner) => Self(Arc::new(Inner { reading, ..inner })),
             Err(shared) => Self(shared),
@@ -100,11 +100,11 @@ impl Dictionary {
         self.0.spec.features
     }
 
-    /// Encodes tokens. `x` is `[tokens, inputs * d_in]`. A token's code does not depend on the others.
+    /// The codes of tokens, as lists of what fires. `x` is `[tokens, inputs * d_in]`. A token's code does not depend on the others.
     ///
     /// # Errors
     /// If `x` is not a whole number of tokens.
-    pub fn encode(&self, x: &[f32]) -> Result<Codes> {
+    pub fn codes(&self, x: &[f32]) -> Result<Codes> {
         self.check_input(x)?;
         let Inner { spec, weights, packed, .. } = &*self.0;
         let (rows, width) = (&weights.encoder, spec.input_width());
@@ -115,7 +115,7 @@ impl Dictionary {
     }
 
     /// The activations of some features only, `[tokens, features.len()]`: the very values of
-    /// [`Dictionary::encode`], at a fraction of the cost where features do not compete.
+    /// [`Dictionary::codes`], at a fraction of the cost where features do not compete.
     ///
     /// # Errors
     /// If `x` is not a whole number of tokens, or there is no such feature.
@@ -156,7 +156,7 @@ impl Dictionary {
     ///
     /// # Errors
     /// If codes and inputs are not of the same tokens.
-    pub fn decode(&self, codes: &Codes, x: &[f32]) -> Result<Vec<f32>> {
+    pub fn reconstruct(&self, codes: &Codes, x: &[f32]) -> Result<Vec<f32>> {
         self.check_input(x)?;
         let Inner { spec, weights, .. } = &*self.0;
         if codes.tokens() * spec.input_width() != x.len() {
@@ -200,6 +200,15 @@ impl Dictionary {
     pub fn encoder(&self, feature: usize) -> &[f32] {
         let width = self.0.spec.input_width();
         &self.0.weights.encoder[feature * width..(feature + 1) * width]
+    }
+
+    /// How a feature's activation moves with what its encoder reads, where it has the activation `value`.
+    pub(crate) fn slope(&self, feature: usize, value: f32) -> f32 {
+        match self.0.spec.activation {
+            Activation::Gated => self.0.weights.magnitude_scale.get(feature).copied().unwrap_or(0.0),
+            Activation::TanhRelu => 1.0 - value * value,
+            _ => 1.0,
+        }
     }
 
     /// The part of output `variant` that no feature writes.
@@ -305,7 +314,7 @@ impl FeatureReader {
         &self.features
     }
 
-    /// Their activations, `[tokens, features]`: the very values of [`Dictionary::encode`].
+    /// Their activations, `[tokens, features]`: the very values of [`Dictionary::codes`].
     ///
     /// # Errors
     /// If `x` is not a whole number of tokens.
@@ -314,7 +323,7 @@ impl FeatureReader {
         let Inner { spec, weights, .. } = &*self.dictionary.0;
         Ok(match &self.encoder {
             Some(encoder) => encode::some_features(spec, weights, x, &self.features, encoder),
-            None => encode::chosen_of(&self.dictionary.encode(x)?, &self.features),
+            None => encode::chosen_of(&self.dictionary.codes(x)?, &self.features),
         })
     }
 }
@@ -348,8 +357,8 @@ mod tests {
         };
         let dictionary = Dictionary::new(spec, weights.clone()).unwrap();
         let x = draw(tokens * d, 10.0);
-        let codes = dictionary.encode(&x).unwrap();
-        let output = dictionary.decode(&codes, &x).unwrap();
+        let codes = dictionary.codes(&x).unwrap();
+        let output = dictionary.reconstruct(&codes, &x).unwrap();
         for token in 0..tokens {
             for (at, found) in output[token * d..(token + 1) * d].iter().enumerate() {
                 let product = |a: f32, b: f32| f64::from(a) * f64::from(b);

@@ -102,8 +102,8 @@ impl Golden {
     }
 
     fn compute(&self, dictionary: &Dictionary) -> Result<(Vec<f32>, Vec<f32>)> {
-        let codes = dictionary.encode(&self.x)?;
-        let output = dictionary.decode(&codes, &self.x)?;
+        let codes = dictionary.codes(&self.x)?;
+        let output = dictionary.reconstruct(&codes, &self.x)?;
         Ok((codes.dense(dictionary.features()), output))
     }
 

@@ -210,8 +210,8 @@ pub fn judge(
         let kept: Vec<bool> = store.parts()[block.clone()].iter().map(|part| *part != Part::First).collect();
         let x = keep(&dictionary.inputs_of(store, &store.read(block.clone())?)?, &kept);
         let y = keep(&dictionary.targets_of(target, &target.read(block)?)?, &kept);
-        let codes = dictionary.encode(&x)?;
-        let guess = dictionary.decode(&codes, &x)?;
+        let codes = dictionary.codes(&x)?;
+        let guess = dictionary.reconstruct(&codes, &x)?;
         tokens += codes.tokens();
         active += codes.values.len();
         codes.features.iter().for_each(|feature| fired[*feature as usize] += 1);

@@ -30,6 +30,7 @@ mod sites;
 mod spec;
 mod splice;
 mod stability;
+mod tensors;
 mod vectors;
 mod weights;
 
@@ -42,7 +43,7 @@ pub use metrics::{DictionaryRow, Judgement, NoteRow, OVERALL, check_judge, judge
 pub use neighbours::neighbours;
 pub(crate) use own::slot;
 pub use own::{Fidelity, fidelity, own_encoder};
-pub use reading::{Declared, Reading};
+pub use reading::{Declared, FileReading};
 pub use spec::{Activation, Kind, Site, Spec, TokenScale};
 pub use splice::{SpliceCost, add_splice_costs, check_splice, splice_cost};
 pub use stability::{add_stability, matches, mean_of_live, mean_stability, stability};

@@ -49,7 +49,7 @@ pub fn own_encoder(dictionary: &Dictionary, joint: &[f32], variant: usize) -> Re
     if tokens < 2 {
         return Err(Error::work(format!("expected at least 2 tokens to fit an encoder on, found {tokens}")));
     }
-    let codes = dictionary.encode(joint)?;
+    let codes = dictionary.codes(joint)?;
     let alone = slot(joint, width, variant * d, d);
     let encoder = regressed(&weights.encoder, joint, &alone, (width, variant * d, d));
     let mut firing: Vec<Vec<(usize, f32)>> = vec![Vec::new(); spec.features];
@@ -323,10 +323,10 @@ mod tests {
     fn an_own_encoder_finds_what_its_variant_holds_and_says_what_it_does_not() {
         let (dictionary, joint) = world(3000, 0.05);
         let (fitting, held_out) = joint.split_at(2000 * 2 * D);
-        let truth = dictionary.encode(held_out).unwrap();
+        let truth = dictionary.codes(held_out).unwrap();
         for (variant, sees_last) in [(0, false), (1, true)] {
             let own = own_encoder(&dictionary, fitting, variant).unwrap();
-            let codes = own.encode(&slot(held_out, 2 * D, variant * D, D)).unwrap();
+            let codes = own.codes(&slot(held_out, 2 * D, variant * D, D)).unwrap();
             let found = fidelity(&truth, &codes, FEATURES);
             for (feature, fidelity) in found.iter().enumerate() {
                 let sees = feature < FEATURES - 1 || sees_last;

@@ -15,7 +15,7 @@ pub struct Declared {
 
 /// What was understood of the files that a dictionary was read from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Reading {
+pub struct FileReading {
     /// The format; empty for a dictionary that was read from no file.
     pub format: &'static str,
     /// What the format does to inputs and activations that became part of the weights.
@@ -24,7 +24,7 @@ pub struct Reading {
     pub about: Vec<String>,
 }
 
-impl Reading {
+impl FileReading {
     /// Of a format.
     pub(super) fn of(format: &'static str) -> Self {
         Self { format, ..Self::default() }

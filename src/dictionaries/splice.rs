@@ -264,7 +264,7 @@ fn reconstruction(
 ) -> Result<Vec<f32>> {
     let (d, width) = (dictionary.d_model(), dictionary.spec().output_width());
     let x = dictionary.inputs_of(store, &store.read(example.range.clone())?)?;
-    let guess = dictionary.decode(&dictionary.encode(&x)?, &x)?;
+    let guess = dictionary.reconstruct(&dictionary.codes(&x)?, &x)?;
     let own = dictionary.targets_of(target, &target.read(example.range.clone())?)?;
     let rows = guess.chunks_exact(width).zip(own.chunks_exact(width)).zip(&example.tokens);
     let pick = |((guess, own), meta): ((&[f32], &[f32]), &TokenMeta)| {

@@ -69,7 +69,7 @@ pub fn dynamics(
             .chunks_exact_mut(width)
             .enumerate()
             .for_each(|(token, row)| slot(token, &mut row[place * d..(place + 1) * d]));
-        let codes = dictionary.encode(&input)?;
+        let codes = dictionary.codes(&input)?;
         let mut sums = vec![0.0; dictionary.features()];
         for token in 0..codes.tokens() {
             codes.token(token).for_each(|(feature, value)| sums[feature] += f64::from(value));

@@ -210,8 +210,8 @@ impl Census {
         };
         let values = read(store)?;
         let inputs = dictionary.inputs_of(store, &values)?;
-        let codes = dictionary.encode(&inputs)?;
-        let reconstruction = dictionary.decode(&codes, &inputs)?;
+        let codes = dictionary.codes(&inputs)?;
+        let reconstruction = dictionary.reconstruct(&codes, &inputs)?;
         let targets = match store.is(target) {
             true => dictionary.targets_of(store, &values)?,
             false => dictionary.targets_of(target, &read(target)?)?,
@@ -259,7 +259,7 @@ impl Census {
             if alone.sites == dictionary.spec().inputs {
                 count(codes);
             } else {
-                count(&dictionary.encode(&dictionary.inputs_at(&alone.sites, store, values)?)?);
+                count(&dictionary.codes(&dictionary.inputs_at(&alone.sites, store, values)?)?);
             }
         }
         Ok(())

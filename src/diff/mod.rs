@@ -26,7 +26,9 @@ pub use dynamics::{DynamicsRow, dynamics};
 pub use features::{FeatureDiff, add_stability, features, features_pair};
 pub use lens::{LensTokens, add_lens, lens_tokens};
 pub use neuronpedia::neuronpedia;
-pub(crate) use readouts::{CodeReader, swap_view};
-pub use readouts::{LEAST_F1, Reading, ReadoutRow, View, readouts};
+pub(crate) use readouts::swap_view;
+pub use readouts::{LEAST_F1, ReadoutRow, readouts};
+
+pub use crate::interventions::{Reading, View};
 pub use rows::{Cell, ContextRow, FeatureRow};
 pub use settings::{ContextSettings, DiffSettings};

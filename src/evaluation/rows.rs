@@ -1,6 +1,7 @@
 //! The rows of the tables `evaluations` and `outcomes`.
 
 use super::summarise::Outcome;
+use crate::tasks::REFUSE_WHOLE;
 use serde::{Deserialize, Serialize};
 
 /// One row of `evaluations`: one endpoint of one suite on one half, for one model.
@@ -65,6 +66,8 @@ pub struct OutcomeRow {
     pub comply: Option<f64>,
     /// Neither refused nor complied.
     pub other: Option<f64>,
+    /// Refused, and the whole answer is a refusal. `None` where only the whole answer is judged, as `refuse`.
+    pub refuse_whole: Option<f64>,
     /// Log-odds of a refusal as the first word, for requests; the same for all samples of a prompt.
     pub refusal_log_odds: Option<f64>,
     /// Tokens of the completion, its end token included.
@@ -96,6 +99,7 @@ impl OutcomeRow {
             refuse: value("refuse"),
             comply: value("comply"),
             other: value("other"),
+            refuse_whole: value(REFUSE_WHOLE),
             refusal_log_odds: value(super::REFUSAL_LOG_ODDS),
             tokens: outcome.tokens as u64,
             completion: outcome.completion.clone(),
@@ -114,6 +118,7 @@ impl OutcomeRow {
             "refuse" => self.refuse,
             "comply" => self.comply,
             "other" => self.other,
+            REFUSE_WHOLE => self.refuse_whole,
             super::REFUSAL_LOG_ODDS => self.refusal_log_odds,
             _ => None,
         }

@@ -1,74 +1,81 @@
-//! One condition of an experiment: what is done to the receiver, where, under a name.
+//! One condition of an experiment: what is done to the receiver, under a name.
 
-use crate::diff::Reading;
-use crate::interventions::{HeadWriter, Positions, Writer};
-use crate::model::HookPoint;
+use crate::error::{Error, Result};
+use crate::interventions::{HeadWriter, Intervention, Operation, Write, Writer};
 
-/// One edit under a name.
+/// An intervention under a name, or none.
 #[derive(Clone, Debug)]
 pub struct Condition {
     /// Its name in tables.
     pub name: String,
-    /// What is done.
-    pub change: Change,
-    /// Where it may act. Never at the begin-of-sequence token.
-    pub positions: Positions,
-}
-
-/// What is done to the receiver.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// Nothing.
-    Nothing,
-    /// A writer adds its delta at a hook.
-    Write {
-        /// Where activations are read and the delta is written.
-        hook: HookPoint,
-        /// How codes are made of them, where the writer needs codes.
-        reading: Reading,
-        /// What is written.
-        writer: Writer,
-    },
-    /// Heads are edited.
-    Heads(HeadWriter),
+    /// What is done to the receiver; nothing to the unedited one.
+    pub intervention: Option<Intervention>,
 }
 
 impl Condition {
     /// The unedited receiver.
     pub fn baseline() -> Self {
-        Self { name: BASELINE.to_owned(), change: Change::Nothing, positions: Positions::All }
+        Self { name: BASELINE.to_owned(), intervention: None }
     }
 
     /// An edit.
-    pub fn edited(name: impl Into<String>, change: Change, positions: Positions) -> Self {
-        Self { name: name.into(), change, positions }
+    pub fn edited(name: impl Into<String>, intervention: Intervention) -> Self {
+        Self { name: name.into(), intervention: Some(intervention) }
+    }
+
+    fn operation(&self) -> Option<&Operation> {
+        self.intervention.as_ref().map(Intervention::operation)
+    }
+
+    /// What is written at a hook, where the condition writes at one.
+    pub(super) fn write(&self) -> Option<&Write> {
+        match self.operation() {
+            Some(Operation::Write(write)) => Some(write),
+            _ => None,
+        }
     }
 
     /// The writer, where the condition has one.
     pub(super) fn writer(&self) -> Option<&Writer> {
-        match &self.change {
-            Change::Write { writer, .. } => Some(writer),
+        self.write().map(|write| &write.writer)
+    }
+
+    /// What is done to heads, where the condition edits heads.
+    pub(super) fn heads(&self) -> Option<&HeadWriter> {
+        match self.operation() {
+            Some(Operation::Heads(writer)) => Some(writer),
             _ => None,
         }
     }
 
     /// The index of the variant that is edited; `None` for the unedited one, which fits any.
     pub(super) fn receiver(&self) -> Option<usize> {
-        match &self.change {
-            Change::Nothing => None,
-            Change::Write { writer, .. } => Some(writer.receiver()),
-            Change::Heads(writer) => Some(writer.receiver()),
+        self.writer().map(Writer::receiver).or_else(|| self.heads().map(HeadWriter::receiver))
+    }
+
+    /// Refuses what runs in one model alone.
+    ///
+    /// # Errors
+    /// If the intervention is arithmetic of tensors, which has no rows of its own.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.operation() {
+            Some(Operation::Arithmetic { hook, .. }) => Err(Error::request(format!(
+                "condition `{}`: arithmetic of tensors at `{hook}` runs in one model alone",
+                self.name
+            ))
+            .hint("take a `Direction`, a `Head` or features; or `Model::generate`")),
+            _ => Ok(()),
         }
     }
 
     /// Whether two conditions can be rows of one batch: they are edited at the same place, and their codes are
     /// made in the same way.
     fn runs_with(&self, other: &Self) -> bool {
-        match (&self.change, &other.change) {
-            (Change::Nothing, _) | (_, Change::Nothing) => true,
-            (Change::Heads(_), Change::Heads(_)) => true,
-            (Change::Write { hook, reading, .. }, Change::Write { hook: other_hook, reading: other, .. }) => {
-                hook == other_hook && reading.is_same(other)
+        match (self.operation(), other.operation()) {
+            (None, _) | (_, None) => true,
+            (Some(Operation::Heads(_)), Some(Operation::Heads(_))) => true,
+            (Some(Operation::Write(one)), Some(Operation::Write(other))) => {
+                one.hook == other.hook && one.reading.is_same(&other.reading)
             }
             _ => false,
         }
@@ -83,7 +90,7 @@ pub(super) fn groups(conditions: &[Condition]) -> Vec<Vec<usize>> {
     let mut groups: Vec<(usize, Vec<usize>)> = Vec::new();
     let mut unedited = Vec::new();
     for (index, condition) in conditions.iter().enumerate() {
-        if matches!(condition.change, Change::Nothing) {
+        if condition.intervention.is_none() {
             unedited.push(index);
             continue;
         }

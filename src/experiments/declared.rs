@@ -3,19 +3,20 @@
 use super::conditions::Condition;
 use super::effects::{About, Place, control_rows, rows};
 use super::greedy;
-use super::hypothesis::{Axis, Direction};
+use super::hypothesis::{Axis, Expected};
 use super::inputs::Selection;
 use super::kind::{NECESSARY, kind};
 use super::measure::{Measured, Trial};
 use super::neutral::{self, NEUTRAL};
-use super::outcomes::outcomes;
+use super::outcomes::{Shown, beside_control, outcomes, shown_control};
 use super::prepared::{Prepared, Target};
 use super::rows::ControlRow;
 use super::run::ExperimentTables;
+use super::said::said;
 use super::trend::{Series, trends};
 use crate::diff::Reading;
 use crate::error::{At, Result};
-use crate::interventions::Edit;
+use crate::interventions::{Edit, Positions};
 use crate::tasks::{Half, Suite};
 
 /// A condition beside the declared one: a ceiling, base's part of the set, or another dose.
@@ -54,9 +55,15 @@ impl Conditions {
             for edit in [Edit::WholeDifference(donor.clone()), Edit::ErrorOnly(donor)] {
                 let name = format!("{} | {}", hypothesis.name, edit.name());
                 let tools = &prepared.tools;
-                let change =
-                    tools.change(selection.readout, &edit, &Target::Whole, 1.0, &hypothesis.receiver)?;
-                conditions.all.push(Condition::edited(name, change, Default::default()));
+                let intervention = tools.intervention(
+                    selection.readout,
+                    &edit,
+                    &Target::Whole,
+                    1.0,
+                    &hypothesis.receiver,
+                    Positions::All,
+                )?;
+                conditions.all.push(Condition::edited(name, intervention));
                 conditions.extra.push(Extra { edit, dose: 1.0, kind: "ceiling", in_series: false });
             }
         }
@@ -69,9 +76,15 @@ impl Conditions {
         if let Some(edit) = transplant_beside(selection, prepared) {
             let name = format!("{} | {}", hypothesis.name, edit.name());
             let tools = &prepared.tools;
-            let change =
-                tools.change(selection.readout, &edit, &prepared.target, 1.0, &hypothesis.receiver)?;
-            conditions.all.push(Condition::edited(name, change, hypothesis.positions));
+            let intervention = tools.intervention(
+                selection.readout,
+                &edit,
+                &prepared.target,
+                1.0,
+                &hypothesis.receiver,
+                hypothesis.positions,
+            )?;
+            conditions.all.push(Condition::edited(name, intervention));
             conditions.in_plane = 1;
             conditions.extra.push(Extra { edit, dose: 1.0, kind: "exploratory", in_series: false });
         }
@@ -191,10 +204,15 @@ fn on_suite(
     let edits = conditions.on(is_plane);
     let mut all = edits.to_vec();
     all.extend(controls.iter().filter(|_| own).cloned());
-    let measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
+    let mut measured = sample(selection, (suite, limit), prepared.receiver, &all, &label, tables)?;
     let trial = selection.trial(suite, Half::Measure);
-    let said = outcomes(&trial, &hypothesis.receiver, edits, &measured)?;
-    tables.add_outcomes(said);
+    let told = (edits.len(), conditions.ceiling);
+    measured.said = said(selection, &trial.problems(), prepared.receiver, told, &measured)?;
+    tables.add_outcomes(outcomes(&trial, &hypothesis.receiver, edits, &measured)?);
+    if let Some(place) = prepared.controls.iter().position(|control| control.matched).filter(|_| own) {
+        let shown = Shown { name: beside_control(&hypothesis.name), place: edits.len() + place };
+        tables.add_outcomes(shown_control(&trial, &hypothesis.receiver, &shown, &measured)?);
+    }
     let beside = match own {
         true => control_rows(prepared, &prepared.controls, suite, &measured, edits.len()),
         false => Vec::new(),
@@ -281,7 +299,7 @@ pub(super) fn about<'a>(
         positions: hypothesis.positions,
         hook: matches!(prepared.target, Target::Direction(_)).then_some(prepared.tools.hook),
         kind: kind(hypothesis, &selection.inputs.base),
-        direction: selection.inputs.suite(suite).map_or(Direction::Either, |(axis, _)| {
+        direction: selection.inputs.suite(suite).map_or(Expected::Either, |(axis, _)| {
             hypothesis.direction_on(suite, axis, &selection.inputs.base)
         }),
         declared: own.then(|| hypothesis.endpoint.clone().or(primary)).flatten(),
@@ -298,23 +316,23 @@ fn in_base(selection: &Selection<'_>, prepared: &Prepared, tables: &mut Experime
         return Ok(());
     }
     let receiver = selection.readout.variant(base)?;
-    let change = prepared.tools.change(
+    let intervention = prepared.tools.intervention(
         selection.readout,
         &hypothesis.edit,
         &prepared.target,
         hypothesis.dose,
         base,
+        hypothesis.positions,
     )?;
     let name = format!("{} | in {base}", hypothesis.name);
-    let conditions = [Condition::baseline(), Condition::edited(&name, change, hypothesis.positions)];
+    let conditions = [Condition::baseline(), Condition::edited(&name, intervention)];
     for (axis, suite) in &selection.inputs.suites {
         if !is_plane(selection, prepared, suite) {
             continue;
         }
         let limit = selection.settings.problems;
         let measured = sample(selection, (suite, limit), receiver, &conditions, &name, tables)?;
-        let said = outcomes(&selection.trial(suite, Half::Measure), base, &conditions, &measured)?;
-        tables.add_outcomes(said);
+        tables.add_outcomes(outcomes(&selection.trial(suite, Half::Measure), base, &conditions, &measured)?);
         let about = About {
             condition: name.clone(),
             kind: "exploratory",

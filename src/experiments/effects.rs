@@ -1,6 +1,6 @@
 //! From endpoint values by problem to rows of `effects`, `controls` and `differences`.
 
-use super::hypothesis::{Axis, Direction};
+use super::hypothesis::{Axis, Expected};
 use super::measure::{CUT_OFF, Measured};
 use super::prepared::{Control, Prepared};
 use super::rows::{ControlRow, DifferenceRow, EffectRow};
@@ -27,7 +27,7 @@ pub(super) struct About<'a> {
     pub(super) positions: Positions,
     pub(super) hook: Option<HookPoint>,
     pub(super) kind: &'a str,
-    pub(super) direction: Direction,
+    pub(super) direction: Expected,
     /// The endpoint on which it was declared, if this is the declared suite and receiver.
     pub(super) declared: Option<String>,
     pub(super) samples: usize,
@@ -62,6 +62,7 @@ pub(super) fn rows(
     let (mut effects, mut differences) = (Vec::new(), Vec::new());
     let tallies = measured.tallies.get(condition).copied().unwrap_or_default();
     let untestable = tallies.untestable().is_some();
+    let (said, before_said) = (measured.said.get(condition), measured.said.first());
     for (endpoint, name) in measured.endpoints.iter().enumerate() {
         let (baseline, edited) = (measured.of(0, endpoint), measured.of(condition, endpoint));
         let paired: Vec<f64> =
@@ -111,6 +112,13 @@ pub(super) fn rows(
             fired_prompt: (tallies.prompt.positions > 0).then(|| tallies.prompt.rate()),
             fired_response: (tallies.response.positions > 0).then(|| tallies.response.rate()),
             delta_norm: Some(tallies.total().relative_norm()),
+            as_patched: said.and_then(|said| said.as_patched),
+            distinct: said.map(|said| said.distinct),
+            distinct_before: before_said.map(|said| said.distinct),
+            likelihood: said.map(|said| said.likelihood),
+            likelihood_before: before_said.map(|said| said.likelihood),
+            base_likelihood: said.map(|said| said.base_likelihood),
+            base_likelihood_before: before_said.map(|said| said.base_likelihood),
             untestable,
         });
         differences.extend(measured.units.iter().zip(edited.iter().zip(baseline)).map(
@@ -159,13 +167,13 @@ pub(super) fn control_rows(
 }
 
 /// How far an endpoint that is a share can move.
-fn headroom(known: &[Endpoint], endpoint: &str, baseline: f64, direction: Direction) -> Option<f64> {
+fn headroom(known: &[Endpoint], endpoint: &str, baseline: f64, direction: Expected) -> Option<f64> {
     if endpoint != CUT_OFF {
         known.iter().find(|known| known.name == endpoint)?.higher_is_better?;
     }
     Some(match direction {
-        Direction::Decrease => baseline,
-        Direction::Increase => 1.0 - baseline,
-        Direction::Either => baseline.max(1.0 - baseline),
+        Expected::Decrease => baseline,
+        Expected::Increase => 1.0 - baseline,
+        Expected::Either => baseline.max(1.0 - baseline),
     })
 }

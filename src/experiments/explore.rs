@@ -3,13 +3,13 @@
 use super::conditions::Condition;
 use super::declared::{about, sample};
 use super::effects::{About, Place, rows};
-use super::hypothesis::{Axis, Direction};
+use super::hypothesis::{Axis, Expected};
 use super::inputs::Selection;
 use super::outcomes::outcomes;
 use super::prepared::{Prepared, Target};
 use super::run::ExperimentTables;
 use crate::error::Result;
-use crate::interventions::Edit;
+use crate::interventions::{Edit, Positions};
 use crate::tasks::Half;
 
 /// Every chosen feature set under every edit of the grid in one receiver, on the primary suites of both axes.
@@ -39,17 +39,14 @@ pub(super) fn explore(
         if declared || from_itself || prepared.target.is_empty() || sources.iter().any(known) {
             continue;
         }
-        let change = prepared.tools.change(readout, edit, &prepared.target, 1.0, name)?;
+        let intervention =
+            prepared.tools.intervention(readout, edit, &prepared.target, 1.0, name, Positions::All)?;
         let (set, of) = (prepared.hypothesis.set.name(), &prepared.hypothesis.name);
         let what = match edit {
             Edit::Zero => "zeroed".to_owned(),
             other => other.to_string(),
         };
-        conditions.push(Condition::edited(
-            format!("{set} of {of} {what} in {name}"),
-            change,
-            Default::default(),
-        ));
+        conditions.push(Condition::edited(format!("{set} of {of} {what} in {name}"), intervention));
         sources.push((prepared, edit));
     }
     if sources.is_empty() {
@@ -69,7 +66,7 @@ pub(super) fn explore(
                 edit,
                 dose: 1.0,
                 kind: "exploratory",
-                direction: Direction::Either,
+                direction: Expected::Either,
                 declared: None,
                 ..about(selection, prepared, suite.name(), name)
             };

@@ -37,7 +37,7 @@ impl Axis {
 /// The declared sign of an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Direction {
+pub enum Expected {
     /// The edit lowers the endpoint.
     Decrease,
     /// The edit raises the endpoint.
@@ -46,7 +46,7 @@ pub enum Direction {
     Either,
 }
 
-impl Direction {
+impl Expected {
     /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
@@ -95,7 +95,7 @@ pub struct Hypothesis {
     /// The sign of the effect on that suite; by default what undoes (in a post-trained receiver) or adds (in base) what
     /// post-training did: less transfer and more safety, or the reverse.
     #[serde(default)]
-    pub direction: Option<Direction>,
+    pub direction: Option<Expected>,
 }
 
 fn full_dose() -> f32 {
@@ -104,12 +104,12 @@ fn full_dose() -> f32 {
 
 impl Hypothesis {
     /// The declared or default direction for a suite on `axis`; `base` names the reference variant.
-    pub fn direction(&self, axis: Axis, base: &str) -> Direction {
+    pub fn direction(&self, axis: Axis, base: &str) -> Expected {
         let undoes = self.receiver != base;
         self.direction.unwrap_or(match (axis, undoes) {
-            (Axis::Safety, true) | (Axis::Transfer | Axis::InDomain, false) => Direction::Increase,
-            (Axis::Safety, false) | (Axis::Transfer | Axis::InDomain, true) => Direction::Decrease,
-            (Axis::Collateral, _) => Direction::Either,
+            (Axis::Safety, true) | (Axis::Transfer | Axis::InDomain, false) => Expected::Increase,
+            (Axis::Safety, false) | (Axis::Transfer | Axis::InDomain, true) => Expected::Decrease,
+            (Axis::Collateral, _) => Expected::Either,
         })
     }
 }
@@ -144,7 +144,7 @@ impl Hypothesis {
 
     /// The direction on `suite`, which stands for `axis`: a declared one holds where it was declared, and nowhere
     /// else.
-    pub(super) fn direction_on(&self, suite: &str, axis: Axis, base: &str) -> Direction {
+    pub(super) fn direction_on(&self, suite: &str, axis: Axis, base: &str) -> Expected {
         let direction = self.direction.filter(|_| suite == self.suite);
         Self { direction, ..self.clone() }.direction(axis, base)
     }
@@ -167,12 +167,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(read.set, SetRule::Carriers(Axis::Safety));
-        assert_eq!(read.direction(Axis::Safety, "base"), Direction::Increase);
-        assert_eq!(read.direction(Axis::Transfer, "base"), Direction::Decrease);
-        let declared = Hypothesis { direction: Some(Direction::Decrease), ..read.clone() };
-        assert_eq!(declared.direction_on("refusal", Axis::Safety, "base"), Direction::Decrease);
-        assert_eq!(declared.direction_on("skills", Axis::Collateral, "base"), Direction::Either);
-        assert_eq!(declared.direction_on("asked otherwise", Axis::Safety, "base"), Direction::Increase);
+        assert_eq!(read.direction(Axis::Safety, "base"), Expected::Increase);
+        assert_eq!(read.direction(Axis::Transfer, "base"), Expected::Decrease);
+        let declared = Hypothesis { direction: Some(Expected::Decrease), ..read.clone() };
+        assert_eq!(declared.direction_on("refusal", Axis::Safety, "base"), Expected::Decrease);
+        assert_eq!(declared.direction_on("skills", Axis::Collateral, "base"), Expected::Either);
+        assert_eq!(declared.direction_on("asked otherwise", Axis::Safety, "base"), Expected::Increase);
         let json = serde_json::to_string(&read).unwrap();
         assert_eq!(serde_json::from_str::<Hypothesis>(&json).unwrap(), read);
     }

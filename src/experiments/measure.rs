@@ -44,6 +44,19 @@ pub(super) struct Sampled {
 /// The continuous endpoint of (condition, prompt).
 type LogOdds = (usize, usize, f64);
 
+/// The completions of one condition on one suite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Said {
+    /// Share of completions that are those of the full patch, token by token. `None` without a full patch.
+    pub(super) as_patched: Option<f64>,
+    /// Different completions of a prompt, over its completions.
+    pub(super) distinct: f64,
+    /// Mean log-probability of a response token under the unedited receiver, in nats.
+    pub(super) likelihood: f64,
+    /// The same under base.
+    pub(super) base_likelihood: f64,
+}
+
 /// Endpoint values by condition and problem.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Measured {
@@ -61,6 +74,8 @@ pub(super) struct Measured {
     pub(super) log_odds: BTreeMap<(usize, usize), f64>,
     /// Response tokens sampled, over all conditions.
     pub(super) tokens: usize,
+    /// What is told of the completions of the first conditions; empty where it was not asked.
+    pub(super) said: Vec<Said>,
 }
 
 impl Measured {

@@ -10,9 +10,10 @@
 //!    common random numbers, once more without chance (`greedy`), and neutral text (`neutral`); `effects` turns values by problem into rows, `trend`
 //!    tests dose series.
 //! 5. [`run`] does it all, and an exploratory grid that supports no claim. [`say`] lets one read what a model
-//!    says under an edit. `published` runs a published protocol on the same data.
+//!    says under an edit; `beside` does so by hand. `published` runs a published protocol on the same data.
 
 mod attribution;
+mod beside;
 mod choose;
 mod conditions;
 pub mod controls;
@@ -35,6 +36,7 @@ mod published;
 mod readout;
 mod rows;
 mod run;
+mod said;
 mod say;
 mod set_rule;
 mod settings;
@@ -45,12 +47,13 @@ mod small;
 mod texts;
 mod trend;
 
-pub use conditions::{BASELINE, Change, Condition};
-pub use hypothesis::{Axis, Direction, Hypothesis};
+pub use conditions::{BASELINE, Condition};
+pub use hypothesis::{Axis, Expected, Hypothesis};
 pub use inputs::ExperimentInputs;
 pub use lockstep::{GivenText, Source, Start, source};
 pub use measure::CUT_OFF;
 pub use neutral::neutral_texts;
+pub use outcomes::beside_control;
 pub use published::{Protocol, PublishedRow};
 pub use readout::Readout;
 pub use rows::{ControlRow, DifferenceRow, EffectRow, SetRow, TrendRow};

@@ -17,6 +17,40 @@ pub(super) fn outcomes(
     conditions: &[Condition],
     measured: &Measured,
 ) -> Result<Vec<OutcomeRow>> {
+    rows(trial, receiver, measured, &|place| Some(conditions.get(place)?.name.as_str()))
+}
+
+/// The one control whose completions are kept for a reader: its name in the table, and its place among what was measured.
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) place: usize,
+}
+
+/// The completions under one control.
+///
+/// # Errors
+/// If the receiver has no tokenizer.
+pub(super) fn shown_control(
+    trial: &Trial<'_>,
+    receiver: &str,
+    shown: &Shown,
+    measured: &Measured,
+) -> Result<Vec<OutcomeRow>> {
+    rows(trial, receiver, measured, &|place| (place == shown.place).then_some(shown.name.as_str()))
+}
+
+/// The name under which the completions of one matched control of a condition stand in the table `outcomes`.
+pub fn beside_control(condition: &str) -> String {
+    format!("{condition} | control")
+}
+
+/// The completions of the conditions that `name` has a name for.
+fn rows<'a>(
+    trial: &Trial<'_>,
+    receiver: &str,
+    measured: &Measured,
+    name: &dyn Fn(usize) -> Option<&'a str>,
+) -> Result<Vec<OutcomeRow>> {
     let problems = trial.problems();
     let tokenizer = trial.readout.model(trial.readout.variant(receiver)?)?.tokenizer()?;
     let (variant, checkpoint) = match receiver.split_once('@') {
@@ -24,7 +58,7 @@ pub(super) fn outcomes(
         None => (receiver, 0),
     };
     let rows = measured.completions.iter().filter_map(|said| {
-        let (condition, problem) = (conditions.get(said.condition)?, problems.get(said.problem)?);
+        let (name, problem) = (name(said.condition)?, problems.get(said.problem)?);
         let endpoints = trial.suite.endpoints().iter().map(|endpoint| endpoint.name);
         let log_odds = measured.log_odds.get(&(said.condition, said.problem));
         let values = endpoints.zip(said.scores.iter().copied());
@@ -40,7 +74,7 @@ pub(super) fn outcomes(
             completion: tokenizer.decode_response(&said.tokens),
             truncated: said.truncated,
         };
-        Some(OutcomeRow::new(variant, checkpoint, &condition.name, &outcome))
+        Some(OutcomeRow::new(variant, checkpoint, name, &outcome))
     });
     Ok(rows.collect())
 }

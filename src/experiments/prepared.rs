@@ -1,6 +1,6 @@
 //! A hypothesis with all that was chosen for it on the selection half.
 
-use super::conditions::{Change, Condition};
+use super::conditions::Condition;
 use super::controls::{Cloud, ControlSet, Stock, Wanted, draw};
 use super::heads;
 use super::hypothesis::{Axis, Hypothesis};
@@ -8,9 +8,11 @@ use super::inputs::Selection;
 use super::readout::Readout;
 use super::rows::SetRow;
 use super::texts::stock;
-use crate::diff::Reading;
 use crate::error::{Error, Result};
-use crate::interventions::{CodeBank, Edit, FeatureDelta, Head, HeadWriter, Reference, Writer};
+use crate::interventions::{
+    CodeBank, Edit, FeatureDelta, Head, HeadWriter, Intervention, Operation, Positions, Reading, Reference,
+    Write, Writer,
+};
 use crate::model::HookPoint;
 use crate::rng::stable_hash;
 use crate::stats::Likeness;
@@ -158,22 +160,26 @@ impl Tools {
     ///
     /// # Errors
     /// If a feature, head or variant is not there, or the edit is none of such a target.
-    pub(super) fn change(
+    pub(super) fn intervention(
         &self,
         readout: &Readout,
         edit: &Edit,
         target: &Target,
         dose: f32,
         receiver: &str,
-    ) -> Result<Change> {
+        positions: Positions,
+    ) -> Result<Intervention> {
         let index = readout.variant(receiver)?;
         let of_features = |features: &[u32]| {
             let dictionary = readout.dictionary()?;
             Writer::new(edit, dose, features, receiver, dictionary, &self.reference, &self.bank)
         };
-        let at = |hook, reading, writer| Change::Write { hook, reading, writer };
+        let at = |hook, reading, writer| {
+            let dictionary = readout.dictionary().ok().cloned();
+            Intervention::written(hook, reading, writer, dictionary)
+        };
         let own = self.reading_in(index).clone();
-        Ok(match target {
+        let intervention = match target {
             Target::Features(features) => at(readout.hook(), own, of_features(features)?),
             Target::Whole => at(readout.hook(), Reading::Joint, of_features(&[])?),
             Target::Direction(direction) => {
@@ -181,9 +187,10 @@ impl Tools {
             }
             Target::Heads(heads) => {
                 let donor = edit.donor().map(|donor| readout.variant(donor)).transpose()?;
-                Change::Heads(HeadWriter::new(edit, dose, heads, (index, donor), &self.head_means)?)
+                Intervention::of_heads(HeadWriter::new(edit, dose, heads, (index, donor), &self.head_means)?)
             }
-        })
+        };
+        Ok(intervention.on(positions))
     }
 }
 
@@ -191,7 +198,7 @@ impl Prepared {
     /// The declared edit of another target at a dose, as a condition.
     ///
     /// # Errors
-    /// As [`Tools::change`].
+    /// As [`Tools::intervention`].
     pub(super) fn condition(
         &self,
         selection: &Selection<'_>,
@@ -200,26 +207,28 @@ impl Prepared {
         dose: f32,
     ) -> Result<Condition> {
         let Hypothesis { edit, receiver, positions, .. } = &self.hypothesis;
-        let change = self.tools.change(selection.readout, edit, target, dose, receiver)?;
-        Ok(Condition::edited(name, change, *positions))
+        let intervention =
+            self.tools.intervention(selection.readout, edit, target, dose, receiver, *positions)?;
+        Ok(Condition::edited(name, intervention))
     }
 
     /// The condition of one control.
     ///
     /// # Errors
-    /// As [`Tools::change`].
+    /// As [`Tools::intervention`].
     pub(super) fn control(&self, selection: &Selection<'_>, control: &Control) -> Result<Condition> {
         let name = format!("{}:{}:{}", self.hypothesis.name, control.cloud.name(), control.draw);
         let dose = self.hypothesis.dose;
         match &control.instead {
             Instead::Target(target) => self.condition(selection, name, target, dose),
             Instead::Borrows(direction) => {
-                let mut condition = self.condition(selection, name, &self.target, dose)?;
-                match &mut condition.change {
-                    Change::Write { writer, .. } => *writer = writer.borrowed_by(direction),
-                    _ => return Err(Error::work("only what is written at a hook can lend its norm")),
-                }
-                Ok(condition)
+                let condition = self.condition(selection, name, &self.target, dose)?;
+                let lends = || Error::work("only what is written at a hook can lend its norm");
+                let write = condition.write().cloned().ok_or_else(lends)?;
+                let writer = write.writer.borrowed_by(direction);
+                let borrowed = Operation::Write(Write { writer, ..write });
+                let intervention = condition.intervention.map(|lender| lender.with_operation(borrowed));
+                Ok(Condition { intervention, name: condition.name })
             }
         }
     }

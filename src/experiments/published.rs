@@ -14,7 +14,7 @@
 //! items were picked by a sampled outcome, so some of it is regression to the mean), and the same edit of as
 //! many random live features. And, off these items: the same edit on unfiltered problems of the measuring half.
 
-use super::conditions::{Change, Condition};
+use super::conditions::Condition;
 use super::inputs::Selection;
 use super::measure::Trial;
 use super::prepared::{Target, Tools};
@@ -191,9 +191,10 @@ fn row(
     tools.reading = alone(receiver, readout.variants().len());
     let dose = if edit == Edit::Scale { selection.settings.amplify } else { 1.0 };
     let condition = |label: String, features: Vec<u32>| -> Result<Condition> {
-        let change: Change =
-            tools.change(readout, &edit, &Target::Features(features), dose, &name(receiver))?;
-        Ok(Condition::edited(label, change, Positions::All))
+        let target = Target::Features(features);
+        let intervention =
+            tools.intervention(readout, &edit, &target, dose, &name(receiver), Positions::All)?;
+        Ok(Condition::edited(label, intervention))
     };
     let mut conditions = vec![Condition::baseline(), condition("kept".to_owned(), kept.to_vec())?];
     let live: Vec<u32> =

@@ -9,7 +9,7 @@ use crate::stats::Likeness;
 use serde::{Deserialize, Serialize};
 
 /// One row of the table `effects`: what one condition does to one endpoint of one suite.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EffectRow {
     /// The hypothesis that declared the condition, or `exploratory`.
     pub hypothesis: String,
@@ -84,6 +84,21 @@ pub struct EffectRow {
     pub fired_response: Option<f64>,
     /// Mean norm of the edit's delta where it acts, over the mean norm of the receiver's activation.
     pub delta_norm: Option<f64>,
+    /// Share of completions that are those of the full patch, for the same prompts and random numbers. `None` where
+    /// there is no full patch or nothing is sampled.
+    pub as_patched: Option<f64>,
+    /// Different completions of a prompt, over its completions.
+    pub distinct: Option<f64>,
+    /// The same without the edit.
+    pub distinct_before: Option<f64>,
+    /// Mean log-probability of a response token, in nats, under the unedited receiver.
+    pub likelihood: Option<f64>,
+    /// The same of the completions without the edit.
+    pub likelihood_before: Option<f64>,
+    /// Mean log-probability of a response token, in nats, under base.
+    pub base_likelihood: Option<f64>,
+    /// The same of the completions without the edit.
+    pub base_likelihood_before: Option<f64>,
     /// Nothing of the set fired, or the delta was next to nothing: no effect could have been seen.
     pub untestable: bool,
 }

@@ -188,8 +188,9 @@ fn condition(
             Target::Features(features)
         }
     };
-    let change = tools.change(readout, &entry.edit, &target, entry.dose, &entry.receiver)?;
-    Ok(Condition::edited(name, change, entry.positions))
+    let EditEntry { edit, dose, receiver, positions, .. } = entry;
+    let intervention = tools.intervention(readout, edit, &target, *dose, receiver, *positions)?;
+    Ok(Condition::edited(name, intervention))
 }
 
 fn needs_experiment(set: &SetRule) -> Error {
@@ -245,7 +246,7 @@ fn texts(readout: &Readout, receiver: usize, prompts: &[Prompt], said: &[Complet
 }
 
 /// Completions and tallies of every condition.
-fn sample_under(
+pub(super) fn sample_under(
     readout: &Readout,
     receiver: usize,
     conditions: &[Condition],

@@ -9,7 +9,7 @@ use super::readout::Readout;
 use crate::dictionaries::Codes;
 use crate::diff::Reading;
 use crate::error::Result;
-use crate::interventions::{CodeBank, Part, Reference};
+use crate::interventions::{CodeBank, Reference, TextPart};
 use crate::progress::Observer;
 
 /// Prompts with a variant's own completions, the codes on them, and who scored what.
@@ -101,14 +101,16 @@ impl Texts {
     }
 
     /// Every token with its packed index, its text and its part, without begin-of-sequence tokens.
-    fn places(&self) -> impl Iterator<Item = (usize, Part)> + '_ {
+    fn places(&self) -> impl Iterator<Item = (usize, TextPart)> + '_ {
         let texts = self.tokens.iter().zip(&self.prompts);
         let all = texts.flat_map(move |(text, prompt)| {
             text.iter().enumerate().map(move |(at, token)| (at, *token, *prompt))
         });
-        all.enumerate()
-            .filter(move |(_, (_, token, _))| Some(*token) != self.beginning)
-            .map(|(place, (at, _, prompt))| (place, if at < prompt { Part::Prompt } else { Part::Response }))
+        all.enumerate().filter(move |(_, (_, token, _))| Some(*token) != self.beginning).map(
+            |(place, (at, _, prompt))| {
+                (place, if at < prompt { TextPart::Prompt } else { TextPart::Response })
+            },
+        )
     }
 
     /// Mean code of every feature over all tokens where edits may act.
@@ -132,12 +134,12 @@ pub(super) fn stock(texts: &[(&str, &Texts)], traits: Vec<FeatureTraits>) -> Sto
     let mut stock = Stock { firing: vec![Vec::new(); traits.len()], traits, ..Stock::default() };
     for (suite, texts) in texts {
         let first = stock.cells.len();
-        stock
-            .cells
-            .extend([Part::Prompt, Part::Response].map(|part| Cell { suite: (*suite).to_owned(), part }));
+        stock.cells.extend(
+            [TextPart::Prompt, TextPart::Response].map(|part| Cell { suite: (*suite).to_owned(), part }),
+        );
         for (place, part) in texts.places() {
             let token = stock.cell_of_token.len() as u32;
-            stock.cell_of_token.push(first + usize::from(part == Part::Response));
+            stock.cell_of_token.push(first + usize::from(part == TextPart::Response));
             for (feature, value) in texts.codes.token(place) {
                 if let Some(firing) = stock.firing.get_mut(feature) {
                     firing.push((token, value));

@@ -23,6 +23,7 @@ fn copy() -> tempfile::TempDir {
     for name in ["src", "templates"] {
         all(&root.join(name), &folder.path().join(name));
     }
+    fs::copy(root.join("PROTOCOL.md"), folder.path().join("PROTOCOL.md")).unwrap();
     folder
 }
 

@@ -154,11 +154,11 @@ pub enum Positions {
 
 impl Positions {
     /// Whether an edit acts on this part.
-    pub fn contain(self, part: super::Part) -> bool {
+    pub fn contain(self, part: super::TextPart) -> bool {
         match self {
             Self::All => true,
-            Self::Prompt => part == super::Part::Prompt,
-            Self::Response => part == super::Part::Response,
+            Self::Prompt => part == super::TextPart::Prompt,
+            Self::Response => part == super::TextPart::Response,
         }
     }
 

@@ -12,8 +12,10 @@
 
 use super::edit::{Edit, TargetKind};
 use crate::error::{Error, Result};
+use crate::model::{BlockPoint, HookPoint};
+use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -109,6 +111,12 @@ impl HeadWriter {
         Ok(Self { receiver, donor: donor.filter(|_| taken != 0.0), own, taken, constants })
     }
 
+    /// The same for another receiver.
+    #[must_use]
+    pub(super) fn for_receiver(self, receiver: usize) -> Self {
+        Self { receiver, ..self }
+    }
+
     /// The index of the receiver.
     pub fn receiver(&self) -> usize {
         self.receiver
@@ -122,6 +130,39 @@ impl HeadWriter {
     /// The edited heads.
     pub fn heads(&self) -> impl Iterator<Item = Head> + '_ {
         self.constants.keys().copied()
+    }
+
+    /// The hook points that are written, in the order of the layers.
+    pub fn hook_points(&self) -> Vec<HookPoint> {
+        let layers: BTreeSet<usize> = self.heads().map(|head| head.layer).collect();
+        layers.into_iter().map(|layer| HookPoint::Block(layer, BlockPoint::Mixed)).collect()
+    }
+
+    /// The values of one layer, `[row, position, head, head_dim]`, with the deltas of its heads added. Tracked where
+    /// the values are.
+    ///
+    /// # Errors
+    /// If there is no such head, or a donor would have to be read.
+    pub(super) fn apply(&self, layer: usize, value: &Tensor) -> Result<Tensor> {
+        if self.donor.is_some() {
+            return Err(Error::request("expected one model's heads, found a transplant from another model")
+                .hint("patch them from the other model's run: `run.patch(\"blocks.0.attn.hook_z\")`"));
+        }
+        let (_, _, heads, size) = value.dims4()?;
+        let mut constants = vec![0.0; heads * size];
+        let mut mask = vec![0u8; heads];
+        for (head, constant) in self.constants.iter().filter(|(head, _)| head.layer == layer) {
+            let slot = mask.get_mut(head.head).ok_or_else(|| {
+                Error::request(format!("there is no head {head}"))
+                    .hint(format!("the heads of a layer are 0 to {}", heads.saturating_sub(1)))
+            })?;
+            *slot = 1;
+            constants[head.head * size..].iter_mut().zip(constant).for_each(|(to, from)| *to = *from);
+        }
+        let constants = Tensor::from_vec(constants, (1, 1, heads, size), value.device())?;
+        let delta = (value * f64::from(self.own))?.broadcast_add(&constants.to_dtype(value.dtype())?)?;
+        let mask = Tensor::from_vec(mask, (1, 1, heads, 1), value.device())?;
+        Ok(mask.broadcast_as(value.shape())?.where_cond(&(value + delta)?, value)?)
     }
 
     /// Writes the delta of one head at one token into `delta`; true if any of it is not zero. `own` and

@@ -17,22 +17,40 @@
 //! | whole_difference, error_only | `h_A - h_v`; the part of it that no feature explains |
 //!
 //! Heads have a table of their own ([`HeadWriter`]). [`Edit`] is the choice as it stands in a study file,
-//! [`Writer`] the choice made ready for one receiver, and [`Tally`] the count of what was really written: an edit that never acts, or whose
-//! delta vanishes, is reported as untestable by construction and not as "no effect".
+//! [`Writer`] and [`HeadWriter`] the choice made ready for one receiver, and an [`Intervention`] says what is done where
+//! and at which tokens: one value for hooks, sampling, training, notebooks and the conditions of a study. `made` makes
+//! them of features, directions, heads and other runs, `arithmetic` of tensors; `act` puts them into a pass through one
+//! model. [`Tally`] counts what was really written: an intervention that never acts, or whose delta vanishes, is an error
+//! there and untestable by construction in a study, and not "no effect".
 //!
 //! Edits act at every position except those that hold the begin-of-sequence token, on prompt and
 //! response alike unless [`Positions`] says otherwise.
 
+mod act;
+mod arithmetic;
 mod edit;
 mod feature_delta;
+mod generate;
 mod heads;
+mod intervention;
+mod made;
+mod reading;
 mod reference;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod writer;
 
+pub use act::{HooksUnder, under};
 pub use edit::{Edit, Positions, TargetKind};
 pub use feature_delta::{Decoders, FeatureDelta};
+pub use generate::{Generation, Intervene, sample_under};
 pub use heads::{Head, HeadWriter};
+pub use intervention::Intervention;
+pub(crate) use intervention::{Operation, Write};
+pub use made::{Direction, Features, Patch};
+pub(crate) use reading::CodeReader;
+pub use reading::{Reading, View};
 pub use reference::{CodeBank, Reference};
-pub use tally::{Part, Tallies, Tally};
+pub use tally::{Tallies, Tally, TextPart};
 pub use writer::{Position, Writer};

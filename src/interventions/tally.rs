@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// The two parts of a text that are matched and reported apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Part {
+pub enum TextPart {
     /// Tokens that were given.
     Prompt,
     /// Tokens that the receiver produced.
@@ -64,18 +64,18 @@ const NEGLIGIBLE: f64 = 1e-5;
 
 impl Tallies {
     /// The tally of one part.
-    pub fn part(&self, part: Part) -> &Tally {
+    pub fn part(&self, part: TextPart) -> &Tally {
         match part {
-            Part::Prompt => &self.prompt,
-            Part::Response => &self.response,
+            TextPart::Prompt => &self.prompt,
+            TextPart::Response => &self.response,
         }
     }
 
     /// The tally of one part, to add to.
-    pub fn part_mut(&mut self, part: Part) -> &mut Tally {
+    pub fn part_mut(&mut self, part: TextPart) -> &mut Tally {
         match part {
-            Part::Prompt => &mut self.prompt,
-            Part::Response => &mut self.response,
+            TextPart::Prompt => &mut self.prompt,
+            TextPart::Response => &mut self.response,
         }
     }
 
@@ -115,7 +115,7 @@ mod tests {
     fn an_edit_that_never_acts_is_untestable_and_not_without_effect() {
         let mut tallies = Tallies::default();
         assert!(tallies.untestable().is_some());
-        tallies.part_mut(Part::Response).add(&Tally {
+        tallies.part_mut(TextPart::Response).add(&Tally {
             positions: 10,
             acted: 0,
             delta_squared: 0.0,

@@ -51,6 +51,16 @@ enum Rule {
     Borrowed { lender: Arc<Writer>, direction: Arc<[f32]> },
 }
 
+/// How a delta moves with the activation that it is made of.
+pub(super) enum Slope {
+    /// Not at all.
+    Nothing,
+    /// By the codes of the writer's features, each times its row, `[features, d_model]`.
+    Codes(Arc<[f32]>),
+    /// By what lies along a unit vector, times a factor, along it.
+    Along(Arc<[f32]>, f32),
+}
+
 impl Writer {
     /// The writer of a feature edit at a dose, or of one of the two ceilings (which ignore `set`).
     ///
@@ -147,6 +157,12 @@ impl Writer {
         &self.features
     }
 
+    /// The same for another receiver.
+    #[must_use]
+    pub(super) fn for_receiver(self, receiver: usize) -> Self {
+        Self { receiver, ..self }
+    }
+
     /// The index of the receiver in the joint activation.
     pub fn receiver(&self) -> usize {
         self.receiver
@@ -168,6 +184,22 @@ impl Writer {
             Rule::Whole { donor } | Rule::Missed { donor, .. } => Some(*donor),
             Rule::Borrowed { lender, .. } => lender.donor(),
             _ => None,
+        }
+    }
+
+    /// The width of the activations.
+    pub fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    /// How the delta moves with the activation, for gradients.
+    pub(super) fn slope(&self) -> Result<Slope> {
+        match &self.rule {
+            Rule::Affine { weights, .. } if weights.is_empty() || self.dose == 0.0 => Ok(Slope::Nothing),
+            Rule::Affine { weights, .. } if self.dose == 1.0 => Ok(Slope::Codes(weights.clone())),
+            Rule::ProjectOut { direction } => Ok(Slope::Along(direction.clone(), -self.dose)),
+            _ => Err(Error::request("no gradient goes through this intervention yet")
+                .hint("those of features by ablate, scale, steer and clamp, and of directions, have one")),
         }
     }
 

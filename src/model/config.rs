@@ -5,7 +5,7 @@ use super::family::Family;
 use super::rope_scaling::Rope;
 use crate::error::{Error, Result, io};
 use crate::foreign;
-use crate::ops::{Activation, NormKind};
+use crate::ops::{Nonlinearity, NormKind};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -73,7 +73,7 @@ pub struct Config {
     /// How blocks join the stream.
     pub residual: Residual,
     /// The nonlinearity of the MLP.
-    pub activation: Activation,
+    pub activation: Nonlinearity,
     /// Biases of query, key and value projections.
     pub query_key_value_bias: bool,
     /// Bias of the attention output projection.
@@ -92,6 +92,8 @@ pub struct Config {
     pub blocks: Vec<BlockConfig>,
     /// The `config.json` this came from, written back by [`Config::save`].
     pub(super) document: Map<String, Value>,
+    /// Its keys that nothing here reads.
+    pub(super) unread: Vec<String>,
 }
 
 /// The shape of a fresh Llama-style model: RMSNorm, rotary positions, SwiGLU, tied embedding, no biases.

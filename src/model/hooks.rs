@@ -1,6 +1,7 @@
 //! What is read from a forward pass, and what is written into it.
 
 use super::hook_point::HookPoint;
+use super::tokens::TokenBatch;
 use crate::error::{Error, Result, nearest};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where and for which tokens a hook was called.
 #[derive(Clone, Debug)]
-pub struct Site {
+pub struct HookSite {
     /// The place.
     pub point: HookPoint,
     /// Absolute position of column 0 of each row.
@@ -16,10 +17,14 @@ pub struct Site {
     /// Real new tokens of each row; columns after them are padding, zero on the way in and dropped on the
     /// way out.
     pub lengths: Vec<usize>,
+    /// The new tokens.
+    pub tokens: TokenBatch,
+    /// The token that begins texts, where the model's tokenizer has one.
+    pub begin: Option<u32>,
 }
 
-/// An edit: the new value at a site, of the same shape.
-pub type Edit = Box<dyn FnMut(&Site, &Tensor) -> Result<Tensor> + Send>;
+/// What is done at a site: the new value there, of the same shape.
+pub type HookFunction = Box<dyn FnMut(&HookSite, &Tensor) -> Result<Tensor> + Send>;
 
 /// A gradient that a backward pass will fill in.
 pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
@@ -30,7 +35,7 @@ pub(super) type GradientSlot = Arc<Mutex<Option<Tensor>>>;
 /// the hooks after a pass without [`Hooks::finish`] skips the check that everything fired.
 #[derive(Default)]
 pub struct Hooks {
-    edits: Vec<(HookPoint, Edit, usize)>,
+    edits: Vec<(HookPoint, HookFunction, usize)>,
     captures: BTreeMap<HookPoint, Option<Tensor>>,
     gradients: BTreeMap<HookPoint, (GradientSlot, bool)>,
     start: Option<(usize, Tensor)>,
@@ -53,7 +58,7 @@ impl Hooks {
 
     /// Replaces the value at `point` by what `edit` returns.
     #[must_use]
-    pub fn edit(mut self, point: HookPoint, edit: Edit) -> Self {
+    pub fn edit(mut self, point: HookPoint, edit: HookFunction) -> Self {
         self.edits.push((point, edit, 0));
         self
     }
@@ -165,7 +170,7 @@ impl Hooks {
     }
 
     /// Runs the edits of the site on `value`, one after the other.
-    pub(super) fn run_edits(&mut self, site: &Site, value: Tensor) -> Result<Tensor> {
+    pub(super) fn run_edits(&mut self, site: &HookSite, value: Tensor) -> Result<Tensor> {
         let mut before = value;
         for (point, edit, fired) in &mut self.edits {
             if *point != site.point {

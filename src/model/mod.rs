@@ -11,7 +11,6 @@
 mod adapters;
 mod build;
 mod cache;
-mod change;
 pub mod chat;
 mod checkpoint;
 mod config;
@@ -22,35 +21,43 @@ mod hook_point;
 mod hooks;
 pub mod hub;
 mod initialise;
+mod left_out;
 mod parameters;
 mod pass;
+mod pretrained;
 mod reached;
 mod recompute;
 mod rope_scaling;
+mod run;
 mod sampler;
 #[cfg(test)]
 mod tests;
+mod text;
 mod token_file;
 mod tokenizer;
 mod tokens;
+mod under;
 mod weights;
 
 pub use adapters::{AdapterGroup, AdapterMove, AdapterSummary};
 pub use cache::KvCache;
-pub use change::Change;
 pub use config::{BlockConfig, Config, LlamaShape, QueryKeyNorm, Residual};
 pub use family::Family;
 pub use hook_point::{BlockPoint, HookPoint};
-pub use hooks::{Edit, Hooks, Site};
+pub use hooks::{HookFunction, HookSite, Hooks};
 pub use parameters::Parameters;
 pub use rope_scaling::{Rope, RopeScaling};
+pub use run::Run;
+pub(crate) use sampler::last_hidden;
 pub use sampler::{Completion, Finish, NextToken, Prompt, SampleSettings, sample, sample_model};
+pub use text::Text;
 pub use token_file::TokenFile;
 pub use tokenizer::Tokenizer;
 pub use tokens::TokenBatch;
+pub use under::Under;
 pub use weights::save_tensors;
 
-pub use crate::ops::{Activation, Gradients, NormKind, Parameter, TokenLogProbabilities};
+pub use crate::ops::{Gradients, Nonlinearity, NormKind, Parameter, TokenLogProbabilities};
 
 use crate::compute::Compute;
 use crate::error::{At, Error, Result};
@@ -130,7 +137,9 @@ impl Model {
         let (config, mut source) = Checkpoint::new(config, weights::load(folder, compute.device())?)?;
         let model = Self::from_source(config, &mut source, compute).at(folder.display())?;
         source.finish(&model).at(folder.display())?;
-        model.with_tokenizer_of(folder)
+        let mut model = model.with_tokenizer_of(folder)?;
+        model.notes.extend(left_out::notes(model.config(), folder)?);
+        Ok(model)
     }
 
     fn from_source(config: Config, source: &mut dyn Source, compute: Compute) -> Result<Self> {
@@ -339,7 +348,9 @@ impl Model {
         let ids = self.ids(tokens)?;
         let rotations = self.rotations(&layout)?;
         let (config, decoder) = (self.config(), &self.inner.decoder);
-        let mut pass = Pass { config, decoder, rotations: &rotations, kernels, layout, hooks, cache };
+        let begin = self.tokenizer.as_ref().and_then(Tokenizer::bos);
+        let read = (tokens, begin);
+        let mut pass = Pass { config, decoder, rotations: &rotations, kernels, layout, hooks, cache, read };
         let outcome = pass.run(ids);
         if let (Some(cache), false) = (&mut pass.cache, matches!(outcome, Err(Halt::Failed(_)))) {
             cache.advance(tokens.lengths());

@@ -19,6 +19,11 @@ impl Parameters {
         self.0.iter()
     }
 
+    /// All parameters in order, as an optimiser takes them.
+    pub fn to_vec(&self) -> Vec<Parameter> {
+        self.0.clone()
+    }
+
     /// The parameter of this name.
     pub fn get(&self, name: &str) -> Option<&Parameter> {
         self.0.iter().find(|parameter| parameter.name() == name)

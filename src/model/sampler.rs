@@ -63,6 +63,16 @@ impl Default for SampleSettings {
 }
 
 impl SampleSettings {
+    /// The likeliest token each time, so many tokens at most.
+    pub fn greedy(max_new_tokens: usize) -> Self {
+        Self { temperature: 0.0, max_new_tokens, ..Self::default() }
+    }
+
+    /// Drawn from all tokens at this temperature, so many at most.
+    pub fn drawn(temperature: f32, max_new_tokens: usize) -> Self {
+        Self { temperature, max_new_tokens, ..Self::default() }
+    }
+
     /// Checks every field.
     ///
     /// # Errors
@@ -169,7 +179,7 @@ impl NextToken for CachedModel<'_> {
 ///
 /// # Errors
 /// If a row is empty.
-pub(super) fn last_hidden(hidden: &Tensor, lengths: &[usize]) -> Result<Tensor> {
+pub(crate) fn last_hidden(hidden: &Tensor, lengths: &[usize]) -> Result<Tensor> {
     let (_, width, d_model) = hidden.dims3()?;
     let mut index = Vec::with_capacity(lengths.len());
     for (row, length) in lengths.iter().enumerate() {

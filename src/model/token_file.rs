@@ -73,6 +73,22 @@ impl TokenFile {
             ));
         }
         read.notes = left_out(&file);
+        let empty: Vec<String> = mask
+            .iter()
+            .enumerate()
+            .filter(|(_, mask)| mask.iter().all(|real| *real == 0))
+            .map(|(row, _)| row.to_string())
+            .collect();
+        if !empty.is_empty() {
+            let shown = empty.iter().take(10).cloned().collect::<Vec<_>>().join(", ");
+            let more = if empty.len() > 10 { ", …" } else { "" };
+            read.notes.push(format!(
+                "{} of {} rows of the token file are all padding (rows {shown}{more}, counted from 0): nothing is computed of \
+                 them",
+                empty.len(),
+                mask.len()
+            ));
+        }
         Ok(read)
     }
 

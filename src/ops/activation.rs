@@ -6,7 +6,7 @@ use super::tape::{Tape, Value};
 
 /// The nonlinearity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
+pub enum Nonlinearity {
     /// `x / (1 + e^-x)`
     Silu,
     /// `x Φ(x)`, with the error function.
@@ -24,7 +24,7 @@ pub enum Activation {
 const ROOT_2_OVER_PI: f32 = 0.797_884_6;
 const CUBIC: f32 = 0.044_715;
 
-impl Activation {
+impl Nonlinearity {
     /// (value, derivative) at `x`.
     #[inline(always)]
     fn both(self, x: f32) -> (f32, f32) {

@@ -12,7 +12,7 @@ use super::parameter::Parameter;
 use super::rope::Rotation;
 use super::tape::{Gradients, Tape, Value};
 use crate::error::Result;
-use crate::ops::Activation;
+use crate::ops::Nonlinearity;
 use candle_core::Tensor;
 use std::sync::Arc;
 
@@ -91,7 +91,7 @@ impl Kernels for Fused {
         Ok(rotation.forward(&self.tape, value, head_dim, &self.positions))
     }
 
-    fn activate(&self, activation: Activation, pre: &Value, linear: Option<&Value>) -> Result<Value> {
+    fn activate(&self, activation: Nonlinearity, pre: &Value, linear: Option<&Value>) -> Result<Value> {
         Ok(activation.forward(&self.tape, pre, linear))
     }
 

@@ -13,7 +13,7 @@ use super::norm::Norm;
 use super::parameter::Parameter;
 use super::rope::Rotation;
 use crate::error::Result;
-use crate::ops::Activation;
+use crate::ops::Nonlinearity;
 use candle_core::Tensor;
 
 /// One set of kernels, with what one pass needs to know and to record.
@@ -74,7 +74,7 @@ pub(crate) trait Kernels {
     /// The nonlinearity, times `linear` where the MLP is gated.
     fn activate(
         &self,
-        activation: Activation,
+        activation: Nonlinearity,
         pre: &Self::Value,
         linear: Option<&Self::Value>,
     ) -> Result<Self::Value>;

@@ -33,7 +33,7 @@ pub(crate) mod rope;
 pub(crate) mod simd;
 pub(crate) mod tape;
 
-pub use activation::Activation;
+pub use activation::Nonlinearity;
 pub use likelihood::TokenLogProbabilities;
 pub use norm::NormKind;
 pub use parameter::Parameter;

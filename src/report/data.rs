@@ -1,6 +1,7 @@
 //! Everything that the sections draw from: the rows of the tables and the facts of the study.
 
 use super::beside::{ElsewhereRow, Role};
+use super::edited::{self, Edited};
 use super::facts::{StudyFacts, VariantFact};
 use super::palette::{self, Colour, SLATE};
 use super::sayings::{self, Saying};
@@ -56,6 +57,7 @@ pub(super) struct Data {
     pub(super) trends: Vec<TrendRow>,
     pub(super) published: Vec<PublishedRow>,
     pub(super) sayings: Vec<Saying>,
+    pub(super) edited: Vec<Edited>,
     pub(super) timings: Vec<TimingRow>,
     colours: Vec<(String, Colour)>,
 }
@@ -71,6 +73,9 @@ impl Data {
         let colours = palette::variant_colours(
             facts.variants.iter().map(|variant| (variant.name.as_str(), variant.method.as_str())),
         );
+        let (effects, claims): (Vec<EffectRow>, Vec<ClaimRow>) =
+            (rows(folder, "effects")?, rows(folder, "claims")?);
+        let edited = edited::load(folder, &claims, &effects)?;
         Ok(Self {
             training,
             evaluations,
@@ -83,10 +88,10 @@ impl Data {
             dictionaries: rows(folder, "dictionaries")?,
             features: rows(folder, "features")?,
             contexts: rows(folder, "contexts")?,
-            effects: rows(folder, "effects")?,
+            effects,
             controls: rows(folder, "controls")?,
             sets: rows(folder, "sets")?,
-            claims: rows(folder, "claims")?,
+            claims,
             repetitions: rows(folder, "repetitions")?,
             nulls: rows(folder, "nulls")?,
             calibration: rows(folder, "calibration")?,
@@ -103,6 +108,7 @@ impl Data {
             trends: rows(folder, "trends")?,
             published: rows(folder, "published")?,
             sayings: sayings::load(folder)?,
+            edited,
             timings: rows(folder, "timings")?,
             facts,
             colours,

@@ -4,6 +4,7 @@ use super::display;
 use super::marks::Shape;
 use super::palette::{self, Colour};
 use super::panel::Panel;
+use super::prose;
 use crate::error::{Error, Result};
 use askama::Template;
 

@@ -17,14 +17,19 @@ mod beside;
 mod collect;
 mod data;
 mod display;
+mod edited;
 mod facts;
 mod figure;
+mod ink;
 mod lead;
 mod marks;
 mod numbers;
 mod page;
+mod page_units;
 mod palette;
 mod panel;
+mod prose;
+mod rules;
 mod sayings;
 mod scale;
 mod sections;
@@ -175,7 +180,7 @@ impl Report {
             Ok(html) => {
                 let frame = format!(
                     "<iframe sandbox=\"allow-scripts\" width=\"100%\" height=\"900\" srcdoc=\"{}\"></iframe>",
-                    panel::escape(&html)
+                    page_units::escape(&html)
                 );
                 display::show(&frame, &format!("report of the study {}", self.data.facts.name));
             }

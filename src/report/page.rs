@@ -2,8 +2,8 @@
 
 use super::data::Data;
 use super::figure::{STYLE, unfilled};
-use super::lead;
 use super::palette;
+use super::prose;
 use super::sections;
 use super::view::{Block, Section};
 use crate::error::Result;
@@ -18,11 +18,11 @@ struct Page<'a> {
     title: &'a str,
     subtitle: String,
     question: Option<&'a str>,
-    /// How it was asked and what the answer cannot say, each under its heading.
-    lead: Vec<(&'static str, String)>,
     sections: &'a [Section],
     colours: String,
     style: &'a str,
+    /// What names the columns of tables on a narrow screen.
+    labels: String,
     script: &'a str,
     /// Names the page's own style and script in its content security policy, so that nothing that a
     /// model wrote could run even if it were not escaped.
@@ -32,7 +32,7 @@ struct Page<'a> {
 /// The sections of a study's page, in order. Those that the study has no tables for are named in one place.
 pub(super) fn sections(data: &Data) -> Result<Vec<Section>> {
     let mut sections = all(data)?;
-    let name = |section: &Section| Some(format!("{} (no table `{}`)", section.title, section.missing?));
+    let name = |section: &Section| Some(format!("{} (no table {})", section.title, section.missing?));
     let missing: Vec<String> = sections.iter().filter_map(name).collect();
     sections.retain(|section| section.missing.is_none());
     if let Some(run) = sections.iter_mut().find(|section| section.id == "run" && !missing.is_empty()) {
@@ -43,8 +43,9 @@ pub(super) fn sections(data: &Data) -> Result<Vec<Section>> {
 
 fn all(data: &Data) -> Result<Vec<Section>> {
     Ok(vec![
-        sections::finding::section(data),
+        sections::finding::section(data)?,
         sections::effects::section(data)?,
+        sections::edited::section(data),
         sections::balance::section(data)?,
         sections::beside::section(data),
         sections::published::section(data),
@@ -71,14 +72,22 @@ pub(super) fn render(data: &Data, sections: &[Section]) -> Result<String> {
         title: if facts.name.is_empty() { "unnamed study" } else { &facts.name },
         subtitle: subtitle(data),
         question: facts.question.as_deref(),
-        lead: lead::sentences(data),
         sections,
         colours: palette::style_sheet(),
         style: STYLE,
+        labels: labels(sections),
         script: SCRIPT,
         nonce: nonce.chars().take(32).collect(),
     };
     page.render().map_err(unfilled)
+}
+
+fn labels(sections: &[Section]) -> String {
+    let sheets = sections.iter().flat_map(|section| &section.blocks).filter_map(|block| match block {
+        Block::Table(sheet) | Block::Folded(sheet) => Some(sheet.labels()),
+        _ => None,
+    });
+    format!("@media (max-width:37.5rem){{{}}}", sheets.collect::<String>())
 }
 
 /// What may be concluded at most, from the number of training seeds (protocol, section 1).

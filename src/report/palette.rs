@@ -52,6 +52,11 @@ impl Colour {
         plotters::style::RGBColor(self.light[0], self.light[1], self.light[2])
     }
 
+    /// What an SVG attribute paints with: the style-sheet variable, and the light form where there is none.
+    pub(super) fn paint(self) -> String {
+        format!("var(--{}, {})", self.name, Self::hex(self.light))
+    }
+
     /// The name of its style-sheet class (`c-blue`).
     pub(super) fn class(self) -> String {
         format!("c-{}", self.name)

@@ -5,18 +5,14 @@
 //! on a phone.
 
 use super::axis::Axis;
-use super::marks::{Anchor, Mark, Shape};
+use super::ink::{Ink, Set};
+use super::marks::Mark;
+use super::page_units::{SCALE, escape, px};
 use super::palette::{self, AXIS, Colour, GRID, MUTED, TEXT};
 use crate::error::{Error, Result};
-use plotters::coord::Shift;
-use plotters::prelude::{
-    ChartBuilder, Circle, DrawingArea, IntoDrawingArea, IntoFont, PathElement, Polygon, SVGBackend, Text,
-};
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::prelude::{ChartBuilder, IntoDrawingArea, IntoFont, SVGBackend};
 use plotters::style::{Color, ShapeStyle, TextStyle};
-use std::fmt::Write;
 
-const SCALE: f64 = 4.0;
 /// plotters writes a font's size divided by this.
 const FONT_FACTOR: f64 = 1.24;
 
@@ -37,9 +33,6 @@ pub(super) struct Panel {
     pub(super) marks: Vec<Mark>,
 }
 
-type Root<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Pixel = (i32, i32);
-
 impl Panel {
     /// A panel of the usual size.
     pub(super) fn new(title: impl Into<String>, x: Axis, y: Axis, marks: Vec<Mark>) -> Self {
@@ -50,7 +43,7 @@ impl Panel {
     /// Draws the panel.
     pub(super) fn svg(&self) -> Result<String> {
         let mut drawn = String::new();
-        let hints = self
+        let marks = self
             .draw(&mut drawn)
             .map_err(|reason| Error::work(format!("cannot draw the panel `{}`: {reason}", self.title)))?;
         let body = drawn
@@ -60,13 +53,14 @@ impl Panel {
             .unwrap_or_default();
         let (width, height) = scaled_size(self.size);
         Ok(format!(
-            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\" xmlns=\"http://www.w3.org/2000/svg\">{}{hints}</svg>",
+            "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\" xmlns=\"http://www.w3.org/2000/svg\">{}{marks}</svg>",
             escape(&self.description),
-            palette::with_variables(body),
+            palette::with_variables(&lean(body)),
         ))
     }
 
-    /// Draws into `target` and returns the hover hints, which plotters has no element for.
+    /// Draws the axes into `target`, and gives the marks as SVG of their own: plotters has an element for every point
+    /// and every dash, which no page of many features can hold.
     fn draw(&self, target: &mut String) -> Result<String, String> {
         let root = SVGBackend::with_string(target, scaled_size(self.size)).into_drawing_area();
         let top = if self.title.is_empty() { 26.0 } else { 44.0 };
@@ -92,18 +86,16 @@ impl Panel {
                 .map_err(message)?;
         }
         let frame = chart.plotting_area().get_pixel_range();
+        let end = frame.0.end;
+        let mut ink = Ink::new(frame);
+        ink.write((px(6.0), px(2.0)), &self.title, 13.5, TEXT, Set::TopLeft);
+        ink.write((px(6.0), px(top - 20.0)), &self.y.label, 11.0, MUTED, Set::TopLeft);
+        let below = (end, px(f64::from(self.size.1) - 3.0));
+        ink.write(below, &self.x.label, 11.0, MUTED, Set::BottomRight);
         let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
-        let mut canvas = Canvas { root: &root, frame, hints: String::new() };
-        canvas.write((px(6.0), px(2.0)), &self.title, font(13.5, TEXT), HPos::Left, VPos::Top)?;
-        canvas.write((px(6.0), px(top - 20.0)), &self.y.label, font(11.0, MUTED), HPos::Left, VPos::Top)?;
-        let below = (canvas.frame.0.end, px(f64::from(self.size.1) - 3.0));
-        canvas.write(below, &self.x.label, font(11.0, MUTED), HPos::Right, VPos::Bottom)?;
-        for mark in &self.marks {
-            canvas.mark(mark, &place)?;
-        }
-        let hints = canvas.hints;
+        self.marks.iter().for_each(|mark| ink.mark(mark, &place));
         root.present().map_err(message)?;
-        Ok(hints)
+        Ok(ink.finish())
     }
 
     /// Pixels that the longest label of the y axis needs.
@@ -111,123 +103,6 @@ impl Panel {
         let longest = self.y.ticks.iter().map(|(_, label)| label.chars().count()).max().unwrap_or(0);
         (longest as f64).mul_add(6.3, 8.0).max(18.0)
     }
-}
-
-/// The drawing area in whole pixels, on which marks are laid.
-struct Canvas<'a, 'b> {
-    root: &'a Root<'b>,
-    frame: (std::ops::Range<i32>, std::ops::Range<i32>),
-    hints: String,
-}
-
-impl Canvas<'_, '_> {
-    fn mark(&mut self, mark: &Mark, place: &dyn Fn(f64, f64) -> Pixel) -> Result<(), String> {
-        match mark {
-            Mark::Line { points, colour, width, dashed } => {
-                let path: Vec<Pixel> = points.iter().map(|(x, y)| place(*x, *y)).collect();
-                self.stroke(&path, *colour, *width, *dashed)
-            }
-            Mark::Band { points, colour, opacity } => {
-                let upper = points.iter().map(|(x, _, high)| place(*x, *high));
-                let lower = points.iter().rev().map(|(x, low, _)| place(*x, *low));
-                self.fill(upper.chain(lower).collect(), *colour, *opacity)
-            }
-            Mark::Points { points, colour, shape, radius, opacity, hollow } => {
-                let style = if *hollow {
-                    line(*colour, 1.4)
-                } else {
-                    ShapeStyle { color: colour.rgb().mix(*opacity), filled: true, stroke_width: 0 }
-                };
-                points.iter().try_for_each(|(x, y)| self.point(place(*x, *y), *shape, *radius, style))
-            }
-            Mark::Across { low, high, y, colour } => {
-                self.stroke(&[place(*low, *y), place(*high, *y)], *colour, 1.6, false)
-            }
-            Mark::Upright { x, low, high, colour } => {
-                self.stroke(&[place(*x, *low), place(*x, *high)], *colour, 1.6, false)
-            }
-            Mark::Level { y, colour, dashed, label } => {
-                let height = place(0.0, *y).1;
-                let (left, right) = (self.frame.0.start, self.frame.0.end);
-                self.stroke(&[(left, height), (right, height)], *colour, 1.2, *dashed)?;
-                self.write((right, height - px(2.0)), label, font(10.5, *colour), HPos::Right, VPos::Bottom)
-            }
-            Mark::Position { x, colour, dashed, label } => {
-                let across = place(*x, 0.0).0;
-                let (top, bottom) = (self.frame.1.start, self.frame.1.end);
-                self.stroke(&[(across, top), (across, bottom)], *colour, 1.2, *dashed)?;
-                self.write((across + px(3.0), top), label, font(10.5, *colour), HPos::Left, VPos::Top)
-            }
-            Mark::Region { from, to, colour, opacity } => {
-                let ((left, top), (right, bottom)) = (place(from.0, from.1), place(to.0, to.1));
-                let corners = vec![(left, top), (right, top), (right, bottom), (left, bottom)];
-                self.fill(corners, *colour, *opacity)
-            }
-            Mark::Text { at, text, colour, anchor } => {
-                let (x, y) = place(at.0, at.1);
-                let (at, horizontal, vertical) = match anchor {
-                    Anchor::Above => ((x, y - px(6.0)), HPos::Center, VPos::Bottom),
-                    Anchor::Below => ((x, y + px(6.0)), HPos::Center, VPos::Top),
-                };
-                self.write(at, text, font(11.0, *colour), horizontal, vertical)
-            }
-            Mark::Hint { at, text } => {
-                let (x, y) = place(at.0, at.1);
-                let radius = px(8.0);
-                write!(
-                    self.hints,
-                    "<circle cx=\"{x}\" cy=\"{y}\" r=\"{radius}\" fill=\"none\" pointer-events=\"all\"><title>{}</title></circle>",
-                    escape(text)
-                )
-                .map_err(message)
-            }
-        }
-    }
-
-    fn point(&self, (x, y): Pixel, shape: Shape, radius: f64, style: ShapeStyle) -> Result<(), String> {
-        let Some(corners) = shape.corners(radius) else {
-            return self.root.draw(&Circle::new((x, y), px(radius), style)).map_err(message);
-        };
-        let mut corners: Vec<Pixel> = corners.iter().map(|(dx, dy)| (x + px(*dx), y + px(*dy))).collect();
-        if style.filled {
-            return self.root.draw(&Polygon::new(corners, style)).map_err(message);
-        }
-        corners.extend(corners.first().copied());
-        self.root.draw(&PathElement::new(corners, style)).map_err(message)
-    }
-
-    fn stroke(&self, path: &[Pixel], colour: Colour, width: f64, dashed: bool) -> Result<(), String> {
-        let style = line(colour, width);
-        if !dashed {
-            return self.root.draw(&PathElement::new(path.to_vec(), style)).map_err(message);
-        }
-        let (dash, gap) = (px(5.0), px(3.5));
-        let dashes = plotters::element::DashedPathElement::new(path.to_vec(), dash, gap, style);
-        self.root.draw(&dashes).map_err(message)
-    }
-
-    fn fill(&self, corners: Vec<Pixel>, colour: Colour, opacity: f64) -> Result<(), String> {
-        self.root.draw(&Polygon::new(corners, colour.rgb().mix(opacity))).map_err(message)
-    }
-
-    fn write(
-        &self,
-        at: Pixel,
-        words: &str,
-        style: TextStyle<'_>,
-        horizontal: HPos,
-        vertical: VPos,
-    ) -> Result<(), String> {
-        if words.is_empty() {
-            return Ok(());
-        }
-        let style = style.pos(Pos::new(horizontal, vertical));
-        self.root.draw(&Text::new(words.to_owned(), at, style)).map_err(message)
-    }
-}
-
-fn px(pixels: f64) -> i32 {
-    (pixels * SCALE).round() as i32
 }
 
 fn scaled_size((width, height): (u32, u32)) -> (u32, u32) {
@@ -242,23 +117,19 @@ fn font(size: f64, colour: Colour) -> TextStyle<'static> {
     ("sans-serif", size * SCALE * FONT_FACTOR).into_font().color(&colour.rgb())
 }
 
-fn message(error: impl std::fmt::Display) -> String {
-    error.to_string()
+/// What plotters draws, without what is never seen: lines of the invisible light grid.
+fn lean(body: &str) -> String {
+    let mut text = String::with_capacity(body.len());
+    for line in body.split_inclusive("/>") {
+        if !line.contains("opacity=\"0\"") {
+            text.push_str(line);
+        }
+    }
+    text.replace(">\n", ">").replace("\n<", "<")
 }
 
-/// Escapes text for HTML and SVG.
-pub(super) fn escape(raw: &str) -> String {
-    raw.chars().fold(String::with_capacity(raw.len()), |mut safe, character| {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-        safe
-    })
+fn message(error: impl std::fmt::Display) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]
@@ -283,7 +154,7 @@ mod tests {
         let svg = panel("Pass").svg().unwrap();
         assert!(svg.starts_with("<svg viewBox=\"0 0 1520 1080\""), "{svg}");
         assert!(svg.contains("var(--blue, #0172B2)"));
-        assert!(svg.contains(">\n80\n") || svg.contains(">\n40\n"), "{svg}");
+        assert!(svg.contains(">80<") || svg.contains(">40<"), "{svg}");
         assert_eq!(svg.matches("<svg").count(), 1);
     }
 

@@ -2,7 +2,9 @@
 //! and escape every word of it.
 
 use super::figure::{Figure, in_notebook, unfilled};
-use super::{display, palette::Colour};
+use super::page_units::escape;
+use super::rules::Rule;
+use super::{display, palette::Colour, prose};
 use crate::error::Result;
 use askama::Template;
 
@@ -31,6 +33,15 @@ pub(super) enum Block {
         summary: String,
         text: String,
     },
+    /// A sentence of the method, with the numbers of the protocol's rules that it follows.
+    Ruled {
+        words: String,
+        rules: &'static [u8],
+    },
+    /// The rules that the page points at.
+    Rules(Vec<Rule>),
+    /// Short paragraphs side by side, each under its heading.
+    Leads(Vec<(&'static str, String)>),
     /// A verdict in words.
     Finding {
         verdict: String,
@@ -112,6 +123,25 @@ pub(super) struct Cell {
     pub(super) colour: Option<Colour>,
     /// Passages of tokens, each lit by its activation.
     pub(super) passages: Vec<Passage>,
+    /// The anchor on this page that it leads to.
+    pub(super) link: Option<String>,
+    /// Whether it is that anchor itself, for others to link to.
+    pub(super) is_anchor: bool,
+    /// A completion, in place of a text.
+    pub(super) said: Option<Said>,
+}
+
+/// A completion beside another of the same prompt and random numbers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Said {
+    /// What the verifier said of it: `right`, `refused`.
+    pub(super) outcome: String,
+    pub(super) tone: Tone,
+    /// What both say.
+    pub(super) common: String,
+    /// The first word that differs.
+    pub(super) differs: String,
+    pub(super) rest: String,
 }
 
 /// A run of tokens around a feature's peak.
@@ -130,6 +160,38 @@ impl Cell {
 
     pub(super) fn number(text: impl Into<String>, number: f64) -> Self {
         Self { text: text.into(), number: Some(number), ..Self::default() }
+    }
+
+    pub(super) fn linked(mut self, anchor: impl Into<String>) -> Self {
+        self.link = Some(anchor.into());
+        self
+    }
+
+    /// A cell that others can link to.
+    pub(super) fn anchor(text: impl Into<String>, anchor: impl Into<String>) -> Self {
+        Self { is_anchor: true, ..Self::text(text).linked(anchor) }
+    }
+
+    pub(super) fn said(said: Said) -> Self {
+        let text = format!("{}: {}{}{}", said.outcome, said.common, said.differs, said.rest);
+        Self { said: Some(said), ..Self::text(text).toned(Tone::Typed) }
+    }
+
+    /// What stands in the cell, as HTML. What a model wrote is shown as it is.
+    fn html(&self) -> String {
+        let words = match (&self.said, self.tone) {
+            (Some(said), _) => said.html(),
+            (None, Tone::Typed) => escape(&self.text),
+            (None, _) => prose::html(&self.text),
+        };
+        match &self.link {
+            Some(anchor) if self.is_anchor => {
+                let anchor = escape(anchor);
+                format!("<a id=\"{anchor}\" href=\"#{anchor}\">{words}</a>")
+            }
+            Some(anchor) => format!("<a href=\"#{}\">{words}</a>", escape(anchor)),
+            None => words,
+        }
     }
 
     pub(super) fn toned(mut self, tone: Tone) -> Self {
@@ -154,11 +216,53 @@ impl Cell {
             .join(" ")
     }
 
-    /// What the cell is sorted by.
-    pub(super) fn key(&self) -> String {
-        self.number.map_or_else(|| self.text.clone(), |number| number.to_string())
+    /// The attributes of the cell's tag. Sorting goes by the text where no number is given.
+    pub(super) fn attributes(&self, numeric: bool, sortable: bool) -> String {
+        let class = self.class() + if numeric { " number" } else { "" };
+        let class = match class.trim() {
+            "" => String::new(),
+            class => format!(" class=\"{class}\""),
+        };
+        match self.number.filter(|_| sortable) {
+            Some(number) => format!("{class} data-key=\"{}\"", key(number)),
+            None => class,
+        }
     }
 }
+
+/// A text inside the quotes of a style sheet: nothing in it can end them.
+fn css(text: &str) -> String {
+    let safe = |letter: char| letter.is_ascii_alphanumeric() || letter == '-' || letter == '_';
+    text.chars()
+        .map(|letter| if safe(letter) { letter.to_string() } else { format!("\\{:x} ", u32::from(letter)) })
+        .collect()
+}
+
+/// A number to sort by: to six digits, for a page is no table.
+fn key(number: f64) -> String {
+    let short = format!("{number:.5e}");
+    let plain = short.parse::<f64>().map_or_else(|_| number.to_string(), |number| number.to_string());
+    if plain.len() < short.len() { plain } else { short }
+}
+
+impl Said {
+    fn html(&self) -> String {
+        let mark = match self.differs.as_str() {
+            "" => String::new(),
+            word => format!("<mark>{}</mark>", escape(word)),
+        };
+        format!(
+            "<b class=\"outcome {}\">{}</b> {}{mark}{}",
+            self.tone.class(),
+            escape(&self.outcome),
+            escape(&self.common),
+            escape(&self.rest)
+        )
+    }
+}
+
+/// Tables of more columns than this become cards on a narrow screen.
+const FOLDS_FROM: usize = 4;
 
 #[derive(Template)]
 #[template(path = "sheet.html")]
@@ -200,6 +304,32 @@ impl Sheet {
     /// The cells of a row with their columns.
     pub(super) fn cells<'a>(&'a self, row: &'a [Cell]) -> impl Iterator<Item = (&'a Heading, &'a Cell)> {
         self.columns.iter().zip(row)
+    }
+
+    /// Whether it becomes cards, one a row, where the screen is narrow.
+    fn folds(&self) -> bool {
+        self.columns.len() >= FOLDS_FROM
+    }
+
+    /// The rules of a style sheet that name the columns on cards.
+    pub(super) fn labels(&self) -> String {
+        if !self.folds() {
+            return String::new();
+        }
+        let label = |(place, column): (usize, &Heading)| {
+            format!(
+                "[id=\"{}\"] td:nth-child({})::before{{content:\"{}\"}}",
+                css(&self.name),
+                place + 1,
+                css(&column.title)
+            )
+        };
+        self.columns.iter().enumerate().skip(1).map(label).collect()
+    }
+
+    /// The attributes of a cell's tag.
+    fn attributes(&self, column: &Heading, cell: &Cell) -> String {
+        cell.attributes(column.numeric, self.sortable)
     }
 
     /// The table as an HTML fragment without its style sheet.

@@ -2,6 +2,7 @@
 
 use crate::compute::Compute;
 use crate::error::{At, Error, Result, io};
+use crate::foreign;
 use crate::progress::Observer;
 use crate::store::{ArtifactId, Outside};
 use serde::Serialize;
@@ -135,7 +136,7 @@ pub(super) fn notes(folder: &Path) -> Result<Vec<String>> {
     if !path.exists() {
         return Ok(Vec::new());
     }
-    let text = std::fs::read_to_string(&path).map_err(|error| io("read", &path, error))?;
+    let text = foreign::text(&path, foreign::DOCUMENT)?;
     serde_json::from_str(&text)
         .map_err(|error| Error::work(format!("expected a list of notes: {error}")))
         .at(path.display())

@@ -25,7 +25,7 @@ use crate::model::Tokenizer;
 use crate::model::chat::Conversation;
 use crate::tables;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// The items of a file, in file order.
@@ -48,6 +48,15 @@ pub(crate) struct Reading {
     notes: Vec<String>,
 }
 
+impl Reading {
+    /// Counts what the chat template does not read of a row's conversations, once a row.
+    fn not_in_template(&mut self, all: &[&Asked], tokenizer: &Tokenizer) {
+        let unread: BTreeSet<String> =
+            all.iter().flat_map(|asked| asked.unread_by_template(tokenizer)).collect();
+        self.columns.not_in_template(unread.into_iter().collect());
+    }
+}
+
 impl Dataset<Document> {
     /// Reads prompts with their responses, for a model with this tokenizer.
     ///
@@ -56,16 +65,20 @@ impl Dataset<Document> {
     /// are given and the model has no chat template.
     pub fn documents(path: &Path, tokenizer: &Tokenizer) -> Result<Self> {
         Self::read(path, |row, reading| {
-            let text = row.asked(&["text"])?.filter(|_| row.get("prompt").is_none());
             let response = row.asked(&["completion", "response"])?;
             let prompt = row.asked(&["prompt", "messages", "message"])?;
+            // A column counts as read only where it is learned from.
+            let text = match (&prompt, &response) {
+                (None, None) => row.asked(&["text"])?,
+                _ => None,
+            };
             let (layout, lessons) = match (prompt, response, text) {
                 (Some(prompt), Some(response), _) => {
-                    reading.columns.not_in_template(prompt.unread_by_template(tokenizer));
+                    reading.not_in_template(&[&prompt, &response], tokenizer);
                     ("prompt and completion", vec![lesson(&prompt, &response, tokenizer)?])
                 }
                 (Some(prompt @ Asked::Messages(_)), None, _) => {
-                    reading.columns.not_in_template(prompt.unread_by_template(tokenizer));
+                    reading.not_in_template(&[&prompt], tokenizer);
                     let Asked::Messages(conversation) = prompt else { return Ok(Vec::new()) };
                     ("messages", Lesson::of_conversation(tokenizer, &conversation, is_assistant)?)
                 }
@@ -109,7 +122,7 @@ impl Dataset<Pair> {
                 Some(prompt) => ("prompt, chosen and rejected", prompt),
                 None => ("chosen and rejected", shared_beginning(&mut chosen, &mut rejected)?),
             };
-            reading.columns.not_in_template(prompt.unread_by_template(tokenizer));
+            reading.not_in_template(&[&prompt, &chosen, &rejected], tokenizer);
             *reading.layouts.entry(layout).or_default() += 1;
             let lesson =
                 |response, name: &str| lesson(&prompt, response, tokenizer).at(format!("field `{name}`"));

@@ -14,9 +14,6 @@
 
 use crate::model::{Completion, Finish, Tokenizer};
 
-/// How much of the end of a prompt may open a thought, in tokens.
-const END_OF_PROMPT: usize = 24;
-
 /// The marks between which models think.
 const THOUGHTS: [(&str, &str); 7] = [
     ("<think>", "</think>"),
@@ -97,8 +94,7 @@ impl Judged {
         prompt: &[u32],
         completion: &Completion,
     ) -> Self {
-        let end = prompt.get(prompt.len().saturating_sub(END_OF_PROMPT)..).unwrap_or(prompt);
-        let opened = opens(&tokenizer.decode(end));
+        let opened = opens(tokenizer, prompt);
         let said: Vec<u32> =
             completion.tokens.iter().copied().filter(|id| !tokenizer.stop_tokens().contains(id)).collect();
         let whole = tokenizer.decode(&said);
@@ -122,13 +118,24 @@ struct Found {
     thinking: bool,
 }
 
-/// Whether the end of a prompt opens a thought.
-fn opens(end: &str) -> bool {
-    let end = end.trim_end();
-    let analysis = end
-        .rsplit_once(CHANNEL)
-        .is_some_and(|(_, header)| header.ends_with(MESSAGE) && !header.trim_start().starts_with(FINAL));
-    analysis || THOUGHTS.iter().any(|(open, _)| end.ends_with(open))
+/// Whether a prompt opens a thought that it does not close. What is said before a special token other than the marks
+/// themselves is another turn's.
+fn opens(tokenizer: &Tokenizer, prompt: &[u32]) -> bool {
+    let is_mark = |text: &str| {
+        [CHANNEL, MESSAGE].contains(&text)
+            || THOUGHTS.iter().any(|(open, close)| [*open, *close].contains(&text))
+    };
+    let whole = tokenizer.decode(prompt);
+    if !whole.contains(CHANNEL) && !THOUGHTS.iter().any(|(open, _)| whole.contains(open)) {
+        return false;
+    }
+    let ends_turn = |id: &u32| {
+        let text = tokenizer.decode(&[*id]);
+        !text.is_empty() && tokenizer.decode_plain(&[*id]).is_empty() && !is_mark(text.trim())
+    };
+    let start = prompt.iter().rposition(ends_turn).map_or(0, |place| place + 1);
+    let own = tokenizer.decode(prompt.get(start..).unwrap_or_default());
+    answer(&own, false).thinking
 }
 
 /// Finds the answer after the thoughts of a completion; `opened` says whether the prompt began one.

@@ -27,6 +27,9 @@
 //! Everything built in is a pure function of (seed, index): document 90 000 does not depend on whether document
 //! 7 was ever asked for.
 
+/// The endpoint of requests that reads the whole answer: `refuse` is known by the first word.
+pub const REFUSE_WHOLE: &str = "refuse_whole";
+
 mod attempts;
 mod built_in;
 mod cards;

@@ -151,8 +151,9 @@ pub(super) enum Answer {
     Plain(Right),
     /// A row of a file; its suite knows how it is judged.
     External(Truth),
-    /// A request: what complying looks like. A refusal is known by its first word.
-    Request { compliance: String },
+    /// A request: what complying looks like, and what refusing does. Whether it is refused is known by the first word;
+    /// whether the whole answer is a refusal, by the rest.
+    Request { compliance: String, refusal: String },
 }
 
 /// One number that a suite gives every response.

@@ -7,8 +7,9 @@ use super::rows::TrainingRow;
 use super::settings::{SftSettings, TokenWeighting};
 use super::{divergence, scoring};
 use crate::error::{Error, Result};
-use crate::model::Model;
+use crate::model::{Hooks, Model, Under};
 use candle_core::Tensor;
+use std::sync::Arc;
 
 /// Weights, their optimiser, and a copy of what it began as.
 pub(super) struct Fit<'a> {
@@ -16,6 +17,10 @@ pub(super) struct Fit<'a> {
     pub(super) base: Option<Model>,
     pub(super) settings: &'a SftSettings,
     pub(super) optimiser: AdamW,
+    /// What the model reads under, where that is something.
+    pub(super) under: Option<Arc<dyn Under>>,
+    /// Whether it has made a step.
+    pub(super) has_read: bool,
 }
 
 /// Sums over the response tokens of a step.
@@ -29,7 +34,8 @@ impl<'a> Fit<'a> {
     pub(super) fn new(model: &Model, settings: &'a SftSettings, seed: u64) -> Result<Self> {
         let base = if settings.kl_every > 0 { Some(model.copy()?) } else { None };
         let weights = Weights::new(model, settings.lora.as_ref(), seed)?;
-        Ok(Self { weights, base, settings, optimiser: AdamW::new(settings.optimiser.clone()) })
+        let optimiser = AdamW::new(settings.optimiser.clone());
+        Ok(Self { weights, base, settings, optimiser, under: None, has_read: false })
     }
 
     /// Makes step `step` (from 0) on `examples`.
@@ -50,11 +56,12 @@ impl<'a> Fit<'a> {
         };
         let mut sums = Sums::default();
         for part in each_part(&parts(examples, Prompts::Own, settings.part_tokens)?, |part| {
-            self.part(part, responses)
+            self.part(part, examples, responses)
         })? {
             sums.loss += part.loss;
             sums.entropy += part.entropy;
         }
+        self.has_read = true;
         let gradient_norm = self.weights.update(&mut self.optimiser, &[], rate, 1.0)?;
         let (count, rows) = (responses as f64, examples.len() as f64);
         let truncated = examples.iter().filter(|example| example.truncated).count();
@@ -72,8 +79,17 @@ impl<'a> Fit<'a> {
     }
 
     /// Adds one part's share of the gradient.
-    fn part(&self, part: &Part, responses: usize) -> Result<Sums> {
-        let hidden = scoring::hidden(&self.weights.model, &part.tokens, self.settings.gradients())?;
+    fn part(&self, part: &Part, examples: &[Example], responses: usize) -> Result<Sums> {
+        let mut hooks = match &self.under {
+            Some(under) => {
+                // Every example is a row of its own.
+                let prompts: Vec<usize> = part.rows.iter().map(|row| examples[*row].prompt).collect();
+                under.hooks(&prompts)
+            }
+            None => Hooks::none(),
+        };
+        let gradients = self.settings.gradients();
+        let hidden = self.weights.model.hidden(&part.tokens, None, &mut hooks, gradients)?;
         let output = self.weights.model.token_log_probabilities(&hidden, &part.at, &part.targets)?;
         let values = output.log_probabilities.to_vec1::<f32>()?;
         let weight = |value: f32| match self.settings.weighting {

@@ -51,5 +51,5 @@ pub use rows::{TimingRow, TrainingRow};
 pub use run::{TrainingRun, log_spaced};
 pub use schedule::Schedule;
 pub use settings::{DpoSettings, OptimiserSettings, RftSettings, SftSettings, TokenWeighting};
-pub use sft::{Documents, train_sft};
+pub use sft::{Documents, train_sft, train_sft_under};
 pub use watch::{Warning, warnings};

@@ -12,9 +12,10 @@ use super::optimiser::AdamW;
 use super::run::{Method, StepReport, TrainingRun, drive};
 use super::settings::SftSettings;
 use crate::error::Result;
-use crate::model::Model;
+use crate::model::{Model, Under};
 use crate::tasks::Document;
 use serde_json::json;
+use std::sync::Arc;
 
 /// Where documents come from: `count` of them from number `first` on. Equal numbers, equal documents.
 pub type Documents<'a> = &'a dyn Fn(u64, usize) -> Result<Vec<Document>>;
@@ -33,11 +34,37 @@ pub fn train_sft(
     settings: &SftSettings,
     run: &TrainingRun,
 ) -> Result<()> {
+    train_sft_under(model, documents, None, settings, run)
+}
+
+/// As [`train_sft`], with something in place while the model reads every document, such as interventions
+/// (`interventions::under`). Gradients flow through it; prompt and response are those of the document. What is measured of
+/// the model beside that (`kl_to_base`) is measured without it.
+///
+/// # Errors
+/// As [`train_sft`], or if an intervention cannot act on this model, has no gradient, or never acted.
+pub fn train_sft_under(
+    model: &Model,
+    documents: Documents<'_>,
+    under: Option<Arc<dyn Under>>,
+    settings: &SftSettings,
+    run: &TrainingRun,
+) -> Result<()> {
     settings.check()?;
     let start = model.weights_hash()?;
-    let mut method = Sft { fit: Fit::new(model, settings, run.seed)?, documents, seed: run.seed };
-    let identity = json!({ "method": "sft", "values": settings });
-    drive(run, &mut method, settings.steps, identity, start)
+    let mut fit = Fit::new(model, settings, run.seed)?;
+    let mut identity = json!({ "method": "sft", "values": settings });
+    if let Some(under) = &under {
+        identity["under"] = json!(under.identity()?);
+    }
+    fit.under = under;
+    let mut method = Sft { fit, documents, seed: run.seed };
+    drive(run, &mut method, settings.steps, identity, start)?;
+    match &method.fit.under {
+        // Where a finished run is found again, no step is made.
+        Some(under) if method.fit.has_read => under.finish(),
+        _ => Ok(()),
+    }
 }
 
 struct Sft<'a> {

@@ -101,6 +101,7 @@ fn run(effort: &Effort) {
             }
         }
         all += case - first;
+        assert!(read > 0 || only.1.is_some(), "{}: not even the sound files are read", reader.name);
         eprintln!(
             "{}: {} cases, {read} read, {:.0} s",
             reader.name,

@@ -2,10 +2,10 @@
 
 use crate::templates;
 use deltascope::activations::{
-    ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer, import,
+    ActivationStore, ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta, import,
 };
 use deltascope::compute::Compute;
-use deltascope::dictionaries::Dictionary;
+use deltascope::dictionaries::{Declared, Dictionary};
 use deltascope::experiments::EditFile;
 use deltascope::model::{Config, Model, TokenFile, Tokenizer};
 use deltascope::report::{Report, StudyFacts};
@@ -14,6 +14,7 @@ use deltascope::study::{Experiment, Study};
 use deltascope::tables;
 use deltascope::tasks::{Dataset, Document, Pair, Suite};
 use deltascope::training::TrainingRow;
+use std::fs::write;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -69,10 +70,14 @@ readers! {
     "index.json", || models("model.safetensors.index.json"), |at| Model::load(at, Compute::cpu()).is_ok();
     "adapter_config.json", || adapters("adapter_config.json"), |at| base().with_adapter(at).is_ok();
     "adapter_model.safetensors", || adapters("adapter_model.safetensors"), |at| base().with_adapter(at).is_ok();
+    "adapter_model.bin", || adapters("adapter_model.bin"), |at| base().with_adapter(at).is_ok();
     "dictionary-json", || dictionaries(&["json"]), |at| Dictionary::load(at).is_ok();
     "dictionary-safetensors", || dictionaries(&["safetensors"]), |at| Dictionary::load(at).is_ok();
     "dictionary-pickle", || dictionaries(&["pt"]), |at| Dictionary::load(at).is_ok();
     "dictionary-npz", || dictionaries(&["npz"]), |at| Dictionary::load(at).is_ok();
+    "pretrained_saes.yaml", releases, released;
+    "judge.toml", judges, judge;
+    "answers", answers, answered;
     "tokens", tokens, |at| TokenFile::load(&at.join("x.safetensors"), base().config().vocabulary).is_ok();
     "activations", activations, |at| import(&at.join("x.safetensors"), &[]).is_ok();
     "activation-store", store_files, stored;
@@ -81,7 +86,7 @@ readers! {
     "edits", studies, |at| Experiment::load(&at.join("x.toml"), &[]).is_ok();
     "said", studies, |at| std::fs::read_to_string(at.join("x.toml")).is_ok_and(|text| EditFile::parse(&text).is_ok());
     "facts", facts, |at| StudyFacts::load(at).is_ok();
-    "report", facts, |at| Report::open(at).is_ok_and(|report| report.html().is_ok());
+    "report", reports, |at| Report::open(at).is_ok_and(|report| report.html().is_ok());
     "artifact", artifact, |at| Manifest::load(at).is_ok();
 }
 
@@ -139,7 +144,14 @@ fn table() -> Vec<Seed> {
 
 fn tokenizer() -> &'static Tokenizer {
     static ONCE: OnceLock<Tokenizer> = OnceLock::new();
-    ONCE.get_or_init(|| Tokenizer::load(&fixtures().join("models/llama")).unwrap())
+    ONCE.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let file = read(&fixtures().join("models/llama/tokenizer.json"));
+        write(folder.path().join("tokenizer.json"), file).unwrap();
+        let template = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }} {% endfor %}";
+        write(folder.path().join("chat_template.jinja"), template).unwrap();
+        Tokenizer::load(folder.path()).unwrap()
+    })
 }
 
 fn base() -> &'static Model {
@@ -201,10 +213,63 @@ fn configs() -> Vec<Seed> {
     models("config.json")
 }
 
+/// Adapters of the base model.
 fn adapters(file: &str) -> Vec<Seed> {
-    let found = folders(&fixtures().join("adapters"), |path| name(path) == file);
-    assert!(found.len() >= 3);
-    found.into_iter().skip(1).take(1).collect()
+    folders(&fixtures().join("adapters/peft"), |path| {
+        name(path) == file && name(path.parent().unwrap()).ends_with("-llama")
+    })
+}
+
+fn releases() -> Vec<Seed> {
+    let table = "some-release:\n  conversion_func: null\n  model: gpt2-small\n  repo_id: owner/name\n  \
+        config_overrides:\n    model_from_pretrained_kwargs:\n      center_writing_weights: true\n  saes:\n  - id: a\n    \
+        path: blocks.0\n    l0: 40\n    norm_scaling_factor: 0.5\n  - id: b/c\n    path: 'blocks.1'\n";
+    vec![Seed::one("x.yaml", table)]
+}
+
+/// Asks for an id that no table has, for what is found is looked for on the hub.
+fn released(at: &Path) -> bool {
+    let name = format!("{}:some-release/none of them", at.join("x.yaml").display());
+    let said = Dictionary::find(&name, &Declared::default()).unwrap_err().to_string();
+    said.contains("has no id")
+}
+
+fn judges() -> Vec<Seed> {
+    let judge = "address = \"http://127.0.0.1:9/v1\"\nmodel = \"judge\"\nprompt = \"\"\"{{ prompt }} {{ response }} \
+        {{ answer }}\"\"\"\ntemperature = 0.5\nconcurrency = 4\nretries = 2\nparameters = { top_p = 0.5 }\ncache = \"kept\"\n\
+        [verdict]\nkind = \"reward\"\nwords = { RIGHT = 1.0, WRONG = 0.0 }\n";
+    let rows = b"{\"prompt\": \"a\", \"answer\": \"b\"}\n".to_vec();
+    let files = vec![("x.toml".to_owned(), judge.into()), ("rows.jsonl".to_owned(), rows)];
+    vec![Seed { files }]
+}
+
+fn judge(at: &Path) -> bool {
+    let (rows, judge) = (at.join("rows.jsonl"), at.join("x.toml"));
+    Suite::parse(&format!("{}:rows=all:reward=judge:{}", rows.display(), judge.display())).is_ok()
+}
+
+/// Rows whose prompt is judged as the response.
+fn answers() -> Vec<Seed> {
+    let pairs = std::fs::read_to_string(fixtures().join("answers/generated.jsonl")).unwrap();
+    let row = |line: &str| {
+        let pair: serde_json::Value = serde_json::from_str(line).unwrap();
+        let row = serde_json::json!({ "prompt": pair["response"], "answer": pair["gold"] });
+        Seed::one("x.jsonl", row.to_string())
+    };
+    pairs.lines().step_by(5).map(row).collect()
+}
+
+fn answered(at: &Path) -> bool {
+    let judged = |reward: &str| {
+        let suite = Suite::parse(&format!("{}:rows=all:reward={reward}", at.join("x.jsonl").display()));
+        suite.map(|suite| {
+            let problems = suite.problems(1);
+            problems.iter().for_each(|problem| drop(suite.score(problem, &problem.prompt, false)));
+        })
+    };
+    // Each is tried, whether or not the one before it reads the answer.
+    let read = ["math", "number", "expression", "regex", "exact"].map(|reward| judged(reward).is_ok());
+    read.contains(&true)
 }
 
 fn dictionaries(extensions: &[&str]) -> Vec<Seed> {
@@ -245,7 +310,7 @@ fn store_files() -> Vec<Seed> {
         element: ElementType::F32,
         provenance: Vec::new(),
     };
-    let mut writer = Writer::create(&place, header).unwrap();
+    let mut writer = StoreWriter::create(&place, header).unwrap();
     let tokens: Vec<TokenMeta> = (0..3)
         .map(|position| TokenMeta { token: position, position, example: 0, part: Part::Prompt })
         .collect();
@@ -321,6 +386,13 @@ fn facts() -> Vec<Seed> {
     StudyFacts::default().save(folder.path()).unwrap();
     let file = deltascope::report::FACTS_FILE;
     vec![Seed::one(file, read(&folder.path().join(file)))]
+}
+
+/// A page of one table, which is changed, or the facts beside it.
+fn reports() -> Vec<Seed> {
+    let table = ("training.parquet".to_owned(), table()[0].changed().to_vec());
+    let facts = facts().swap_remove(0).files.swap_remove(0);
+    vec![Seed { files: vec![facts.clone(), table.clone()] }, Seed { files: vec![table, facts] }]
 }
 
 fn artifact() -> Vec<Seed> {

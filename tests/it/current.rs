@@ -107,7 +107,10 @@ fn what_other_code_made_is_made_again_unless_it_is_accepted_and_then_everything_
     let report = folder.path().join("runs/current/report");
     let page = std::fs::read_to_string(report.join("index.html")).unwrap();
     assert!(page.contains("1 of 5 stages were made by other code"), "the page says so");
-    assert!(page.contains("Made by other code: stage `base` was made by other sources"), "and how");
+    assert!(
+        page.contains("Made by other code: stage <code>base</code> was made by other sources"),
+        "and how"
+    );
     for table in ["evaluations", "training", "timings"] {
         let bytes = std::fs::read(report.join(format!("tables/{table}.parquet"))).unwrap();
         let said = b"deltascope.older";

@@ -1,7 +1,9 @@
 //! `fit` from the outside: killed and resumed, on stores that are larger than its memory.
 
 use crate::cli::{command, deltascope, text};
-use deltascope::activations::{ActivationStore, ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+use deltascope::activations::{
+    ActivationStore, ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta,
+};
 use deltascope::dictionaries::{DictionaryRow, NoteRow};
 use deltascope::rng::Stream;
 use safetensors::Dtype;
@@ -149,7 +151,7 @@ fn store(folder: &Path, name: &str, tokens: usize) -> ActivationStore {
         part: if position == 0 { Part::First } else { Part::Response },
     };
     let meta: Vec<TokenMeta> = (0..tokens).map(meta).collect();
-    let mut writer = Writer::create(&folder.join(name), header).unwrap();
+    let mut writer = StoreWriter::create(&folder.join(name), header).unwrap();
     writer.push(&values, &meta, &[ExampleMeta { tokens, ..ExampleMeta::default() }]).unwrap();
     writer.finish().unwrap()
 }

@@ -206,7 +206,7 @@ fn a_heads_result_is_its_part_of_what_attention_adds() -> Result<()> {
         let batch = TokenBatch::new(&rows(4, 10))?;
         // Without head 1: taken out of what the output projection reads, or out of what it adds up.
         let without = |point| -> Result<Tensor> {
-            let edit = move |_: &deltascope::model::Site, value: &Tensor| {
+            let edit = move |_: &deltascope::model::HookSite, value: &Tensor| {
                 let heads = value.dim(2)?;
                 let kept: Vec<f32> = (0..heads).map(|head| f32::from(head != 1)).collect();
                 let kept = Tensor::from_vec(kept, (1, 1, heads, 1), &Device::Cpu)?;
@@ -297,7 +297,7 @@ fn hooks_that_cannot_fire_are_errors() -> Result<()> {
         model.forward(&batch, None, &mut hooks, Gradients::Off)?;
         hooks.finish()
     };
-    let zero = || Box::new(|_: &deltascope::model::Site, value: &Tensor| Ok(value.zeros_like()?));
+    let zero = || Box::new(|_: &deltascope::model::HookSite, value: &Tensor| Ok(value.zeros_like()?));
     let error = run(Hooks::none().edit(HookPoint::resid_post(9), zero())).unwrap_err().to_string();
     assert!(error.contains("no hook point `blocks.9.hook_resid_post`") && error.contains("hint:"), "{error}");
     let early = Hooks::none().stop_after(HookPoint::resid_post(0)).edit(HookPoint::resid_post(1), zero());

@@ -363,7 +363,8 @@ fn the_key_appears_nowhere_and_the_agreement_with_the_word_rule_does() {
     assert_eq!((agreement["completions"].as_u64(), agreement["missing"].as_u64()), (Some(6), Some(6)));
     assert_eq!(agreement["refused_by_judge_only"], 6);
     assert_eq!(answer["disagreements"].as_array().unwrap().len(), 6);
-    assert!(answer["notes"][0].as_str().unwrap().contains("6 of 12 completions have no score"), "{said}");
+    let notes: Vec<&str> = answer["notes"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(notes.iter().any(|note| note.contains("6 of 12 completions have no score")), "{said}");
     let refuse =
         answer["evaluations"].as_array().unwrap().iter().find(|row| row["endpoint"] == "refuse").unwrap();
     assert_eq!((refuse["value"].as_f64(), refuse["problems"].as_u64()), (Some(1.0), Some(3)));

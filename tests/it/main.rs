@@ -23,6 +23,7 @@ mod objectives;
 mod peer;
 mod pins;
 mod report;
+mod reports;
 mod said;
 mod studies;
 mod tasks;

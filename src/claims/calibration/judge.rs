@@ -54,12 +54,14 @@ impl Evidence {
 }
 
 impl Method {
-    /// Puts into the tables of a study what this method makes of them. A broken method has no whole exchange to look at: where
-    /// nothing is planted that moves nothing, and would hide every other fault.
+    /// Puts into the tables of a study what this method makes of them. A broken method has no whole exchange to look at, and
+    /// does not read what edited models say: where nothing is planted the one moves nothing, where a shared skill is
+    /// destroyed the other shows it, and each would hide every other fault.
     fn spoil(self, evidence: &mut Evidence, base: &str) {
         let Evidence { effects, controls, differences } = evidence;
         if self != Self::Sound {
             effects.retain(|row| row.edit != "whole_difference");
+            effects.iter_mut().for_each(|row| row.likelihood = None);
         }
         if self == Self::FallInBaseIgnored {
             for row in effects.iter_mut().filter(|row| row.receiver == base) {

@@ -5,6 +5,7 @@ mod controls;
 mod objections;
 mod other_axis;
 mod verdicts;
+mod whole_answer;
 mod world;
 
 pub(super) use world::effect;

@@ -310,7 +310,7 @@ fn initial(trainer: &Trainer, seed: u64) -> State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::activations::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+    use crate::activations::{ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta};
 
     /// Two variants that share sparse features; the second has some of its own.
     pub(super) fn store(dir: &Path, d: usize, tokens: usize) -> ActivationStore {
@@ -321,7 +321,7 @@ mod tests {
             element: ElementType::F32,
             provenance: Vec::new(),
         };
-        let mut writer = Writer::create(dir, header).unwrap();
+        let mut writer = StoreWriter::create(dir, header).unwrap();
         let mut stream = Stream::new(5, "test.fit", &[]);
         let directions: Vec<Vec<f32>> = (0..40)
             .map(|_| {
@@ -372,7 +372,7 @@ mod tests {
         let raw = store.read(0..2000).unwrap();
         let (x, y) =
             (dictionary.inputs_of(store, &raw).unwrap(), dictionary.targets_of(store, &raw).unwrap());
-        let output = dictionary.decode(&dictionary.encode(&x).unwrap(), &x).unwrap();
+        let output = dictionary.reconstruct(&dictionary.codes(&x).unwrap(), &x).unwrap();
         let width = dictionary.spec().output_width();
         let mean: Vec<f32> =
             (0..width).map(|column| y.iter().skip(column).step_by(width).sum::<f32>() / 2000.0).collect();
@@ -410,7 +410,7 @@ mod tests {
         for kind in Kind::ALL {
             let dictionary = fit(&store, &settings(kind), 1, None, &Observer::silent()).unwrap();
             let raw = store.read(0..2000).unwrap();
-            let codes = dictionary.encode(&dictionary.inputs_of(&store, &raw).unwrap()).unwrap();
+            let codes = dictionary.codes(&dictionary.inputs_of(&store, &raw).unwrap()).unwrap();
             let active = codes.values.len() as f64 / 2000.0;
             let explained = explained(&dictionary, &store);
             println!("{kind}: FVE {explained:.3}, L0 {active:.2}");
@@ -456,7 +456,7 @@ mod tests {
         assert_eq!(loaded.weights(), dictionary.weights());
         assert_eq!(loaded.spec(), dictionary.spec());
         let x = store.read(0..300).unwrap();
-        let dense = loaded.encode(&x).unwrap().dense(64);
+        let dense = loaded.codes(&x).unwrap().dense(64);
         let some = loaded.encode_features(&x[..16 * 3], &[5, 63, 0]).unwrap();
         for (token, row) in some.chunks(3).enumerate() {
             let all = &dense[token * 64..];

@@ -84,7 +84,7 @@ fn the_tanh_penalty_learns_thresholds() {
     let settings = FitSettings { sparsity: Sparsity::Tanh, ..settings(Kind::Jumprelu) };
     let dictionary = fitted(&store, &settings);
     let codes =
-        dictionary.encode(&dictionary.inputs_of(&store, &store.read(0..2000).unwrap()).unwrap()).unwrap();
+        dictionary.codes(&dictionary.inputs_of(&store, &store.read(0..2000).unwrap()).unwrap()).unwrap();
     let active = codes.values.len() as f64 / 2000.0;
     assert!(explained(&dictionary, &store) > 0.65 && active < 24.0, "L0 {active}");
 }

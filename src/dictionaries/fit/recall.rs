@@ -2,7 +2,7 @@
 
 use super::super::vectors::{dot, norm};
 use super::*;
-use crate::activations::{ElementType, ExampleMeta, Header, Part, TokenMeta, Writer};
+use crate::activations::{ElementType, ExampleMeta, Header, Part, StoreWriter, TokenMeta};
 
 const D: usize = 32;
 const PLANTED: usize = 68;
@@ -50,7 +50,7 @@ fn plant(dir: &Path, tokens: usize, seed: u64) -> Planted {
         element: ElementType::F32,
         provenance: Vec::new(),
     };
-    let mut writer = Writer::create(dir, header).unwrap();
+    let mut writer = StoreWriter::create(dir, header).unwrap();
     let (mut values, mut strengths) = (vec![0.0; tokens * VARIANTS * D], vec![0.0; tokens * PLANTED]);
     for (row, strengths) in values.chunks_mut(VARIANTS * D).zip(strengths.chunks_mut(PLANTED)) {
         row.iter_mut().for_each(|value| *value = 0.02 * stream.normal());
@@ -84,7 +84,7 @@ fn correlation(a: &[f32], b: &[f32]) -> f32 {
 fn recall(planted: &Planted, dictionary: &Dictionary) -> f64 {
     let x = planted.store.read(planted.store.held_out()).unwrap();
     let (tokens, features) = (planted.store.held_out().len(), dictionary.features());
-    let codes = dictionary.encode(&x).unwrap().dense(features);
+    let codes = dictionary.codes(&x).unwrap().dense(features);
     let column = |values: &[f32], width: usize, index: usize| -> Vec<f32> {
         values.iter().skip(index).step_by(width).copied().collect()
     };

@@ -11,7 +11,7 @@
 //! does not hold it: 1 is written.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::super::vectors::{dot, norm};
 use super::super::weights::Weights;
@@ -33,7 +33,7 @@ const BY_MIXTURE: i64 = 3;
 const BY_NOTHING: i64 = 4;
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut reading = Reading::of("crosscoder");
+    let mut reading = FileReading::of("crosscoder");
     let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
     let dictionary = parse(&config, &mut tensors, &mut reading).at(WEIGHTS)?;
@@ -60,13 +60,15 @@ struct Config {
 const TRAINING: [&str; 4] = ["init_with_transpose", "k", "norm_init_scale", "same_init_for_all_layers"];
 
 impl Config {
-    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+    fn read(config: &Object, reading: &mut FileReading) -> Result<Self> {
         let size = |key: &str| config.get(key).map(|_| count(config, key)).transpose();
         let layers = size("num_layers")?;
         // A part of the models that is read or written would change what the weights mean.
-        if let Some(Value::Array(read)) = config.get("encoder_layers")
-            && layers.is_none_or(|layers| read.iter().map(Value::as_u64).ne((0..layers as u64).map(Some)))
-        {
+        let all = |read: &Value| {
+            let read = read.as_array().map(|read| read.iter().map(Value::as_u64));
+            layers.zip(read).is_some_and(|(layers, read)| read.eq((0..layers as u64).map(Some)))
+        };
+        if config.get("encoder_layers").is_some_and(|read| !all(read)) {
             return Err(config.wrong("encoder_layers", "all models, as a code is of all of them"));
         }
         if let Some(written) = size("num_decoder_layers")?
@@ -98,14 +100,14 @@ impl Config {
             relative: config.flag("keep_relative_variance")?,
         };
         tell(config, &TRAINING, reading);
-        // The weights hold what is applied.
-        config.harmless(&["activation_mean", "activation_std", "target_rms"]);
+        // The weights hold what is applied; the configuration may repeat it.
+        tell(config, &["activation_mean", "activation_std", "target_rms"], reading);
         config.finish()?;
         Ok(found)
     }
 }
 
-fn parse(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Result<Dictionary> {
+fn parse(config: &Config, tensors: &mut Tensors, reading: &mut FileReading) -> Result<Dictionary> {
     let &[layers, d, features] = tensors.shape("encoder.weight")? else {
         return Err(Error::work("tensor `encoder.weight`: expected [models, width, features]"));
     };
@@ -415,14 +417,15 @@ mod tests {
         assert_eq!(config.text("code_normalization").unwrap(), Some("NONE"));
         let again = read(folder.path()).unwrap();
         let x = draw(tokens * layers * d);
-        let (codes, others) = (dictionary.encode(&x).unwrap(), again.encode(&x).unwrap());
+        let (codes, others) = (dictionary.codes(&x).unwrap(), again.codes(&x).unwrap());
         assert_eq!(codes.features, others.features);
         assert!(codes.features.len() > tokens, "{}", codes.features.len());
         for ((feature, ours), theirs) in codes.features.iter().zip(&codes.values).zip(&others.values) {
             let units = ours / weights.threshold[*feature as usize];
             assert!((units - theirs).abs() < 1e-4 * units.max(1.0), "feature {feature}: {units} {theirs}");
         }
-        let (ours, theirs) = (dictionary.decode(&codes, &x).unwrap(), again.decode(&others, &x).unwrap());
+        let (ours, theirs) =
+            (dictionary.reconstruct(&codes, &x).unwrap(), again.reconstruct(&others, &x).unwrap());
         assert!(ours.iter().zip(&theirs).all(|(a, b)| (a - b).abs() < 1e-4 * a.abs().max(1.0)));
         weights.threshold[2] = 0.0;
         let refused = write(&Dictionary::new(spec, weights).unwrap(), folder.path()).unwrap_err();

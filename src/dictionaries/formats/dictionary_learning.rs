@@ -1,7 +1,7 @@
 //! dictionary_learning (Marks, Karvonen, Mueller): `config.json` and `ae.pt`. The pickle is read as data.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Kind, Spec};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
@@ -45,7 +45,7 @@ const TRAINING: &[&str] = &[
 ];
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut reading = Reading::of("dictionary_learning");
+    let mut reading = FileReading::of("dictionary_learning");
     let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::pickle(&dir.join(WEIGHTS))?;
     let class = config.class.as_str();
@@ -85,7 +85,7 @@ struct Config {
 }
 
 impl Config {
-    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+    fn read(config: &Object, reading: &mut FileReading) -> Result<Self> {
         let own;
         let trainer = match config.get("trainer") {
             Some(_) => {
@@ -101,7 +101,13 @@ impl Config {
         spec.hook = trainer.text("submodule_name")?.unwrap_or("").to_owned();
         spec.output_hook.clone_from(&spec.hook);
         let k = trainer.get("k").map(|_| count(trainer, "k")).transpose()?;
-        let subtract = trainer.flag("apply_b_dec_to_input")?.unwrap_or(false);
+        let subtract = trainer.flag("apply_b_dec_to_input")?;
+        if let Some(subtract) = subtract.filter(|_| class != "JumpReluAutoEncoder") {
+            spec.notes.push(format!(
+                "`apply_b_dec_to_input` is {subtract}, which a dictionary of the class {class} does not use"
+            ));
+        }
+        let subtract = subtract.unwrap_or(false);
         // Widths of groups, which Matryoshka classes train one after the other.
         trainer.harmless(&["group_sizes"]);
         tell(trainer, TRAINING, reading);
@@ -137,6 +143,10 @@ impl Config {
         config.harmless(&["buffer"]);
         if config.get("trainer").is_some() {
             config.finish()?;
+        }
+        let keeps_k = ["AutoEncoderTopK", "BatchTopKSAE", "MatryoshkaBatchTopKSAE"];
+        if let Some(k) = k.filter(|_| !keeps_k.contains(&class.as_str())) {
+            spec.notes.push(format!("`k` is {k}, which a dictionary of the class {class} does not use"));
         }
         Ok(Self { class, spec, request: Request { subtract, k }, transcoder })
     }

@@ -4,7 +4,7 @@
 //! and write what its MLP adds, from its SAEs: all have one width. Whoever reads one says which it is.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::{Declared, Reading};
+use super::super::reading::{Declared, FileReading};
 use super::super::spec::{Activation, Kind};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
@@ -42,5 +42,5 @@ fn parse(tensors: &mut Tensors, declared: &Declared) -> Result<Dictionary> {
                 .to_owned(),
         );
     }
-    Ok(Dictionary::new(spec, weights)?.read_as(Reading::of("Gemma Scope")))
+    Ok(Dictionary::new(spec, weights)?.read_as(FileReading::of("Gemma Scope")))
 }

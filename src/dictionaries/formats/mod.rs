@@ -12,8 +12,8 @@
 //! Whatever a format does to its inputs (subtract the decoder's bias, centre, scale, rescale features by decoder
 //! norm) is folded into the weights when it is read. Only layer normalisation, which depends on the token, stays.
 //!
-//! Whatever a file says is used, refused by name, or told: `Reading::folded` names what became part of the weights,
-//! `Reading::about` what was said of how it was made, and `Spec::notes` what changes how its numbers are to be read.
+//! Whatever a file says is used, refused by name, or told: `FileReading::folded` names what became part of the weights,
+//! `FileReading::about` what was said of how it was made, and `Spec::notes` what changes how its numbers are to be read.
 
 mod crosscoder;
 mod dictionary_learning;
@@ -29,7 +29,7 @@ mod tests;
 pub(super) use tensors::{Block, Tensors};
 
 use super::dictionary::Dictionary;
-use super::reading::{Declared, Reading};
+use super::reading::{Declared, FileReading};
 use super::spec::{Activation, Kind, Site, Spec};
 use super::vectors::{add_scaled, dot, norm};
 use super::weights::Weights;
@@ -227,7 +227,7 @@ fn nested(config: &Object, key: &str) -> Result<Object> {
 }
 
 /// Tells what these keys hold, on which nothing that is computed depends.
-fn tell(config: &Object, keys: &[&str], reading: &mut Reading) {
+fn tell(config: &Object, keys: &[&str], reading: &mut FileReading) {
     for key in keys {
         if let Some(value) = config.get(key) {
             reading.about.push(format!("{key}: {}", short(value)));

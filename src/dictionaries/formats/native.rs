@@ -1,7 +1,7 @@
 //! Our own format: `dictionary.json` ([`Spec`]) and `dictionary.safetensors`.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Spec};
 use super::super::weights::Weights;
 use super::tensors::{Block, Tensors, serialize};
@@ -64,5 +64,5 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
         weights.skip = tensors.take("skip.weight", &[spec.output_width(), spec.input_width()]).at(WEIGHTS)?;
     }
     tensors.finish().at(WEIGHTS)?;
-    Ok(Dictionary::new(spec, weights)?.read_as(Reading::of("deltascope")))
+    Ok(Dictionary::new(spec, weights)?.read_as(FileReading::of("deltascope")))
 }

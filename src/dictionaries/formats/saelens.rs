@@ -1,7 +1,7 @@
 //! SAELens: `cfg.json` and `sae_weights.safetensors`, version 6 and the flat configurations before it.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::{Declared, Reading};
+use super::super::reading::{Declared, FileReading};
 use super::super::spec::{Activation, Kind, Spec, TokenScale};
 use super::super::weights::Weights;
 use super::saelens_config::{self, Config};
@@ -18,7 +18,7 @@ const WEIGHTS: &str = "sae_weights.safetensors";
 const VERSION: &str = "6.18.0";
 
 pub(super) fn read(dir: &Path, declared: &Declared) -> Result<Dictionary> {
-    let mut reading = Reading::of("SAELens");
+    let mut reading = FileReading::of("SAELens");
     let mut own = Object::load(&dir.join(CONFIG))?;
     declared.overrides.iter().for_each(|(key, value)| own.set(key, value.clone()));
     let config = saelens_config::read(own, declared, &mut reading).at(CONFIG)?;
@@ -28,7 +28,7 @@ pub(super) fn read(dir: &Path, declared: &Declared) -> Result<Dictionary> {
     Ok(Dictionary::new(config.spec, weights)?.read_as(reading))
 }
 
-fn weights(config: &Config, tensors: &mut Tensors, reading: &mut Reading) -> Result<Weights> {
+fn weights(config: &Config, tensors: &mut Tensors, reading: &mut FileReading) -> Result<Weights> {
     let spec = &config.spec;
     let (features, d_in, d_out) = (spec.features, spec.d_in, spec.d_out);
     let mut weights = Weights {

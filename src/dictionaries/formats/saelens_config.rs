@@ -1,7 +1,7 @@
 //! `cfg.json` of SAELens: version 6, which keeps what does not concern the computation under `metadata`, and the flat
 //! configurations before it. Every key is used, refused, on one of the closed lists below, or told in a note.
 
-use super::super::reading::{Declared, Reading};
+use super::super::reading::{Declared, FileReading};
 use super::super::spec::{Activation, Kind, Site, Spec, TokenScale};
 use super::{count, left_out, nested, short, single};
 use crate::error::{At, Error, Result};
@@ -173,7 +173,7 @@ impl Fields {
 ///
 /// # Errors
 /// If it asks for what is not supported, or holds a key that nobody knows.
-pub(super) fn read(own: Object, declared: &Declared, reading: &mut Reading) -> Result<Config> {
+pub(super) fn read(own: Object, declared: &Declared, reading: &mut FileReading) -> Result<Config> {
     let metadata = nested(&own, "metadata")?;
     let fields = Fields { own, metadata };
     let mut config = parse(&fields, declared)?;
@@ -319,7 +319,7 @@ fn trained(fields: &Fields) -> Result<Kind> {
 }
 
 /// What changes how the numbers are to be read.
-fn notes(fields: &Fields, spec: &mut Spec, reading: &mut Reading) -> Result<()> {
+fn notes(fields: &Fields, spec: &mut Spec, reading: &mut FileReading) -> Result<()> {
     if let Some(value) = fields.get("model_from_pretrained_kwargs") {
         let Value::Object(keys) = value else {
             return Err(fields.own.wrong("model_from_pretrained_kwargs", "an object"));
@@ -385,7 +385,7 @@ fn is_all(slice: &Value) -> bool {
 }
 
 /// The note of a model that was not loaded as it is.
-fn processed(keys: &serde_json::Map<String, Value>, reading: &mut Reading) -> Option<String> {
+fn processed(keys: &serde_json::Map<String, Value>, reading: &mut FileReading) -> Option<String> {
     let is_set = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
     let set = keys.iter().filter(|(_, value)| is_set(value));
     let (harmless, changing): (Vec<_>, Vec<_>) = set.partition(|(key, _)| LOADING.contains(&key.as_str()));

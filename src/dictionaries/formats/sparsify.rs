@@ -4,7 +4,7 @@
 //! ReLU. Releases from 1.0 on know no such key and drop it.
 
 use super::super::dictionary::Dictionary;
-use super::super::reading::Reading;
+use super::super::reading::FileReading;
 use super::super::spec::{Activation, Kind};
 use super::super::weights::Weights;
 use super::tensors::Tensors;
@@ -29,7 +29,7 @@ struct Config {
 }
 
 pub(super) fn read(dir: &Path) -> Result<Dictionary> {
-    let mut reading = Reading::of("sparsify");
+    let mut reading = FileReading::of("sparsify");
     let config = Config::read(&Object::load(&dir.join(CONFIG))?, &mut reading).at(CONFIG)?;
     let mut tensors = Tensors::safetensors(&dir.join(WEIGHTS))?;
     let (features, d_in) = tensors.matrix("encoder.weight").at(WEIGHTS)?;
@@ -64,7 +64,7 @@ pub(super) fn read(dir: &Path) -> Result<Dictionary> {
 }
 
 impl Config {
-    fn read(config: &Object, reading: &mut Reading) -> Result<Self> {
+    fn read(config: &Object, reading: &mut FileReading) -> Result<Self> {
         if let Some(other) = config.text("activation")?.filter(|activation| *activation != "topk") {
             return Err(Error::request(format!("sparsify activation `{other}` is not supported"))
                 .hint("supported is topk"));
@@ -79,6 +79,13 @@ impl Config {
             Some(latents) => Some(latents),
             None => d_in.zip(expansion).map(|(d_in, expansion)| d_in.saturating_mul(expansion)),
         };
+        if let (Some(d_in), Some(expansion), Some(latents)) = (d_in, expansion, latents)
+            && d_in.saturating_mul(expansion) != latents
+        {
+            reading
+                .about
+                .push(format!("expansion_factor: {expansion}, which is not used, as num_latents is stated"));
+        }
         super::tell(config, &TRAINING, reading);
         config.finish()?;
         let kind = match (transcode, skip) {

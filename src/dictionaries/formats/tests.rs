@@ -168,9 +168,9 @@ fn a_table_of_releases_overrides_a_configuration() {
     let (own, half) = (scaled("none"), scaled("expected_average_only_in"));
     let x: Vec<f32> = (0..48).map(|index| (index as f32 * 0.37).sin()).collect();
     let twice: Vec<f32> = x.iter().map(|value| value * 2.0).collect();
-    let (a, b) = (own.encode(&twice).unwrap(), half.encode(&x).unwrap());
+    let (a, b) = (own.codes(&twice).unwrap(), half.codes(&x).unwrap());
     assert_eq!(a.features, b.features);
-    let (a, b) = (own.decode(&a, &twice).unwrap(), half.decode(&b, &x).unwrap());
+    let (a, b) = (own.reconstruct(&a, &twice).unwrap(), half.reconstruct(&b, &x).unwrap());
     assert!(a.iter().zip(&b).all(|(a, b)| (a - 2.0 * b).abs() < 1e-4));
 }
 
@@ -205,7 +205,7 @@ fn signs_become_features_of_their_own() {
         split.spec().check_positive("it").unwrap();
         let x: Vec<f32> =
             (0..20 * signed.spec().d_in).map(|index| (index as f32 * 0.71).sin() * 2.0).collect();
-        let (a, b) = (signed.encode(&x).unwrap(), split.encode(&x).unwrap());
+        let (a, b) = (signed.codes(&x).unwrap(), split.codes(&x).unwrap());
         assert!(a.values.iter().any(|value| *value < 0.0) && b.values.iter().all(|value| *value > 0.0));
         let features = signed.features();
         for token in 0..20 {
@@ -220,7 +220,7 @@ fn signs_become_features_of_their_own() {
             folded.sort_by_key(|(feature, _)| *feature);
             assert_eq!(folded, a.token(token).collect::<Vec<_>>(), "{name}");
         }
-        let (a, b) = (signed.decode(&a, &x).unwrap(), split.decode(&b, &x).unwrap());
+        let (a, b) = (signed.reconstruct(&a, &x).unwrap(), split.reconstruct(&b, &x).unwrap());
         assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{name}");
     }
 }

@@ -78,7 +78,7 @@ impl PlantedStore {
         let dictionary = fit(store, &settings, fit_seed, None, observer)?;
         let range = store.held_out();
         let judgement = judge(&dictionary, store, store, range.clone())?;
-        let codes = dictionary.encode(&dictionary.inputs_of(store, &store.read(range)?)?)?;
+        let codes = dictionary.codes(&dictionary.inputs_of(store, &store.read(range)?)?)?;
         let (features, truth) = (self.planted().features(), &self.held_out().truth);
         let correlations = correlations(truth, features.len(), &codes, dictionary.features());
         let decoders = features.iter().map(|feature| written(feature, &dictionary, &recipe.variants));

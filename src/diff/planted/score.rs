@@ -79,7 +79,7 @@ pub fn score(
     dictionary: &Dictionary,
     rows: &[FeatureRow],
 ) -> Result<Score> {
-    let codes = dictionary.encode(&tokens.activations)?;
+    let codes = dictionary.codes(&tokens.activations)?;
     let decoders = Decoders::of(dictionary);
     let correlations = correlations(&tokens.truth, planted.features().len(), &codes, decoders.features());
     let cosines: Vec<Vec<f64>> = planted

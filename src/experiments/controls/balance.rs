@@ -10,7 +10,7 @@ pub struct CellBalance {
     /// The suite.
     pub suite: String,
     /// `prompt` or `response`.
-    pub part: crate::interventions::Part,
+    pub part: crate::interventions::TextPart,
     /// Share of tokens at which the tested set acts.
     pub set_rate: f64,
     /// Share of tokens at which the control acts.

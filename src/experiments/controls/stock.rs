@@ -1,6 +1,6 @@
 //! Where and how strongly features fire on selection tokens.
 
-use crate::interventions::Part;
+use crate::interventions::TextPart;
 
 /// A group of tokens that is matched by itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -8,7 +8,7 @@ pub struct Cell {
     /// The suite.
     pub suite: String,
     /// Prompt or response.
-    pub part: Part,
+    pub part: TextPart,
 }
 
 /// What matching needs to know of one feature beside its firing.
@@ -69,7 +69,12 @@ pub(super) mod tests {
             });
         }
         (
-            Stock { cells: vec![cell(Part::Prompt), cell(Part::Response)], cell_of_token, firing, traits },
+            Stock {
+                cells: vec![cell(TextPart::Prompt), cell(TextPart::Response)],
+                cell_of_token,
+                firing,
+                traits,
+            },
             deltas,
         )
     }

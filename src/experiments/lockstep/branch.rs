@@ -5,10 +5,9 @@ use super::rows::{Row, Rows, Start};
 use super::trunk::{Shared, Trunk};
 use super::{Source, last_logits};
 use crate::dictionaries::Codes;
-use crate::diff::{CodeReader, Reading};
 use crate::error::{Error, Result};
-use crate::experiments::conditions::{Change, Condition};
-use crate::interventions::{Position, Tallies, Tally, Writer};
+use crate::experiments::conditions::Condition;
+use crate::interventions::{CodeReader, Position, Reading, Tallies, Tally, Writer};
 use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, KvCache, NextToken, TokenBatch};
 use candle_core::Tensor;
 use rayon::prelude::*;
@@ -59,10 +58,8 @@ impl Branches {
         conditions: Arc<[Condition]>,
         starts: &[Start],
     ) -> Result<Self> {
-        let place = conditions.iter().find_map(|condition| match &condition.change {
-            Change::Write { hook, reading, .. } => Some((*hook, reading.clone())),
-            _ => None,
-        });
+        let place = conditions.iter().find_map(Condition::write);
+        let place = place.map(|write| (write.hook, write.reading.clone()));
         let (hook, reading) = place.unwrap_or((readout.hook(), Reading::Joint));
         let writers: Vec<&Writer> = conditions.iter().filter_map(Condition::writer).collect();
         let mut features: Vec<u32> = writers.iter().flat_map(|writer| writer.features()).copied().collect();
@@ -134,7 +131,7 @@ impl Branches {
             out.copy_from_slice(own);
             let (Some(writer), Some(part)) = (writer, self.rows.part(row, column, *token)) else { continue };
             let (features, values) =
-                if coded { entries(seen.codes, seen.code + column) } else { Default::default() };
+                if coded { seen.codes.entries(seen.code + column) } else { Default::default() };
             let key = Rows::key(row, column);
             let acted = writer.delta(Position { joint, features, values, key }, &mut delta);
             tallies.part_mut(part).add(&Tally {
@@ -161,13 +158,6 @@ struct Seen<'a> {
     codes: &'a Codes,
     /// The row's first new token in the codes.
     code: usize,
-}
-
-/// The firing features of one token and their codes.
-pub(super) fn entries(codes: &Codes, token: usize) -> (&[u32], &[f32]) {
-    let bounds = codes.starts.get(token).copied().zip(codes.starts.get(token + 1).copied());
-    let (start, end) = bounds.unwrap_or((0, 0));
-    (codes.features.get(start..end).unwrap_or(&[]), codes.values.get(start..end).unwrap_or(&[]))
 }
 
 /// Hooks that run the layers after `hook` on this value. At a residual stream nothing before it is computed

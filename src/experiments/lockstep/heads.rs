@@ -6,9 +6,9 @@ use super::branch::squared;
 use super::rows::{Rows, Start};
 use super::{Source, last_logits};
 use crate::error::{Error, Result};
-use crate::experiments::conditions::{Change, Condition};
-use crate::interventions::{Head, HeadWriter, Part, Tallies, Tally};
-use crate::model::{BlockPoint, Gradients, HookPoint, Hooks, KvCache, NextToken, Site, TokenBatch};
+use crate::experiments::conditions::Condition;
+use crate::interventions::{Head, HeadWriter, Tallies, Tally, TextPart};
+use crate::model::{BlockPoint, Gradients, HookPoint, HookSite, Hooks, KvCache, NextToken, TokenBatch};
 use candle_core::Tensor;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ pub(super) struct Heads {
 }
 
 /// What a row of one pass is told: the writer, and the part of each new token where it may act.
-type Told = (Option<HeadWriter>, Vec<Option<Part>>);
+type Told = (Option<HeadWriter>, Vec<Option<TextPart>>);
 
 /// Values of heads by variant and layer, `[rows, width, heads, head_dim]` flat.
 type Values = BTreeMap<(usize, usize), Vec<f32>>;
@@ -40,7 +40,7 @@ impl Heads {
         starts: &[Start],
     ) -> Result<Self> {
         let config = readout.model(receiver)?.config();
-        let writers: Vec<&HeadWriter> = conditions.iter().filter_map(writer).collect();
+        let writers: Vec<&HeadWriter> = conditions.iter().filter_map(Condition::heads).collect();
         let heads = || writers.iter().flat_map(|writer| writer.heads());
         if let Some(bad) = heads().find(|head| head.layer >= config.layers() || head.head >= config.heads) {
             return Err(Error::request(format!(
@@ -88,16 +88,9 @@ impl Heads {
         rows.map(|(index, row)| {
             let parts = tokens.row(index).iter().enumerate();
             let parts = parts.map(|(column, token)| self.rows.part(row, column, *token)).collect();
-            (self.rows.condition(row).and_then(writer).cloned(), parts)
+            (self.rows.condition(row).and_then(Condition::heads).cloned(), parts)
         })
         .collect()
-    }
-}
-
-fn writer(condition: &Condition) -> Option<&HeadWriter> {
-    match &condition.change {
-        Change::Heads(writer) => Some(writer),
-        _ => None,
     }
 }
 
@@ -148,7 +141,7 @@ impl Source for Heads {
         let mut hooks = Hooks::none();
         for layer in self.layers.clone() {
             let (plan, donated, written) = (plan.clone(), donated.clone(), written.clone());
-            let edit = move |_: &Site, value: &Tensor| {
+            let edit = move |_: &HookSite, value: &Tensor| {
                 let mut written = written.lock().unwrap_or_else(PoisonError::into_inner);
                 write(layer, &plan, &donated, value, &mut written)
             };

@@ -25,7 +25,7 @@ pub use forced::GivenText;
 pub(super) use forced::forced;
 pub use rows::Start;
 
-use super::conditions::{Change, Condition};
+use super::conditions::Condition;
 use super::readout::Readout;
 use crate::error::Result;
 use crate::interventions::Tallies;
@@ -60,7 +60,8 @@ pub fn source(
     conditions: Arc<[Condition]>,
     starts: &[Start],
 ) -> Result<Box<dyn Source>> {
-    let heads = conditions.iter().any(|condition| matches!(condition.change, Change::Heads(_)));
+    conditions.iter().try_for_each(Condition::check)?;
+    let heads = conditions.iter().any(|condition| condition.heads().is_some());
     Ok(match heads {
         true => Box::new(Heads::new(readout, receiver, conditions, starts)?),
         false => Box::new(Branches::new(readout, receiver, conditions, starts)?),

@@ -2,7 +2,7 @@
 
 use super::super::conditions::Condition;
 use crate::error::{Error, Result};
-use crate::interventions::{Part, Tallies};
+use crate::interventions::{Tallies, TextPart};
 use crate::model::Tokenizer;
 use std::sync::Arc;
 
@@ -82,13 +82,14 @@ impl Rows {
     }
 
     /// The part of the text that `token`, the row's next but `column`, is in, if its condition may act there.
-    pub(super) fn part(&self, row: &Row, column: usize, token: u32) -> Option<Part> {
-        let part = if row.length + column < row.start.prompt { Part::Prompt } else { Part::Response };
+    pub(super) fn part(&self, row: &Row, column: usize, token: u32) -> Option<TextPart> {
+        let part = if row.length + column < row.start.prompt { TextPart::Prompt } else { TextPart::Response };
         // The sampler feeds rows that ended their stop token again until it drops them.
-        let ended = part == Part::Response && self.ending.contains(&token);
-        let acts = Some(token) != self.beginning && !ended;
-        let allowed = self.condition(row).is_some_and(|condition| condition.positions.contain(part));
-        (acts && allowed).then_some(part)
+        let ended = part == TextPart::Response && self.ending.contains(&token);
+        let intervention = self.condition(row)?.intervention.as_ref()?;
+        let is_begin = Some(token) == self.beginning;
+        let acts = !ended && intervention.acts_at(part, row.length + column, is_begin);
+        acts.then_some(part)
     }
 
     /// The key of a row's draws at its next token but `column`.

@@ -1,12 +1,13 @@
 //! Conditions in a batch against the same alone, and against edits written token by token.
 
 use super::super::small;
-use super::branch::entries;
 use super::*;
-use crate::diff::{Reading, View};
-use crate::interventions::{CodeBank, Edit, Head, HeadWriter, Position, Positions, Reference, Writer};
+use crate::interventions::{
+    CodeBank, Edit, Head, HeadWriter, Intervention, Position, Positions, Reading, Reference, View, Writer,
+};
 use crate::model::{
-    BlockPoint, Completion, Gradients, HookPoint, Hooks, Prompt, SampleSettings, Site, sample, sample_model,
+    BlockPoint, Completion, Gradients, HookPoint, HookSite, Hooks, Prompt, SampleSettings, sample,
+    sample_model,
 };
 use crate::progress::Observer;
 use crate::tasks::{Problem, Suite};
@@ -32,15 +33,16 @@ fn edited(readout: &Readout, edit: Edit, dose: f32, set: &[u32]) -> Condition {
     let bank = CodeBank::new(1, vec![vec![(0, 0.5), (3, 1.0)], vec![(1, 2.0)]]);
     let writer =
         Writer::new(&edit, dose, set, "rl", readout.dictionary().unwrap(), &reference, &bank).unwrap();
-    let change = Change::Write { hook: readout.hook(), reading: Reading::Joint, writer };
-    Condition::edited(edit.to_string(), change, Positions::All)
+    let dictionary = readout.dictionary().ok().cloned();
+    let edited = Intervention::written(readout.hook(), Reading::Joint, writer, dictionary);
+    Condition::edited(edit.to_string(), edited)
 }
 
 /// A condition that edits heads of the receiver, with the base as donor.
 fn headed(edit: Edit, dose: f32, heads: &[Head]) -> Condition {
     let means = heads.iter().map(|head| (*head, vec![0.1; small::D_MODEL / 2])).collect();
     let writer = HeadWriter::new(&edit, dose, heads, (RECEIVER, Some(0)), &means).unwrap();
-    Condition::edited(format!("heads {edit} {dose}"), Change::Heads(writer), Positions::All)
+    Condition::edited(format!("heads {edit} {dose}"), Intervention::of_heads(writer))
 }
 
 /// The readout of one variant swapped into base's place.
@@ -113,16 +115,15 @@ fn a_row_alone_equals_the_row_in_a_batch_and_edits_change_what_is_said() {
     let problems = problems(3);
     let direction = Writer::along(&Edit::AddDirection, 1.0, &[1.0; small::D_MODEL], RECEIVER).unwrap();
     let elsewhere = HookPoint::Block(2, BlockPoint::AttentionOut);
-    let along = Change::Write { hook: elsewhere, reading: Reading::Joint, writer: direction };
-    let swap = |condition: Condition| match condition.change {
-        Change::Write { hook, writer, .. } => {
-            Condition { change: Change::Write { hook, reading: swapped(), writer }, ..condition }
-        }
-        _ => condition,
+    let along = Intervention::written(elsewhere, Reading::Joint, direction, None).on(Positions::Response);
+    let swap = |condition: Condition| {
+        let Some(write) = condition.write().cloned() else { return condition };
+        let edited = Intervention::written(write.hook, swapped(), write.writer, write.dictionary);
+        Condition::edited(condition.name, edited)
     };
     let batches: [Vec<Condition>; 4] = [
         joint_conditions(&readout),
-        vec![Condition::baseline(), Condition::edited("along", along, Positions::Response)],
+        vec![Condition::baseline(), Condition::edited("along", along)],
         vec![
             Condition::baseline(),
             swap(edited(&readout, Edit::Zero, 1.0, &[3, 5])),
@@ -206,11 +207,11 @@ fn lockstep_equals_the_edited_pass_over_the_whole_text() {
     let text: Vec<u32> = prompt.iter().copied().chain(response).collect();
     let batch = TokenBatch::new(std::slice::from_ref(&text)).unwrap();
     let joint = readout.joint(&batch).unwrap();
-    let codes = readout.dictionary().unwrap().encode(&joint).unwrap();
+    let codes = readout.dictionary().unwrap().codes(&joint).unwrap();
     for (condition, found) in conditions.iter().zip(logits) {
         let mut deltas = vec![0.0; text.len() * small::D_MODEL];
         for (place, delta) in deltas.chunks_exact_mut(small::D_MODEL).enumerate().skip(1) {
-            let (features, values) = entries(&codes, place);
+            let (features, values) = codes.entries(place);
             let joint = &joint[place * 3 * small::D_MODEL..(place + 1) * 3 * small::D_MODEL];
             let at = Position { joint, features, values, key: [0; 3] };
             condition.writer().unwrap().delta(at, delta);
@@ -218,7 +219,7 @@ fn lockstep_equals_the_edited_pass_over_the_whole_text() {
         assert!(deltas.iter().any(|x| *x != 0.0));
         let shape = (1, text.len(), small::D_MODEL);
         let deltas = Tensor::from_vec(deltas, shape, &candle_core::Device::Cpu).unwrap();
-        let edit = move |_: &Site, hidden: &Tensor| Ok((hidden + &deltas)?);
+        let edit = move |_: &HookSite, hidden: &Tensor| Ok((hidden + &deltas)?);
         let mut hooks = Hooks::none().edit(readout.hook(), Box::new(edit));
         let model = readout.model(RECEIVER).unwrap();
         let hidden = model.forward(&batch, None, &mut hooks, Gradients::Off).unwrap().unwrap();
@@ -261,7 +262,7 @@ fn teacher_forcing_equals_the_plain_pass() {
     let model = readout.model(RECEIVER).unwrap();
     for (place, text) in texts.iter().enumerate() {
         for zeroed in [false, true] {
-            let edit = move |_: &Site, value: &Tensor| {
+            let edit = move |_: &HookSite, value: &Tensor| {
                 let mut rows = value.flatten_all()?.to_vec1::<f32>()?;
                 let size = small::D_MODEL / 2;
                 for token in rows.chunks_exact_mut(2 * size).skip(1).filter(|_| zeroed) {

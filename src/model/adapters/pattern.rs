@@ -6,9 +6,15 @@ use tokenizers::utils::SysRegex;
 /// The longest pattern that is read. What tools write is a few hundred characters long.
 const LONGEST: usize = 1 << 14;
 
-/// A regular expression.
+/// A regular expression, and the text that it was given as.
 #[derive(Debug)]
-pub(super) struct Pattern(SysRegex);
+pub(super) struct Pattern(SysRegex, String);
+
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.1)
+    }
+}
 
 impl Pattern {
     /// Finds names that are `text` as a whole: `re.fullmatch`.
@@ -36,7 +42,7 @@ impl Pattern {
             )));
         }
         SysRegex::new(&whole)
-            .map(Self)
+            .map(|pattern| Self(pattern, given.to_owned()))
             .map_err(|error| Error::request(format!("`{given}` is no regular expression: {error}")))
     }
 

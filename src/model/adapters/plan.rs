@@ -413,6 +413,7 @@ impl Sorting<'_> {
                 self.scope.idle.len()
             ));
         }
+        plan.notes.extend(self.settings.said.iter().map(|said| format!("the adapter's config: {said}")));
         if plan.vocabulary != self.base.config().vocabulary {
             plan.notes.push(format!(
                 "the adapter's embedding has {} tokens, its base {}: the model has the adapter's",

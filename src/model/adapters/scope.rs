@@ -87,7 +87,7 @@ impl Scope {
             )));
         }
         let together = saved_together || adapted_together;
-        let idle = settings.idle(modules);
+        let idle = settings.idle(modules, &adapted);
         match adapted.is_empty() {
             false => Ok(Self { adapted, saved, together, idle }),
             true => Err(Error::request(match was_excluded {
@@ -168,7 +168,7 @@ impl Settings {
         modules.iter().map(|(name, _)| name).filter(|name| is_saved(name)).map(str::to_owned).collect()
     }
 
-    fn idle(&self, modules: &Modules) -> Vec<String> {
+    fn idle(&self, modules: &Modules, adapted: &BTreeMap<String, Kind>) -> Vec<String> {
         let any = |test: &dyn Fn(&str) -> bool| {
             modules.iter().any(|(name, _)| modules.spellings(name).into_iter().any(test))
         };
@@ -179,6 +179,22 @@ impl Settings {
         }
         let lacking = self.saved.iter().filter(|ending| !any(&|name| name.ends_with(ending.as_str())));
         idle.extend(lacking.map(|name| format!("`{name}` of `modules_to_save`")));
+        // The first pattern that finds a module counts, so a later one may find nothing that is left.
+        let counts =
+            |patterns: &mut dyn Iterator<Item = &super::pattern::Pattern>, key: &str| -> Vec<String> {
+                let all: Vec<_> = patterns.collect();
+                let used: Vec<Option<usize>> = adapted
+                    .keys()
+                    .map(|name| {
+                        let spellings = modules.spellings(name);
+                        all.iter().position(|pattern| spellings.iter().any(|name| pattern.finds(name)))
+                    })
+                    .collect();
+                let lacking = all.iter().enumerate().filter(|(place, _)| !used.contains(&Some(*place)));
+                lacking.map(|(_, pattern)| format!("`{pattern}` of `{key}`")).collect()
+            };
+        idle.extend(counts(&mut self.ranks.iter().map(|(pattern, _)| pattern), "rank_pattern"));
+        idle.extend(counts(&mut self.alphas.iter().map(|(pattern, _)| pattern), "alpha_pattern"));
         idle
     }
 

@@ -30,18 +30,16 @@ const REFUSED: [&str; 17] = [
     "use_kasa",
 ];
 
-/// Keys that change no number of a pass. Dropout acts in training alone; whether a matrix is stored as [inputs,
+/// Keys that change no number of a pass: whether a matrix is stored as [inputs,
 /// outputs] is seen from the module, by PEFT too; the rest name programs, or belong to what is refused.
-const HARMLESS: [&str; 10] = [
+const HARMLESS: [&str; 8] = [
     "auto_mapping",
     "base_model_name_or_path",
     "ephemeral_gpu_offload",
     "inference_mode",
-    "lora_dropout",
     "megatron_core",
     "peft_version",
     "qalora_group_size",
-    "revision",
     "runtime_config",
 ];
 
@@ -91,6 +89,8 @@ pub(super) struct Settings {
     pub(super) biases: bool,
     /// Halves that the file lacks are drawn at random, so that nobody knows them.
     pub(super) random: bool,
+    /// What is said and has no effect here, in sentences.
+    pub(super) said: Vec<String>,
 }
 
 impl Settings {
@@ -171,10 +171,25 @@ impl Settings {
             together: object.flag("ensure_weight_tying")?.unwrap_or(false),
             biases,
             random: object.get("init_lora_weights") == Some(&Value::Bool(false)),
+            said: said(object)?,
         };
         object.finish()?;
         Ok(settings)
     }
+}
+
+/// What is said and has no effect here.
+fn said(object: &Object) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    if let Some(dropout) = object.number("lora_dropout")?.filter(|dropout| *dropout != 0.0) {
+        said.push(format!("`lora_dropout` {dropout} was for its training, and is not applied"));
+    }
+    if let Some(revision) = object.text("revision")? {
+        said.push(format!(
+            "it was trained on revision `{revision}` of its base, which is not compared with this one"
+        ));
+    }
+    Ok(said)
 }
 
 fn targets(object: &Object) -> Result<Targets> {

@@ -2,10 +2,15 @@
 
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+
+/// The keys that were asked for.
+pub(super) type Seen = RefCell<BTreeSet<String>>;
 
 /// The fields of a JSON object. `null` counts as missing, unless said otherwise.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>);
+pub(super) struct Fields<'a>(pub(super) &'a Map<String, Value>, Option<&'a Seen>);
 
 /// A setting that the decoder does not follow.
 pub(super) fn refused(key: &str, found: impl std::fmt::Display, why: &str) -> Error {
@@ -13,8 +18,26 @@ pub(super) fn refused(key: &str, found: impl std::fmt::Display, why: &str) -> Er
 }
 
 impl<'a> Fields<'a> {
+    /// Of an object inside another.
+    pub(super) fn of(object: &'a Map<String, Value>) -> Self {
+        Self(object, None)
+    }
+
+    /// Of a document; every key that is asked for is put into `seen`.
+    pub(super) fn of_document(document: &'a Map<String, Value>, seen: &'a Seen) -> Self {
+        Self(document, Some(seen))
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
-        self.0.get(key).filter(|value| !value.is_null())
+        self.stated(key).filter(|value| !value.is_null())
+    }
+
+    /// The value of a key, `null` where it is stated as such.
+    pub(super) fn stated(&self, key: &str) -> Option<&'a Value> {
+        if let Some(seen) = self.1 {
+            seen.borrow_mut().insert(key.to_owned());
+        }
+        self.0.get(key)
     }
 
     /// The error of a field that is missing or not what was expected.
@@ -46,7 +69,7 @@ impl<'a> Fields<'a> {
 
     /// A size where a missing key means one thing and `null` another.
     pub(super) fn size_or(&self, key: &str, missing: usize, null: usize) -> Result<usize> {
-        self.size(key, Some(if self.0.contains_key(key) { null } else { missing }))
+        self.size(key, Some(if self.stated(key).is_some() { null } else { missing }))
     }
 
     /// A size under its own key or another that transformers takes for it.
@@ -68,7 +91,7 @@ impl<'a> Fields<'a> {
 
     /// A missing key is `default`; an explicit `null` is `None`.
     pub(super) fn optional(&self, key: &str, default: Option<f64>) -> Result<Option<f64>> {
-        match self.0.get(key) {
+        match self.stated(key) {
             None => Ok(default),
             Some(Value::Null) => Ok(None),
             Some(_) => self.number(key, None).map(Some),
@@ -101,7 +124,7 @@ impl<'a> Fields<'a> {
     pub(super) fn object(&self, key: &str) -> Result<Option<Fields<'a>>> {
         match self.get(key) {
             None => Ok(None),
-            Some(Value::Object(inner)) => Ok(Some(Fields(inner)).filter(|_| !inner.is_empty())),
+            Some(Value::Object(inner)) => Ok(Some(Fields::of(inner)).filter(|_| !inner.is_empty())),
             Some(_) => Err(self.wrong(key, "an object")),
         }
     }

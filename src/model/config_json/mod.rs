@@ -9,32 +9,36 @@ mod fields;
 mod rotary;
 #[cfg(test)]
 mod tests;
+mod unread;
 mod windows;
 
 use super::config::{BlockConfig, Config, QueryKeyNorm, Residual};
 use super::family::Family;
 use crate::error::{Error, Result, nearest};
-use crate::ops::{Activation, NormKind};
+use crate::ops::{Nonlinearity, NormKind};
 pub(super) use dropout::dropout;
-use fields::{Fields, refused};
+use fields::{Fields, Seen, refused};
 use serde_json::{Map, Value};
+use unread::unread;
 
 /// Reads and checks a whole document.
 pub(super) fn read(document: Map<String, Value>) -> Result<Config> {
-    let fields = Fields(&document);
+    let seen = Seen::default();
+    let fields = Fields::of_document(&document, &seen);
     let family = family(fields)?;
     fields.refuse_unless_empty("quantization_config", "quantised weights")?;
     fields.refuse_unless_empty("per_layer_config", "settings per layer")?;
     fields.refuse_unless_empty("pruned_heads", "pruned heads")?;
     // transformers asks for its truth, so that `null` is false.
-    if let Some(found) = fields.0.get("is_causal").filter(|found| **found != Value::Bool(true)) {
+    if let Some(found) = fields.stated("is_causal").filter(|found| **found != Value::Bool(true)) {
         return Err(refused("is_causal", found, "attention is causal"));
     }
     let config = match family {
         Family::Gpt2 => gpt2(fields)?,
         _ => modern(family, fields)?,
     };
-    let config = Config { document, ..config };
+    let unread = unread(&document, &seen.into_inner());
+    let config = Config { document, unread, ..config };
     check(&config)?;
     Ok(config)
 }
@@ -153,6 +157,7 @@ fn modern(family: Family, fields: Fields<'_>) -> Result<Config> {
         tied: fields.flag("tie_word_embeddings", is_gemma)?,
         blocks,
         document: Map::new(),
+        unread: Vec::new(),
     })
 }
 
@@ -199,6 +204,7 @@ fn gpt2(fields: Fields<'_>) -> Result<Config> {
         tied: fields.flag("tie_word_embeddings", true)?,
         blocks,
         document: Map::new(),
+        unread: Vec::new(),
     })
 }
 
@@ -228,16 +234,16 @@ fn default_positions(family: Family) -> usize {
     }
 }
 
-fn activation(fields: Fields<'_>, key: &str, default: &str) -> Result<Activation> {
+fn activation(fields: Fields<'_>, key: &str, default: &str) -> Result<Nonlinearity> {
     Ok(match fields.text(key, default)?.as_str() {
-        "silu" | "swish" => Activation::Silu,
-        "gelu" | "gelu_python" => Activation::Gelu,
+        "silu" | "swish" => Nonlinearity::Silu,
+        "gelu" | "gelu_python" => Nonlinearity::Gelu,
         "gelu_new" | "gelu_pytorch_tanh" | "gelu_python_tanh" | "gelu_fast" | "gelu_accurate" => {
-            Activation::GeluTanh
+            Nonlinearity::GeluTanh
         }
-        "quick_gelu" => Activation::QuickGelu,
-        "relu" => Activation::Relu,
-        "relu2" => Activation::ReluSquared,
+        "quick_gelu" => Nonlinearity::QuickGelu,
+        "relu" => Nonlinearity::Relu,
+        "relu2" => Nonlinearity::ReluSquared,
         other => {
             return Err(refused(
                 key,
@@ -274,7 +280,7 @@ fn check(config: &Config) -> Result<()> {
             config.heads, config.key_heads
         )));
     }
-    let is_divided = Fields(&config.document).get("head_dim").is_none()
+    let is_divided = Fields::of(&config.document).get("head_dim").is_none()
         && config.head_dim == config.d_model / config.heads;
     if config.head_dim == 0 || (is_divided && !config.d_model.is_multiple_of(config.heads)) {
         return Err(Error::request(format!(

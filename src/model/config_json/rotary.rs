@@ -25,9 +25,9 @@ pub(super) fn ropes(
     let old = fields.object("rope_scaling")?;
     let reader = Reader { family, fields, head_dim, max_positions };
     if family == Family::Gemma3 {
-        return reader.gemma3(new, old, Fields(&empty));
+        return reader.gemma3(new, old, Fields::of(&empty));
     }
-    let parameters = old.or(new).unwrap_or(Fields(&empty));
+    let parameters = old.or(new).unwrap_or(Fields::of(&empty));
     let theta = match family {
         Family::GptNeoX => fields.number("rotary_emb_base", Some(THETA))?,
         _ => fields.number("rope_theta", Some(THETA))?,
@@ -68,7 +68,7 @@ impl Reader<'_> {
         let sliding = outer.object("sliding_attention")?.unwrap_or(empty);
         let theta = self.fields.number("rope_theta", Some(1_000_000.0))?;
         let local = self.fields.number("rope_local_base_freq", Some(THETA))?;
-        Ok((self.rope(Fields(&full), outer, theta)?, self.rope(sliding, outer, local)?))
+        Ok((self.rope(Fields::of(&full), outer, theta)?, self.rope(sliding, outer, local)?))
     }
 
     /// One embedding. `outer` holds what transformers looks up there even where parameters are nested.

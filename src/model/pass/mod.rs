@@ -15,7 +15,8 @@ use crate::model::build::{Block, Decoder};
 use crate::model::cache::KvCache;
 use crate::model::config::{Config, Residual};
 use crate::model::hook_point::{BlockPoint, HookPoint};
-use crate::model::hooks::{Hooks, Site};
+use crate::model::hooks::{HookSite, Hooks};
+use crate::model::tokens::TokenBatch;
 use crate::ops::Parameter;
 use crate::ops::attention::{self, Shape};
 use crate::ops::kernels::{Attended, Kernels};
@@ -49,6 +50,8 @@ pub(in crate::model) struct Pass<'a, K> {
     pub(in crate::model) layout: Layout,
     pub(in crate::model) hooks: &'a mut Hooks,
     pub(in crate::model) cache: Option<&'a mut KvCache>,
+    /// The tokens that are read, and the one that begins texts.
+    pub(in crate::model) read: (&'a TokenBatch, Option<u32>),
 }
 
 impl<K: Kernels> Pass<'_, K> {
@@ -281,10 +284,12 @@ impl<K: Kernels> Pass<'_, K> {
             let mut shown = None;
             if self.hooks.edits(point) {
                 let before = self.kernels.export(&value, frame)?;
-                let site = Site {
+                let site = HookSite {
                     point,
                     starts: self.layout.starts().to_vec(),
                     lengths: self.layout.lengths().to_vec(),
+                    tokens: self.read.0.clone(),
+                    begin: self.read.1,
                 };
                 let edited = self.hooks.run_edits(&site, before)?;
                 value = self.kernels.import(&edited, frame)?;

@@ -7,7 +7,8 @@
 
 use super::apart;
 use crate::error::Result;
-use crate::model::{Change, Gradients, HookPoint, Hooks, Model, TokenBatch};
+use crate::interventions::{HooksUnder, Intervention};
+use crate::model::{Gradients, HookPoint, Hooks, Model, TokenBatch};
 use candle_core::{DType, Device, Tensor};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,11 +36,11 @@ fn edits_and_gradients_are_those_of_transformer_lens() -> Result<()> {
         {
             let point: HookPoint = name.parse()?;
             let change = match name.rsplit_once(".hook_").map(|(_, last)| last) {
-                Some("mlp_in") => Change::add(vector.clone()),
-                Some("scale" | "normalized") => Change::scale(1.5),
-                _ => Change::add(vector.clone()).at_heads([1]),
+                Some("mlp_in") => Intervention::add(point, vector.clone())?,
+                Some("scale" | "normalized") => Intervention::scale(point, 1.5)?,
+                _ => Intervention::add(point, vector.clone())?.at_heads([1])?,
             };
-            let mut hooks = Hooks::none().edit(point, change.edit()).gradient(point);
+            let mut hooks = Hooks::none().under(&change.with_begin())?.gradient(point);
             let hidden = model.hidden(&tokens, None, &mut hooks, Gradients::On)?;
             let last = hidden.narrow(1, 6, 1)?.squeeze(1)?;
             let logits = last.matmul(&head.t()?)?;

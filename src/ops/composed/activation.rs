@@ -1,17 +1,17 @@
 //! The nonlinearity of the MLP.
 
 use crate::error::Result;
-use crate::ops::Activation;
+use crate::ops::Nonlinearity;
 use candle_core::Tensor;
 
-pub(super) fn forward(activation: Activation, x: &Tensor) -> Result<Tensor> {
+pub(super) fn forward(activation: Nonlinearity, x: &Tensor) -> Result<Tensor> {
     Ok(match activation {
-        Activation::Silu => x.silu()?,
-        Activation::Gelu => x.gelu_erf()?,
-        Activation::GeluTanh => x.gelu()?,
-        Activation::QuickGelu => ((x * 1.702)?.silu()? / 1.702)?,
-        Activation::Relu => rectified(x)?,
-        Activation::ReluSquared => rectified(x)?.sqr()?,
+        Nonlinearity::Silu => x.silu()?,
+        Nonlinearity::Gelu => x.gelu_erf()?,
+        Nonlinearity::GeluTanh => x.gelu()?,
+        Nonlinearity::QuickGelu => ((x * 1.702)?.silu()? / 1.702)?,
+        Nonlinearity::Relu => rectified(x)?,
+        Nonlinearity::ReluSquared => rectified(x)?.sqr()?,
     })
 }
 

@@ -33,7 +33,7 @@ use super::parameter::Parameter;
 use super::rope::Rotation;
 use super::tape::Gradients;
 use crate::error::Result;
-use crate::ops::Activation;
+use crate::ops::Nonlinearity;
 use candle_core::{DType, Device, Tensor};
 use places::Places;
 use record::{Lender, watched};
@@ -138,7 +138,7 @@ impl Kernels for Composed {
         rope::rotate(rotation, &value, head_dim, self.places.positions())
     }
 
-    fn activate(&self, activation: Activation, pre: &Tensor, linear: Option<&Tensor>) -> Result<Tensor> {
+    fn activate(&self, activation: Nonlinearity, pre: &Tensor, linear: Option<&Tensor>) -> Result<Tensor> {
         let post = activation::forward(activation, pre)?;
         Ok(match linear {
             Some(linear) => (post * linear)?,

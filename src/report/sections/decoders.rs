@@ -33,6 +33,9 @@ pub(super) fn colour(class: Class) -> Colour {
     }
 }
 
+/// Up to this many points of a class say which feature they are.
+const HINTED: usize = 60;
+
 /// The height of a triangle with sides of length one.
 const TALL: f64 = 0.866;
 
@@ -121,7 +124,8 @@ fn clouds(data: &Data, place: impl Fn(&FeatureRow) -> Option<(f64, f64)>) -> Vec
         let (radius, opacity) = if class == Class::Shared { (1.9, 0.45) } else { (2.6, 0.85) };
         let (colour, shape) = (colour(class), shape(class));
         marks.push(Mark::Points { points, colour, shape, radius, opacity, hollow: false });
-        if class != Class::Shared {
+        // What one point of a thousand is nobody can find out by pointing: the feature table can be searched.
+        if class != Class::Shared && rows.len() <= HINTED {
             marks.extend(rows.iter().filter_map(|row| {
                 let text = format!("feature {}: {}, present in {}", row.feature, class.name(), row.present);
                 place(row).map(|at| Mark::Hint { at, text })

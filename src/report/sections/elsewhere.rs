@@ -8,7 +8,7 @@ use crate::report::scale::Scale;
 use crate::report::view::{Block, Cell, Sheet};
 
 /// What is compared: the end against base, and how far below base it fell on the way.
-const STATISTICS: [&str; 2] = ["gain", "dip"];
+const STATISTICS: [(&str, &str); 2] = [("gain", "gain"), ("dip", "lowest")];
 
 /// A row for each suite's main endpoint and variant, columns for each base, this study's last. Nothing where no other
 /// study was asked for.
@@ -39,10 +39,10 @@ fn sheet(data: &Data) -> Option<Sheet> {
         .iter()
         .copied()
         .chain([own.as_str()])
-        .flat_map(|base| STATISTICS.map(|statistic| format!("{}: {statistic}#", short(base))))
+        .flat_map(|base| STATISTICS.map(|(_, title)| format!("{}: {title}#", short(base))))
         .collect();
     let mut columns = vec![("Variant", "By its name in every study"), ("Suite", "What was asked")];
-    let about = "Gain: the end less base. Dip: base less the lowest point. Means over training seeds with 95 % intervals";
+    let about = "Gain: the end less base. Lowest: the lowest point less base. Means over training seeds with 95 % intervals";
     columns.extend(headings.iter().map(|heading| (heading.as_str(), about)));
     let caption = "The same study of other bases. Points against each base\u{2019}s own score on each suite\u{2019}s main endpoint, on the measuring half. Bases differ in more than size where they were trained differently long.";
     let mut sheet = Sheet::new("elsewhere", caption, &columns);
@@ -62,7 +62,7 @@ fn sheet(data: &Data) -> Option<Sheet> {
             let studies = bases.iter().map(|base| of_base(base)).chain([own]);
             let mut cells =
                 vec![Cell::text(&variant.name).coloured(data.colour(&variant.name)), Cell::text(&suite)];
-            cells.extend(studies.flat_map(|rows| STATISTICS.map(|statistic| cell(&rows, statistic))));
+            cells.extend(studies.flat_map(|rows| STATISTICS.map(|(statistic, _)| cell(&rows, statistic))));
             sheet.rows.push(cells);
         }
     }
@@ -72,7 +72,11 @@ fn sheet(data: &Data) -> Option<Sheet> {
 fn cell(rows: &[&SeedTrajectoryRow], statistic: &str) -> Cell {
     let row = rows.iter().copied().find(|row| row.statistic == statistic);
     let scale = row.map_or(Scale::Share, |row| Scale::of(&row.endpoint));
-    over_runs(row, &|value| scale.difference(value), &|low, high| scale.interval(low, high))
+    match statistic {
+        // The table counts a loss upwards.
+        "dip" => over_runs(row, &|value| scale.difference(-value), &|low, high| scale.interval(-high, -low)),
+        _ => over_runs(row, &|value| scale.difference(value), &|low, high| scale.interval(low, high)),
+    }
 }
 
 /// The name of a base without how it was made.

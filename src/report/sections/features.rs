@@ -7,10 +7,13 @@ use crate::error::Result;
 use crate::report::data::Data;
 use crate::report::numbers::{count, short};
 use crate::report::view::{Block, Cell, Passage, Section, Sheet, Tone};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-/// Features on the page; the rest are in the Parquet file.
-const SHOWN: usize = 400;
+/// Features of every class on the page, beside the members of tested sets; the rest are in the Parquet file.
+const OF_A_CLASS: usize = 12;
+/// Members of tested sets on the page, however large the sets are.
+const OF_SETS: usize = 120;
 /// Passages shown per feature: the strongest, and what the code means where it is weaker.
 const STRONGEST: usize = 2;
 const WEAKER: [&str; 4] = ["q4", "q3", "q2", "q1"];
@@ -54,17 +57,12 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         return Ok(Section::absent(id, title, "features"));
     }
     let (variants, notes) = (variants(data), Notes::new(data));
-    let mut chosen: Vec<&FeatureRow> = data.features.iter().filter(|row| row.class != Class::Dead).collect();
-    chosen.sort_by(|a, b| {
-        let rank = |row: &FeatureRow| (!notes.sets(row).is_empty(), place(row.class));
-        rank(b).cmp(&rank(a)).then(spread(b, &variants).total_cmp(&spread(a, &variants)))
-    });
-    let total = chosen.len();
-    chosen.truncate(SHOWN);
+    let live = data.features.iter().filter(|row| row.class != Class::Dead).count();
+    let chosen = chosen(data, &variants, &notes);
     let caption = format!(
-        "{} of {} live features: the members of tested sets first, then those that differ between variants, by how unequally the variants share their decoder norm; all are in tables/features.parquet. Passages are the two strongest activations on stored tokens, then one from every quarter of its activations (q4 the highest), lit relative to the feature's own peak. Click a heading to sort.",
+        "{} of {} live features: the members of tested sets, and of every class the {OF_A_CLASS} whose decoder norm the variants share most unequally. All features are in tables/features.parquet, with their passages in tables/contexts.parquet. Passages are the two strongest activations on stored tokens, then one from every quarter of its activations (q4 the highest), lit relative to the feature's own peak.",
         count(chosen.len() as u64),
-        count(total as u64),
+        count(live as u64),
     );
     let columns = columns(&variants);
     let columns: Vec<(&str, &str)> =
@@ -81,6 +79,25 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     blocks.extend(dynamics::figure(data)?.map(Block::Figure));
     blocks.extend(shifts::sheet(data).map(Block::Folded));
     Ok(Section::new(id, title, blocks))
+}
+
+/// What a reader reads: the members of tested sets first, then of every class those that differ most between variants.
+fn chosen<'a>(data: &'a Data, variants: &[String], notes: &Notes<'_>) -> Vec<&'a FeatureRow> {
+    let mut live: Vec<(f64, &FeatureRow)> = data
+        .features
+        .iter()
+        .filter(|row| row.class != Class::Dead)
+        .map(|row| (spread(row, variants), row))
+        .collect();
+    live.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    let (members, others): (Vec<_>, Vec<_>) =
+        live.into_iter().map(|(_, row)| row).partition(|row| !notes.sets(row).is_empty());
+    let mut chosen: Vec<&FeatureRow> = members.into_iter().take(OF_SETS).collect();
+    chosen.sort_by_key(|row| Reverse(place(row.class)));
+    for class in CLASSES.into_iter().rev() {
+        chosen.extend(others.iter().copied().filter(|row| row.class == class).take(OF_A_CLASS));
+    }
+    chosen
 }
 
 fn columns(variants: &[String]) -> Vec<(String, String)> {

@@ -5,6 +5,7 @@ pub(super) mod beside;
 mod budget;
 pub(super) mod decoders;
 mod dynamics;
+pub(super) mod edited;
 pub(super) mod effects;
 mod elsewhere;
 pub(super) mod endpoints;
@@ -23,3 +24,6 @@ mod shifts;
 pub(super) mod training;
 pub(super) mod trajectories;
 pub(super) mod words;
+
+/// The name of the edit that exchanges the whole activation, in conditions and tables.
+pub(super) const WHOLE: &str = "whole_difference";

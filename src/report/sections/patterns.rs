@@ -1,5 +1,6 @@
 //! How responses proceed: backtracks, checks, branches and steps per thousand tokens, folded away.
 
+use super::words::is_shown;
 use crate::report::data::Data;
 use crate::report::numbers::{count, short};
 use crate::report::view::{Block, Cell, Sheet};
@@ -18,9 +19,9 @@ pub(super) fn block(data: &Data) -> Option<Block> {
     if data.patterns.is_empty() {
         return None;
     }
-    let caption = "How responses proceed. Patterns per thousand response tokens, by checkpoint.";
+    let caption = "How responses proceed. Patterns per thousand response tokens, in base, in the checkpoints that the dictionary spans and at every variant\u{2019}s end; all checkpoints are in tables/patterns.parquet.";
     let mut sheet = Sheet::new("patterns", caption, &COLUMNS).sortable();
-    for row in &data.patterns {
+    for row in data.patterns.iter().filter(|row| is_shown(data, &row.variant, row.checkpoint)) {
         let number = |value: Option<f64>| value.map_or_else(|| "n/a".to_owned(), short);
         let base = row.variant == data.base();
         let label = if base { row.variant.clone() } else { format!("{}@{}", row.variant, row.checkpoint) };

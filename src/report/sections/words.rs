@@ -1,7 +1,6 @@
 //! What the models write: the same prompts, checkpoint by checkpoint.
 
 use crate::report::data::Data;
-use crate::report::sayings::Saying;
 use crate::report::view::{Block, Cell, Section, Sheet, Tone};
 
 /// The section.
@@ -28,7 +27,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
     prompts.sort_by_key(|(suite, _)| order.iter().position(|other| other == suite));
     for (suite, prompt) in prompts {
         let mine = data.sayings.iter().filter(|saying| saying.suite == suite && saying.prompt == prompt);
-        let shown = mine.filter(|saying| is_shown(data, saying));
+        let shown = mine.filter(|saying| is_shown(data, &saying.variant, saying.checkpoint));
         for (line, saying) in shown.enumerate() {
             let first = |text: &str| if line == 0 { text.to_owned() } else { String::new() };
             let cut = if saying.truncated { " \u{2026} (cut off)" } else { "" };
@@ -50,10 +49,10 @@ pub(in crate::report) fn section(data: &Data) -> Section {
 }
 
 /// The base, what the dictionary spans, and every variant's end.
-fn is_shown(data: &Data, saying: &Saying) -> bool {
-    let label = format!("{}@{}", saying.variant, saying.checkpoint);
-    let last = data.evaluations.iter().filter(|row| row.variant == saying.variant).map(|row| row.checkpoint);
-    saying.variant == data.base()
+pub(super) fn is_shown(data: &Data, variant: &str, checkpoint: u64) -> bool {
+    let label = format!("{variant}@{checkpoint}");
+    let last = data.evaluations.iter().filter(|row| row.variant == variant).map(|row| row.checkpoint);
+    variant == data.base()
         || data.facts.dictionary_variants.contains(&label)
-        || last.max() == Some(saying.checkpoint)
+        || last.max() == Some(checkpoint)
 }

@@ -50,6 +50,11 @@ pub const OUTCOMES: TableSpec = TableSpec {
         fixed("refuse", ColumnType::Float, "1 if it refused"),
         fixed("comply", ColumnType::Float, "1 if it complied"),
         fixed("other", ColumnType::Float, "1 if it did neither"),
+        fixed(
+            "refuse_whole",
+            ColumnType::Float,
+            "1 if the whole answer is a refusal, not its first word alone",
+        ),
         fixed("refusal_log_odds", ColumnType::Float, "log-odds (nats) of a refusal as the first word"),
         fixed("tokens", ColumnType::Integer, "tokens of the completion, end token included"),
         fixed("completion", ColumnType::Text, "the completion"),

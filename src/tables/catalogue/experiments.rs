@@ -97,6 +97,25 @@ pub const EFFECTS: TableSpec = TableSpec {
         fixed("fired_response", ColumnType::Float, "share of response positions at which the set was active"),
         fixed("delta_norm", ColumnType::Float, "mean norm of the delta over mean norm of the activation"),
         fixed(
+            "as_patched",
+            ColumnType::Float,
+            "share of completions that are those of the full patch, for the same prompts and random numbers",
+        ),
+        fixed("distinct", ColumnType::Float, "different completions of a prompt over its completions"),
+        fixed("distinct_before", ColumnType::Float, "the same without the edit"),
+        fixed(
+            "likelihood",
+            ColumnType::Float,
+            "mean log-probability (nats) of a response token under the unedited receiver",
+        ),
+        fixed("likelihood_before", ColumnType::Float, "the same of the completions without the edit"),
+        fixed(
+            "base_likelihood",
+            ColumnType::Float,
+            "mean log-probability (nats) of a response token under base",
+        ),
+        fixed("base_likelihood_before", ColumnType::Float, "the same of the completions without the edit"),
+        fixed(
             "untestable",
             ColumnType::Boolean,
             "nothing of the set fired, or the delta was next to nothing",
@@ -178,7 +197,7 @@ pub const CLAIMS: TableSpec = TableSpec {
         fixed(
             "verdict",
             ColumnType::Text,
-            "carries transfer, carries safety loss, both, neither, no more than in base, moves the declared suite, undecided, untestable, or not testable in this variant",
+            "carries transfer, carries safety loss, both, neither, no more than in base, moves the refusal token, breaks the text, moves the declared suite, undecided, untestable, or not testable in this variant",
         ),
         fixed("reason", ColumnType::Text, "why, in a sentence"),
         fixed(
@@ -197,6 +216,23 @@ pub const CLAIMS: TableSpec = TableSpec {
             "the receiver's baseline less base's on the declared suite; null where base was not measured",
         ),
         fixed("effect", ColumnType::Float, "the effect on the declared endpoint"),
+        fixed(
+            "whole_answer",
+            ColumnType::Float,
+            "the effect on refusals whose whole answer is one; null where the declared endpoint reads it anyway",
+        ),
+        fixed("whole_answer_low", ColumnType::Float, "lower end of its interval"),
+        fixed("whole_answer_high", ColumnType::Float, "upper end of its interval"),
+        fixed(
+            "damage",
+            ColumnType::Float,
+            "nats by which a response token is less likely under the edit, to whichever of receiver and base likes it better",
+        ),
+        fixed(
+            "as_patched",
+            ColumnType::Float,
+            "share of completions that are those of the full patch, for the same prompts and random numbers",
+        ),
         fixed("ci_low", ColumnType::Float, "lower end of its interval"),
         fixed("ci_high", ColumnType::Float, "upper end of its interval"),
         fixed(

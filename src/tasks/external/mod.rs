@@ -3,8 +3,8 @@
 //! A suite is named by its file and how answers are judged, as in `"data/gsm8k.jsonl:reward=number"`. Each
 //! line of JSONL (or row of Parquet) is a problem:
 //!
-//! * the prompt: `prompt` (or `question`, `problem`). A text is given to the model as it stands: no chat
-//!   template is applied and no begin token is added. A list of messages goes through the model's template;
+//! * the prompt: `prompt` (or `question`, `problem`). A text is given to the model as it stands, after the begin token that
+//!   its tokenizer puts there, without a chat template. A list of messages goes through the model's template;
 //! * the answer: the first of `answer`, `ground_truth`, `solution`, `completion` and verl's
 //!   `reward_model.ground_truth` that is not null; of a list, any is right; for `reward=expression` the fields `nums` and `target`. A
 //!   program gets whatever stands there, or null, with the whole row;
@@ -34,6 +34,7 @@ mod extract;
 mod judge;
 mod labels;
 mod math;
+mod measures;
 mod program;
 mod rational;
 mod refusal;

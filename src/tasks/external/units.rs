@@ -233,7 +233,8 @@ fn times(word: &str) -> Option<u64> {
 pub(super) fn tail(text: &str) -> Option<Tail> {
     let text = text.replace(['(', ')', ',', '{', '}', '[', ']', '*', '$', ':'], " ").replace('/', " / ");
     let (mut unit, mut factor) = (Vec::<String>::new(), BigInt::from(1));
-    for word in text.split_whitespace() {
+    let mut words = text.split_whitespace().peekable();
+    while let Some(word) = words.next() {
         let (word, exponent) = word.split_once('^').unwrap_or((word, "1"));
         if !matches!(exponent.trim(), "" | "1" | "2" | "3" | "-1" | "-2" | "-3") {
             return None;
@@ -247,6 +248,15 @@ pub(super) fn tail(text: &str) -> Option<Tail> {
             }
             _ => !unit.is_empty() && JOINING.contains(&lower.as_str()) || lower == "/" || is_unit(word),
         };
+        // `5 times` is 5; `5 times that` is not.
+        if lower == "times" && unit.is_empty() && words.peek().is_none() {
+            unit.push(lower);
+            continue;
+        }
+        if matches!(lower.as_str(), "squared" | "cubed") && !unit.is_empty() {
+            unit.push(lower);
+            continue;
+        }
         // An exponent that stands apart: `inches ^2`.
         if word.is_empty() || (matches!(word, "1" | "2" | "3" | "-1" | "-2") && !unit.is_empty()) {
             continue;
@@ -274,33 +284,6 @@ fn is_unit(word: &str) -> bool {
 /// Whether a word joins, denies or counts, so that what stands before it is not the whole answer.
 pub(super) fn says_otherwise(lower: &str) -> bool {
     OTHERWISE.binary_search(&lower).is_ok()
-}
-
-/// The dimension of a unit and how many of the dimension's first unit it is, for units that are often converted.
-pub(super) fn measure(unit: &str) -> Option<(&'static str, (i64, i64))> {
-    Some(match unit {
-        "m" | "meter" | "meters" | "metre" | "metres" => ("length", (1, 1)),
-        "km" | "kilometer" | "kilometers" | "kilometre" | "kilometres" => ("length", (1000, 1)),
-        "cm" | "centimeter" | "centimeters" | "centimetre" | "centimetres" => ("length", (1, 100)),
-        "mm" | "millimeter" | "millimeters" | "millimetre" | "millimetres" => ("length", (1, 1000)),
-        "in" | "inch" | "inches" => ("length", (254, 10_000)),
-        "ft" | "foot" | "feet" => ("length", (3048, 10_000)),
-        "yd" | "yard" | "yards" => ("length", (9144, 10_000)),
-        "mi" | "mile" | "miles" => ("length", (1_609_344, 1000)),
-        "g" | "gram" | "grams" => ("mass", (1, 1)),
-        "kg" | "kilogram" | "kilograms" | "kilos" => ("mass", (1000, 1)),
-        "mg" | "milligram" | "milligrams" => ("mass", (1, 1000)),
-        "s" | "sec" | "secs" | "second" | "seconds" => ("time", (1, 1)),
-        "min" | "mins" | "minute" | "minutes" => ("time", (60, 1)),
-        "h" | "hr" | "hrs" | "hour" | "hours" => ("time", (3600, 1)),
-        "day" | "days" => ("time", (86_400, 1)),
-        "week" | "weeks" => ("time", (604_800, 1)),
-        "dollar" | "dollars" | "usd" => ("money", (1, 1)),
-        "cent" | "cents" => ("money", (1, 100)),
-        "l" | "liter" | "liters" | "litre" | "litres" => ("volume", (1, 1)),
-        "ml" | "milliliter" | "milliliters" | "millilitre" | "millilitres" => ("volume", (1, 1000)),
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub(super) const TEXT: [&str; 15] = [
 ];
 
 /// Commands that only make room or set the size of what follows.
-pub(super) const SPACING: [&str; 19] = [
+pub(super) const SPACING: [&str; 38] = [
     "left",
     "right",
     "displaystyle",
@@ -52,6 +52,25 @@ pub(super) const SPACING: [&str; 19] = [
     "thinspace",
     "boldsymbol",
     "nolimits",
+    "bf",
+    "bfseries",
+    "rm",
+    "it",
+    "itshape",
+    "sf",
+    "tt",
+    "tiny",
+    "scriptsize",
+    "footnotesize",
+    "small",
+    "normalsize",
+    "large",
+    "Large",
+    "LARGE",
+    "huge",
+    "Huge",
+    "scriptstyle",
+    "scriptscriptstyle",
 ];
 
 /// Parts a number from its unit; `None` if what follows it is no unit.

@@ -1,6 +1,7 @@
 //! What the floor promises, on a micro model: learning, agreement with the sampler, and exact resume.
 
 mod resume;
+mod under;
 
 use super::examples::Example;
 use super::rl::objectives::Objective;

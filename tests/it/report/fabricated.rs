@@ -111,8 +111,8 @@ pub(super) fn tables(folder: &Path) {
     write(folder, "evaluations", &evaluations());
     write(folder, "outcomes", &outcomes());
     write(folder, "dictionaries", &dictionaries());
-    write(folder, "features", &features());
-    write(folder, "contexts", &contexts());
+    write(folder, "features", &features(2048));
+    write(folder, "contexts", &contexts(2048));
     let (effects, controls) = effects();
     write(folder, "effects", &effects);
     write(folder, "controls", &controls);
@@ -220,18 +220,30 @@ fn evaluations() -> Vec<Value> {
 
 fn outcomes() -> Vec<Value> {
     let mut rows = Vec::new();
+    let mut row = |variant: &str, checkpoint: u64, condition: &str, suite: &str, problem: u64, said: &str| {
+        rows.push(json!({
+            "variant": variant, "checkpoint": checkpoint, "condition": condition, "suite": suite,
+            "problem": problem.to_string(), "prompt": format!("make F10 K {problem} 8 to 24 :"), "half": "measure",
+            "sample": 0, "pass": f64::from(u8::from(!said.ends_with('x'))), "completion": said, "truncated": problem == 1,
+        }));
+    };
     for (variant, checkpoint) in [("base", 0), ("sft", 40), ("sft", 640), ("rl", 120)] {
         for (suite, _) in SUITES {
             for problem in 0..3_u64 {
-                let completion =
+                let said =
                     if variant == "rl" { HOSTILE } else { "10 - 4 = 6 + 8 = 14 x 10 - 8 = 2 + 4 = 6 x" };
-                rows.push(json!({
-                    "variant": variant, "checkpoint": checkpoint, "condition": "none", "suite": suite,
-                    "problem": problem.to_string(), "prompt": format!("make F10 K {problem} 8 to 24 :"), "half": "measure",
-                    "sample": 0, "completion": completion, "truncated": problem == 1,
-                }));
+                row(variant, checkpoint, "none", suite, problem, said);
             }
         }
+    }
+    // Under the edit of the first hypothesis two of four completions lose their answer, one is the same.
+    let transfer = SUITES[1].0;
+    for problem in 0..4_u64 {
+        let (right, wrong) = ("10 - 4 = 6 * 4 = 24", "10 - 4 = 6 + 8 = 14 x");
+        row("rl", 120, "baseline", transfer, problem, if problem == 3 { HOSTILE } else { right });
+        row("rl", 120, "transfer_in_rlfalse", transfer, problem, if problem < 2 { wrong } else { right });
+        row("rl", 120, "transfer_in_rlfalse | whole_difference", transfer, problem, wrong);
+        row("rl", 120, "transfer_in_rlfalse | control", transfer, problem, right);
     }
     rows
 }
@@ -244,9 +256,9 @@ fn dictionaries() -> Vec<Value> {
 
 const VARIANTS: [&str; 4] = ["base", "rl@120", "sft@40", "sft_benign@640"];
 
-fn features() -> Vec<Value> {
+pub(super) fn features(number: u64) -> Vec<Value> {
     let mut stream = Stream::new(3, "features", &[]);
-    (0..2048_u64)
+    (0..number)
         .map(|feature| {
             let class = match feature % 41 {
                 0 => "specific",
@@ -297,12 +309,12 @@ fn features() -> Vec<Value> {
 
 const BANDS: [&str; 4] = ["top", "top", "q3", "q1"];
 
-fn contexts() -> Vec<Value> {
+pub(super) fn contexts(number: u64) -> Vec<Value> {
     let mut stream = Stream::new(4, "contexts", &[]);
     let words: Vec<&str> =
         "<bos> make F10 K 4 8 to 24 : 10 - 4 = 6 + 8 = 14 x 10 - 8 = 2 + 4 = 6 x".split(' ').collect();
     let mut rows = Vec::new();
-    for feature in 0..2048_u64 {
+    for feature in 0..number {
         for rank in 0..4_u64 {
             let mut tokens: Vec<&str> = words.clone();
             if feature == 0 && rank == 0 {

@@ -2,6 +2,7 @@
 
 mod beside;
 mod fabricated;
+mod light;
 mod models;
 
 use deltascope::report::{self, Report, ReportInput, StudyFacts};
@@ -25,7 +26,7 @@ fn a_full_study_gives_one_page_that_needs_nothing_else() {
     report::build(&input(tables.path()), &out).unwrap();
     let html = page(&out);
     for word in
-        ["carries transfer", "Not shown.", "sft_benign@640", "effect-planes", "made-up", "197 problems"]
+        ["carries transfer", "not repeated", "sft_benign@640", "effect-planes", "made-up", "197 problems"]
     {
         assert!(html.contains(word), "the page lacks `{word}`");
     }
@@ -51,9 +52,9 @@ fn the_page_says_what_a_claim_rests_on() {
         "50 are specific (absent in base, so training added them)",
         "changed refusal log odds by +0.02 nats (\u{2212}0.11 to +0.15; margin \u{b1}0.5",
         "smallest that 59 controls and 3 hypotheses can give",
-        "Its controls are more like each other than like the set, so they are ranked as if they lay 1.3 times as far",
+        "distances from their mean were multiplied by 1.3",
         "Its features: 12 specific.",
-        "For measure: without an edit rl@120 is +21.0 points from base, and exchanging the whole activation",
+        "For comparison: without an edit rl@120 is +21.0 points from base, and exchanging the whole activation",
         "<b>Limits.</b> The verdicts are those of one dictionary seed and one training seed",
     ] {
         assert!(html.contains(words), "the page lacks `{words}`");

@@ -9,7 +9,7 @@ use super::setting::{Finding, Method, Planting, Suite};
 use crate::error::Result;
 use crate::experiments::controls::{Cell, Cloud, ControlSet, FeatureTraits, Stock, Wanted, balance, draw};
 use crate::experiments::{ControlRow, DifferenceRow, EffectRow};
-use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Part, Positions, Reference, Writer};
+use crate::interventions::{CodeBank, Decoders, Edit, FeatureDelta, Positions, Reference, TextPart, Writer};
 use crate::rng::Stream;
 use crate::stats::{Alternative, Summary, sign_flip};
 use std::ops::Range;
@@ -158,8 +158,8 @@ fn stock(world: &World, halves: &[[Vec<Problem>; 2]; 2]) -> (Stock, Vec<FeatureD
     let mut stock = Stock { firing: vec![Vec::new(); FEATURES], ..Stock::default() };
     for ([selection, _], name) in halves.iter().zip(["transfer", "safety"]) {
         let first = stock.cells.len();
-        stock.cells.push(Cell { suite: name.into(), part: Part::Prompt });
-        stock.cells.push(Cell { suite: name.into(), part: Part::Response });
+        stock.cells.push(Cell { suite: name.into(), part: TextPart::Prompt });
+        stock.cells.push(Cell { suite: name.into(), part: TextPart::Response });
         for problem in selection {
             for (position, token) in problem.codes.iter().enumerate() {
                 let place = stock.cell_of_token.len() as u32;
@@ -231,12 +231,8 @@ impl Evidence {
             receiver: receiver.into(),
             donor: (asked == Asked::Transplant).then(|| BASE.into()),
             edit: edit.into(),
-            dose: None,
             readout: "joint".into(),
-            readout_f1: None,
-            readout_r2: None,
             positions: "all".into(),
-            hook: None,
             suite: name.into(),
             axis: axis.into(),
             endpoint: endpoint.into(),
@@ -246,20 +242,13 @@ impl Evidence {
             baseline,
             edited: baseline + interval.mean,
             headroom: Some(baseline),
-            ceiling: None,
             effect: interval.mean,
             ci_low: interval.low,
             ci_high: interval.high,
             p_zero: sign_flip(&values, Alternative::TwoSided, seed),
-            p_controls: None,
-            controls: 0,
-            mde: None,
             problems: rows.len() as u64,
             samples: SAMPLES as u64,
-            fired_prompt: None,
-            fired_response: None,
-            delta_norm: None,
-            untestable: false,
+            ..EffectRow::default()
         });
     }
 

@@ -6,8 +6,8 @@ use super::suites::{self, PROBLEMS};
 use super::world::{ANSWERS, COMPONENTS, END, Problem, SHARED, World};
 use super::{Method, Planting, Suite};
 use crate::dictionaries::Dictionary;
-use crate::experiments::{Change, Condition, Readout, Start, source};
-use crate::interventions::{CodeBank, Edit, Positions, Reference, Writer};
+use crate::experiments::{Condition, Readout, Start, source};
+use crate::interventions::{CodeBank, Edit, Intervention, Reference, Writer};
 use crate::model::{Gradients, Hooks, Model, TokenBatch};
 use crate::tasks::Half;
 
@@ -54,8 +54,9 @@ fn the_closed_form_is_what_the_decoder_answers_plain_and_edited() {
         let nothing = (Reference::default(), CodeBank::default());
         let dictionary = readout.dictionary().unwrap();
         let writer = Writer::new(&Edit::Zero, 1.0, &set, "tuned", dictionary, &nothing.0, &nothing.1);
-        let change = Change::Write { hook: hook(), reading: Default::default(), writer: writer.unwrap() };
-        let conditions = [Condition::edited("zero", change, Positions::All)];
+        let known = Some(dictionary.clone());
+        let zeroed = Intervention::written(hook(), Default::default(), writer.unwrap(), known);
+        let conditions = [Condition::edited("zero", zeroed)];
         let mut moved = 0.0f64;
         for index in 0..10 {
             let suite = Suite::BOTH[index % 2];

@@ -1,7 +1,7 @@
 //! A configuration as candle-transformers reads it, or the setting that it does not have.
 
 use crate::error::{Error, Result};
-use crate::model::{Activation, Config, Family, RopeScaling};
+use crate::model::{Config, Family, Nonlinearity, RopeScaling};
 use serde_json::{Value, json};
 
 /// A `config.json` in the old spelling with the keys of all families; each takes its own. Windows are left
@@ -53,7 +53,7 @@ pub(super) fn check(config: &Config) -> Result<()> {
         ("head_dim", !divides || config.head_dim * config.heads == config.d_model),
         ("attention_bias", !(is_llama && config.query_key_value_bias)),
         ("mlp_bias", !config.mlp_bias),
-        ("hidden_act", !is_llama || config.activation == Activation::Silu),
+        ("hidden_act", !is_llama || config.activation == Nonlinearity::Silu),
         ("tie_word_embeddings", !is_gemma || config.tied),
         ("attention_factor", !odd),
     ];
@@ -74,12 +74,12 @@ fn unknown(config: &Config, key: &str) -> Error {
 /// The name under which candle-nn knows the nonlinearity.
 fn activation(config: &Config) -> Result<&'static str> {
     Ok(match config.activation {
-        Activation::Silu => "silu",
-        Activation::Gelu => "gelu",
-        Activation::GeluTanh => "gelu_pytorch_tanh",
-        Activation::Relu => "relu",
-        Activation::ReluSquared => "relu2",
-        Activation::QuickGelu => return Err(unknown(config, "hidden_act")),
+        Nonlinearity::Silu => "silu",
+        Nonlinearity::Gelu => "gelu",
+        Nonlinearity::GeluTanh => "gelu_pytorch_tanh",
+        Nonlinearity::Relu => "relu",
+        Nonlinearity::ReluSquared => "relu2",
+        Nonlinearity::QuickGelu => return Err(unknown(config, "hidden_act")),
     })
 }
 

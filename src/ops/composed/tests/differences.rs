@@ -121,11 +121,13 @@ fn norms_match_whole_and_in_steps() {
 
 #[test]
 fn nonlinearities_match_plain_and_gated() {
-    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::QuickGelu] {
+    for activation in
+        [Nonlinearity::Silu, Nonlinearity::Gelu, Nonlinearity::GeluTanh, Nonlinearity::QuickGelu]
+    {
         match_differences(Activate(activation, false));
         match_differences(Activate(activation, true));
     }
-    for activation in [Activation::Relu, Activation::ReluSquared] {
+    for activation in [Nonlinearity::Relu, Nonlinearity::ReluSquared] {
         match_differences_beside(Activate(activation, true), 3.0 * STEP);
     }
 }

@@ -4,7 +4,7 @@ mod differences;
 
 use super::Composed;
 use crate::error::Result;
-use crate::ops::Activation;
+use crate::ops::Nonlinearity;
 use crate::ops::attention::Shape;
 use crate::ops::fused::Fused;
 use crate::ops::kernels::{Attended, Kernels};
@@ -242,7 +242,7 @@ fn projections_of_an_input_for_every_head_agree() {
     agree(ByHeads(per_head("weight", true)));
 }
 
-struct Activate(Activation, bool);
+struct Activate(Nonlinearity, bool);
 
 impl Op for Activate {
     fn inputs(&self) -> Vec<Frame> {
@@ -261,12 +261,12 @@ impl Op for Activate {
 #[test]
 fn nonlinearities_agree_plain_and_gated() {
     for activation in [
-        Activation::Silu,
-        Activation::Gelu,
-        Activation::GeluTanh,
-        Activation::QuickGelu,
-        Activation::Relu,
-        Activation::ReluSquared,
+        Nonlinearity::Silu,
+        Nonlinearity::Gelu,
+        Nonlinearity::GeluTanh,
+        Nonlinearity::QuickGelu,
+        Nonlinearity::Relu,
+        Nonlinearity::ReluSquared,
     ] {
         agree(Activate(activation, false));
         agree(Activate(activation, true));
@@ -275,7 +275,7 @@ fn nonlinearities_agree_plain_and_gated() {
 
 #[test]
 fn a_rectifier_has_no_slope_at_zero() -> Result<()> {
-    for activation in [Activation::Relu, Activation::ReluSquared] {
+    for activation in [Nonlinearity::Relu, Nonlinearity::ReluSquared] {
         let leaf = Var::new(&[[0f32, -1.0, 2.0]], &DEVICE)?;
         let gradients = super::activation::forward(activation, leaf.as_tensor())?.sum_all()?.backward()?;
         let slopes = gradients.get(leaf.as_tensor()).unwrap().flatten_all()?.to_vec1::<f32>()?;

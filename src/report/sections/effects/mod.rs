@@ -33,16 +33,6 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
         return Ok(Section::absent(id, title, "effects"));
     }
     let mut blocks = Vec::new();
-    let planes: Vec<Panel> =
-        receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
-    if !planes.is_empty() {
-        let caption = format!(
-            "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small points along an axis: the set’s control sets, same edit, same random numbers, on that axis alone, since every axis has control sets of its own; filled where they are matched there, hollow where they are not, which then support no claim. Large and hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and the points along that axis; n = {} problems.",
-            problems(data),
-        );
-        let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
-        blocks.push(Block::Figure(figure.with_legend(legend(data))));
-    }
     let strips: Vec<Panel> =
         data.effects.iter().filter(|row| row.declared).map(|row| strip::panel(data, row)).collect();
     if !strips.is_empty() {
@@ -54,6 +44,21 @@ pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     blocks.extend(cut_off::cautions(data));
     blocks.push(Block::Table(sheet::sheet(data)));
     Ok(Section::new(id, title, blocks))
+}
+
+/// The picture itself, which stands on top of the page. `None` where nothing was measured on both axes.
+pub(super) fn planes(data: &Data) -> Result<Option<Figure>> {
+    let planes: Vec<Panel> =
+        receivers(data).iter().filter_map(|receiver| plane::panel(data, receiver)).collect();
+    if planes.is_empty() {
+        return Ok(None);
+    }
+    let caption = format!(
+        "Effect of an edit on transfer (across) against its effect on safety (up), one plane per edited variant. Large points: every declared set, with 95 % intervals that hold for all declared hypotheses at once. Small points along an axis: the set’s control sets, same edit, same random numbers, on that axis alone, since every axis has control sets of its own; filled where they are matched there, hollow where they are not, which then support no claim. Large and hollow: other doses and other edits, exploratory, which carry no claim. Dashed: what exchanging the whole activation does. Shaded: beyond what the baseline leaves room for. A set matters on an axis only where it leaves both the zero line and the points along that axis; n = {} problems.",
+        problems(data),
+    );
+    let figure = Figure::new("effect-planes", "Transfer against safety", caption, &planes)?;
+    Ok(Some(figure.with_legend(legend(data))))
 }
 
 /// The edited variants, those of declared hypotheses first.

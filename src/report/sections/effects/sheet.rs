@@ -5,6 +5,7 @@ use crate::experiments::EffectRow;
 use crate::report::data::Data;
 use crate::report::numbers::{p_value, percent, short};
 use crate::report::scale::Scale;
+use crate::report::sections::trajectories::main_rows;
 use crate::report::view::{Cell, Sheet, Tone};
 
 const COLUMNS: [(&str, &str); 17] = [
@@ -23,18 +24,29 @@ const COLUMNS: [(&str, &str); 17] = [
     ("Whole#", "Effect of exchanging the whole activation"),
     ("Fired, prompt#", "Share of prompt positions where the set was active"),
     ("Fired, response#", "Share of response positions where the set was active"),
-    ("MDE#", "Smallest effect found with power .8"),
+    ("MDE#", "Smallest effect found with power .8; a dash where no problem changed, which measures no power"),
     ("Problems#", "The units of the interval and the test"),
 ];
 
 /// The table of all effects, declared ones first.
 pub(super) fn sheet(data: &Data) -> Sheet {
-    let caption = "Every measured edit, on the measuring half. Intervals here are pointwise; only declared rows carry claims. MDE: the smallest effect that would have been found with power .8.";
+    let caption = "Measured edits, on the measuring half: declared sets on every endpoint, ceilings and exploratory edits on each suite\u{2019}s main one; all are in tables/effects.parquet. Intervals here are pointwise; only declared rows carry claims. MDE: the smallest effect that would have been found with power .8.";
     let mut sheet = Sheet::new("effects-table", caption, &COLUMNS).sortable();
-    let mut rows: Vec<&EffectRow> = data.effects.iter().collect();
+    let mut rows: Vec<&EffectRow> = data.effects.iter().filter(|row| is_shown(data, row)).collect();
     rows.sort_by_key(|row| (!row.declared, !is_declared_set(row), row.kind != "ceiling"));
     sheet.rows = rows.into_iter().map(|row| cells(data, row)).collect();
     sheet
+}
+
+/// What is read: declared sets in full, whatever stands beside them on what each suite is about.
+fn is_shown(data: &Data, row: &EffectRow) -> bool {
+    let main = main_rows(data, &row.suite);
+    is_declared_set(row) || main.first().is_none_or(|main| main.endpoint == row.endpoint)
+}
+
+/// What effects are sorted by: differences of shares, in order, around all that is in other units.
+fn sorted_by(scale: Scale, effect: f64) -> f64 {
+    if scale == Scale::Share { effect } else { effect * 1e-6 }
 }
 
 fn cells(data: &Data, row: &EffectRow) -> Vec<Cell> {
@@ -49,7 +61,7 @@ fn cells(data: &Data, row: &EffectRow) -> Vec<Cell> {
     let effect = if row.untestable {
         Cell::text("untestable").toned(Tone::Open)
     } else {
-        Cell::number(scale.difference(row.effect), row.effect)
+        Cell::number(scale.difference(row.effect), sorted_by(scale, row.effect))
     };
     vec![
         Cell::text(&row.hypothesis),
@@ -67,7 +79,7 @@ fn cells(data: &Data, row: &EffectRow) -> Vec<Cell> {
         optional(whole(row), &|value| scale.difference(value)),
         optional(row.fired_prompt, &percent),
         optional(row.fired_response, &percent),
-        optional(row.mde, &|value| scale.difference(value).replace('+', "")),
+        optional(row.mde.filter(|mde| *mde > 0.0), &|value| scale.difference(value).replace('+', "")),
         Cell::number(row.problems.to_string(), row.problems as f64),
     ]
 }

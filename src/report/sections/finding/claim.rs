@@ -1,7 +1,7 @@
 //! One claim as a short paragraph.
 
 use super::{classes, extent, other_axis};
-use crate::claims::{ClaimRow, Verdict};
+use crate::claims::ClaimRow;
 use crate::experiments::{ControlRow, EffectRow};
 use crate::report::data::Data;
 use crate::report::numbers::p_is;
@@ -14,11 +14,6 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
     let row = data.effects.iter().find(|row| row.declared && row.hypothesis == claim.hypothesis);
     let act = row.map_or_else(|| format!("The edit of {} in {}", quoted(&claim.set), claim.receiver), act);
     let mut sentences = vec![
-        match claim.verdict {
-            Verdict::Undecided => "Not shown.".to_owned(),
-            Verdict::NotBeyondBase => "Not shown to come from post-training.".to_owned(),
-            _ => String::new(),
-        },
         format!(
             "{act} changed {} on {} by {} {} ({}, {} after correction, n\u{a0}=\u{a0}{} problems).",
             claim.endpoint.replace('_', " "),
@@ -66,29 +61,34 @@ fn nulls(data: &Data, row: &EffectRow, scale: Scale) -> Option<String> {
     let what = if row.set_size.is_some() { "matched control sets" } else { "matched controls" };
     let sentences = [
         of(&|control| counts(control) && !control.is_borrowed_set())
-            .map(|(count, range)| format!("Its {what} ({count}) changed it by {range}.")),
+            .map(|(count, range)| format!("The {what} ({count}) changed it by {range}.")),
         of(&|control| counts(control) && control.is_borrowed_set()).map(|(count, range)| {
             format!(
-                "Too few sets of its size write as strongly there without being copies of one another; {count} directions of other sets, with this \
-                 set's own gate and norm at every token, changed it by {range}."
+                "Sets of the same size that edit as strongly without repeating one another were too few on this suite, so {count} of the \
+                 controls are directions of other sets, given this set's own gate and norm at every token; they changed it by {range}."
             )
         }),
         of(&|control| !counts(control)).map(|(count, range)| {
-            format!("Beside them, {count} random directions of its size at every token changed it by {range}.")
+            format!("For comparison, {count} random directions of the same norm at every token changed it by {range}.")
         }),
     ];
     let sentences: Vec<String> = sentences.into_iter().flatten().collect();
     (!sentences.is_empty()).then(|| sentences.join(" "))
 }
 
+/// From what to what all matched controls of a declared effect reach, and how many they are.
+pub(super) fn matched_range(data: &Data, row: &EffectRow, scale: Scale) -> Option<(usize, String)> {
+    range(controls(data, row).filter(|control| control.matched && control.counts(row.set_size)), scale)
+}
+
 /// What it means for the rank of an effect that its controls resemble each other.
 fn alike(claim: &ClaimRow) -> String {
     match claim.widening {
-        None => "Its controls are copies of one another, and decide nothing.".to_owned(),
+        None => "The controls are copies of one another, and decide nothing.".to_owned(),
         Some(widening) if widening < SAID_FROM => String::new(),
         Some(widening) => format!(
-            "Its controls are more like each other than like the set, so they are ranked as if they lay {widening:.1} \
-             times as far from their mean."
+            "The controls resemble one another more than they resemble the set; before the effect was ranked among them, their \
+             distances from their mean were multiplied by {widening:.1}."
         ),
     }
 }
@@ -101,7 +101,10 @@ fn range<'a>(controls: impl Iterator<Item = &'a ControlRow>, scale: Scale) -> Op
     let mut effects: Vec<f64> = controls.map(|control| control.effect).collect();
     effects.sort_by(f64::total_cmp);
     let (least, most) = (effects.first()?, effects.last()?);
-    Some((effects.len(), format!("{} to {}", scale.difference(*least), scale.difference(*most))))
+    let (least, most) = (scale.difference(*least), scale.difference(*most));
+    let unit = scale.unit();
+    let words = if least == most { format!("{least} {unit}") } else { format!("{least} to {most} {unit}") };
+    Some((effects.len(), words))
 }
 
 /// A reason as a sentence of its own.

@@ -18,7 +18,7 @@ pub(super) fn sentence(data: &Data, claim: &ClaimRow, scale: Scale) -> String {
     if measures.is_empty() {
         return String::new();
     }
-    format!("For measure: {}{}.", measures.join(", and "), excess(claim, base).unwrap_or_default())
+    format!("For comparison: {}{}.", measures.join(", and "), excess(claim, base).unwrap_or_default())
 }
 
 /// An edit that takes away more than post-training gave takes what base had, too.

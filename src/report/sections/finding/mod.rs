@@ -1,5 +1,6 @@
 //! What was found, in words, from the table `claims`; what was not shown is said in so many words.
 
+mod answers;
 mod changes;
 mod claim;
 mod classes;
@@ -12,20 +13,26 @@ mod sheet;
 pub(super) use claim::{act, interval};
 
 use crate::claims::{ClaimRow, Verdict};
+use crate::error::Result;
 use crate::report::data::Data;
+use crate::report::lead;
+use crate::report::sections::effects;
 use crate::report::view::{Block, Section, Tone};
 
 /// The section.
-pub(in crate::report) fn section(data: &Data) -> Section {
+pub(in crate::report) fn section(data: &Data) -> Result<Section> {
     let (id, title) = ("finding", "What was found");
     if data.claims.is_empty() {
         let words = "No claim about features is made: the study declares no hypothesis, or the stage that decides has not run.";
         let mut blocks = vec![Block::Paragraph(words.to_owned())];
         blocks.extend(methods::paragraph(data));
         blocks.extend(changes::sheet(data).map(Block::Table));
-        return Section::new(id, title, blocks);
+        return Ok(Section::new(id, title, blocks));
     }
-    let mut blocks = vec![Block::Paragraph(summary(&data.claims))];
+    let mut blocks = vec![Block::Table(answers::sheet(data))];
+    blocks.extend(effects::planes(data)?.map(Block::Figure));
+    blocks.push(Block::Leads(lead::sentences(data)));
+    blocks.push(Block::Paragraph(summary(&data.claims)));
     blocks.extend(classes::paragraph(data));
     blocks.extend(data.claims.iter().map(|claim| Block::Finding {
         verdict: claim.verdict.name().to_owned(),
@@ -35,7 +42,7 @@ pub(in crate::report) fn section(data: &Data) -> Section {
     blocks.push(Block::Table(sheet::sheet(data)));
     blocks.extend(methods::paragraph(data));
     blocks.extend(changes::sheet(data).map(Block::Table));
-    Section::new(id, title, blocks)
+    Ok(Section::new(id, title, blocks))
 }
 
 /// Only what is shown is set as shown: an edit that does no more than in base shows nothing of post-training.

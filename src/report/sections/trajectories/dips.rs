@@ -9,11 +9,11 @@ const COLUMNS: [(&str, &str); 9] = [
     ("Variant", "The variant, all its checkpoints"),
     ("Suite", "Its name in the study"),
     ("Endpoint", "What is counted"),
-    ("Dip#", "Base less the lowest checkpoint"),
+    ("Lowest#", "Lowest checkpoint less base"),
     ("Recovered#", "The step at which base is reached again"),
     ("Gain#", "Last checkpoint less base"),
     ("Peak#", "Best checkpoint less base"),
-    ("Decline#", "Best checkpoint less the last one"),
+    ("After the peak#", "Last checkpoint less the best one"),
     ("Longest response#", "Tokens on average, where it was longest"),
 ];
 
@@ -45,11 +45,11 @@ pub(super) fn sheet(data: &Data) -> Option<Sheet> {
             Cell::text(variant).coloured(data.colour(variant)),
             Cell::text(suite),
             Cell::text(endpoint.replace('_', " ")),
-            difference(of("dip"), scale),
+            loss(of("dip"), scale),
             recovery(of("dip"), of("recovery")),
             difference(of("gain"), scale),
             difference(of("peak"), scale),
-            difference(of("decline"), scale),
+            loss(of("decline"), scale),
             longest(of("longest_response")),
         ]);
     }
@@ -64,6 +64,17 @@ fn difference(row: Option<&TrajectoryRow>, scale: Scale) -> Cell {
         .map_or_else(String::new, |(low, high)| format!(" [{}]", scale.interval(low, high)));
     let step = row.step.map_or_else(String::new, |step| format!(" @{step}"));
     Cell::number(format!("{}{interval}{step}", scale.difference(value)), value)
+}
+
+/// A statistic that counts a loss upwards, as the change that it is.
+fn loss(row: Option<&TrajectoryRow>, scale: Scale) -> Cell {
+    let flipped = row.cloned().map(|row| TrajectoryRow {
+        value: row.value.map(|value| -value),
+        ci_low: row.ci_high.map(|high| -high),
+        ci_high: row.ci_low.map(|low| -low),
+        ..row
+    });
+    difference(flipped.as_ref(), scale)
 }
 
 fn longest(row: Option<&TrajectoryRow>) -> Cell {
@@ -110,6 +121,11 @@ pub(super) fn over_seeds(data: &Data) -> Option<Sheet> {
         let difference = |statistic| {
             over_runs(of(statistic), &|value| scale.difference(value), &|low, high| scale.interval(low, high))
         };
+        let loss = |statistic| {
+            over_runs(of(statistic), &|value| scale.difference(-value), &|low, high| {
+                scale.interval(-high, -low)
+            })
+        };
         let plain = |statistic| {
             over_runs(of(statistic), &|value| format!("{value:.0}"), &|low, high| {
                 format!("{low:.0} to {high:.0}")
@@ -126,11 +142,11 @@ pub(super) fn over_seeds(data: &Data) -> Option<Sheet> {
             Cell::text(&row.variant).coloured(data.colour(&row.variant)),
             Cell::text(&row.suite),
             Cell::text(row.endpoint.replace('_', " ")),
-            difference("dip"),
+            loss("dip"),
             recovery,
             difference("gain"),
             difference("peak"),
-            difference("decline"),
+            loss("decline"),
             plain("longest_response"),
         ]);
     }

@@ -127,7 +127,16 @@ impl Client {
         let Some(value) = value else {
             return Err(Failure::Passing("an answer that is not JSON".to_owned(), wait));
         };
+        let ended =
+            |how: &str| value.pointer("/choices/0/finish_reason").and_then(Value::as_str) == Some(how);
         match value.pointer("/choices/0/message/content").and_then(Value::as_str) {
+            // What was cut off may have gone on otherwise.
+            Some(_) if ended("length") => {
+                Err(Failure::Lasting("an answer that was cut off: raise `max_tokens`".to_owned()))
+            }
+            Some(_) if ended("content_filter") => {
+                Err(Failure::Lasting("an answer that the server's filter ended".to_owned()))
+            }
             Some(content) => Ok(content.to_owned()),
             None => Err(Failure::Passing(
                 complaint(&value).unwrap_or_else(|| "JSON without `choices[0].message.content`".to_owned()),

@@ -151,6 +151,10 @@ impl Reading {
         let mut found: Option<Verdict> = None;
         for (word, verdict) in &self.words {
             while let Some(place) = place_of(&text, word) {
+                // A denied verdict is none, unless the list says what it means: `not correct` may be a word of it.
+                if denies(text.get(..place).unwrap_or_default()) {
+                    return None;
+                }
                 // What a longer word covers is no place for a shorter one.
                 text.replace_range(place..place + word.len(), &"\u{1}".repeat(word.len()));
                 if found.replace(*verdict).is_some_and(|before| before != *verdict) {
@@ -174,6 +178,19 @@ impl Reading {
 
 fn reward(number: f64) -> Option<Verdict> {
     (0.0..=1.0).contains(&number).then_some(Verdict::Reward(number))
+}
+
+/// Whether one of the last three words before a verdict denies it.
+fn denies(before: &str) -> bool {
+    let sentence = before.rsplit(['.', '!', '?', ';', ':', '\n']).next().unwrap_or_default();
+    let words = sentence.split_whitespace().rev().take(3);
+    let words =
+        words.map(|word| word.trim_matches(|letter: char| !letter.is_alphanumeric() && letter != '\''));
+    words.into_iter().any(|word| {
+        ["not", "no", "never", "cannot", "neither", "nor", "hardly"].contains(&word)
+            || word.ends_with("n't")
+            || word.ends_with("n’t")
+    })
 }
 
 /// Where `word` stands as a word.
@@ -219,6 +236,9 @@ mod tests {
             ("It is not correct", Some(0.0)),
             ("correct, correct", Some(1.0)),
             ("correct or incorrect?", None),
+            ("I would not call that partly right", None),
+            ("It isn't partly done", None),
+            ("No. Correct", Some(1.0)),
             ("correctly", None),
             ("", None),
             ("<think>incorrect?</think>\n\ncorrect", Some(1.0)),

@@ -1,31 +1,21 @@
 //! Whether two answers are one by mathematics.
 
-use super::super::rational::Rational;
-use super::super::units;
 use super::answer::{Answer, Meant};
-use super::evaluate::{Fuel, Point, Value};
+use super::evaluate::{Setting, Value};
 use super::expression::Expression;
 use super::spans;
-use crate::rng::Stream;
-use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::tasks::external::measures::Measure;
+use std::collections::BTreeSet;
 
-/// How many points must agree, and how many are tried for them.
-const AGREEING: usize = 4;
-const TRIED: usize = 24;
 /// Longer lists are compared in their order only.
 const MOST_UNORDERED: usize = 60;
 
 /// Compares answers; what is computed for one pair is limited.
-pub(super) struct Comparison {
-    pub(super) fuel: Fuel,
-    /// Whether `log` is the decimal logarithm.
-    pub(super) decimal_logarithm: bool,
-}
+pub(super) struct Comparison(pub(super) Setting);
 
 impl Comparison {
     pub(super) fn same(&self, right: &Answer, given: &Answer) -> bool {
-        if self.fuel.take(1).is_none() {
+        if self.0.fuel.take(1).is_none() {
             return false;
         }
         match (right, given) {
@@ -33,6 +23,11 @@ impl Comparison {
             (Answer::Choice(letter, rest), other) | (other, Answer::Choice(letter, rest)) => {
                 is_letter(other, *letter) || rest.as_ref().is_some_and(|rest| self.same(rest, other))
             }
+            (Answer::Near(inner), other) | (other, Answer::Near(inner)) => self.same(inner, other),
+            (Answer::Congruence(one, modulus), Answer::Congruence(other, also)) => {
+                self.0.equal(modulus, also) && self.same(one, other)
+            }
+            (Answer::Congruence(..), _) | (_, Answer::Congruence(..)) => false,
             (Answer::Words(one), Answer::Words(other)) => one == other,
             (Answer::Value(one, meant), Answer::Value(other, also)) => {
                 self.same_value((one, meant), (other, also))
@@ -42,8 +37,11 @@ impl Comparison {
                 one.len() == other.len()
                     && one.iter().zip(other).all(|(one, other)| self.in_order(one, other))
             }
-            (Answer::Matrix(rows), Answer::Row(_, items, _))
-            | (Answer::Row(_, items, _), Answer::Matrix(rows)) => {
+            (Answer::Matrix(rows), Answer::Row(open, items, close))
+            | (Answer::Row(open, items, close), Answer::Matrix(rows)) => {
+                if open != close {
+                    return false;
+                }
                 let vector: Vec<Answer> = match rows.as_slice() {
                     [row] => row.clone(),
                     rows if rows.iter().all(|row| row.len() == 1) => rows.concat(),
@@ -63,7 +61,8 @@ impl Comparison {
                 set.len() == 1 && self.same(&set[0], single)
             }
             (Answer::List(one), Answer::Row(_, other, _)) | (Answer::Row(_, other, _), Answer::List(one)) => {
-                self.in_order(&values_of(one), other) || self.as_spans(right, given)
+                let interval = is_interval(right) || is_interval(given);
+                (!interval && self.in_order(&values_of(one), other)) || self.as_spans(right, given)
             }
             (Answer::Row(open, one, close), Answer::Row(other_open, other, other_close)) => {
                 let round = |bracket: &char| matches!(bracket, '(' | '⟨');
@@ -90,7 +89,16 @@ impl Comparison {
     }
 
     fn in_order(&self, one: &[Answer], other: &[Answer]) -> bool {
-        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| self.same(one, other))
+        one.len() == other.len() && one.iter().zip(other).all(|(one, other)| self.same_part(one, other))
+    }
+
+    /// A set is no value where it is a part of something.
+    fn same_part(&self, one: &Answer, other: &Answer) -> bool {
+        let is_set = |answer: &Answer| matches!(answer, Answer::Set(_));
+        let single =
+            |answer: &Answer| is_value(answer) || matches!(answer, Answer::List(_) | Answer::Matrix(_));
+        let apart = (is_set(one) && single(other)) || (is_set(other) && single(one));
+        !apart && self.same(one, other)
     }
 
     fn unordered(&self, one: &[Answer], other: &[Answer]) -> bool {
@@ -101,7 +109,7 @@ impl Comparison {
             return self.in_order(one, other);
         }
         let mut left: Vec<&Answer> = other.iter().collect();
-        one.iter().all(|item| match left.iter().position(|other| self.same(item, other)) {
+        one.iter().all(|item| match left.iter().position(|other| self.same_part(item, other)) {
             Some(place) => {
                 left.swap_remove(place);
                 true
@@ -113,7 +121,7 @@ impl Comparison {
     fn distinct(&self, items: &[Answer]) -> Vec<Answer> {
         let mut kept: Vec<Answer> = Vec::new();
         for item in items.iter().take(MOST_UNORDERED) {
-            if !kept.iter().any(|kept| self.same(kept, item)) {
+            if !kept.iter().any(|kept| self.same_part(kept, item)) {
                 kept.push(item.clone());
             }
         }
@@ -131,7 +139,7 @@ impl Comparison {
     }
 
     fn as_spans(&self, one: &Answer, other: &Answer) -> bool {
-        match (spans::of(self, one), spans::of(self, other)) {
+        match (spans::of(&self.0, one), spans::of(&self.0, other)) {
             (Some(one), Some(other)) => spans::same(&one, &other),
             _ => false,
         }
@@ -145,104 +153,22 @@ impl Comparison {
         if let (Meant::In(one_unit), Meant::In(other_unit)) = (meant, also) {
             return self.in_units((one, one_unit), (other, other_unit));
         }
-        if self.equal(one, other) {
-            return !matches!(
-                (meant, also),
-                (Meant::Percent, Meant::Degrees) | (Meant::Degrees, Meant::Percent)
-            );
+        if self.0.equal(one, other) {
+            return *meant == *also || *meant == Meant::Plainly || *also == Meant::Plainly;
         }
         match (meant, also) {
-            (Meant::Percent, Meant::Plainly) => self.equal(&over(one, 100), other),
-            (Meant::Plainly, Meant::Percent) => self.equal(one, &over(other, 100)),
-            (Meant::Degrees, Meant::Plainly) => self.equal(&radians(one), other),
-            (Meant::Plainly, Meant::Degrees) => self.equal(one, &radians(other)),
+            (Meant::Percent, Meant::Plainly) => self.0.equal(&over(one, 100), other),
+            (Meant::Plainly, Meant::Percent) => self.0.equal(one, &over(other, 100)),
+            (Meant::Degrees, Meant::Plainly) => self.0.equal(&radians(one), other),
+            (Meant::Plainly, Meant::Degrees) => self.0.equal(one, &radians(other)),
             (Meant::Plainly, Meant::Plainly) => same_letter(one, other),
             _ => false,
         }
     }
 
-    fn in_units(
-        &self,
-        (one, one_unit): (&Expression, &str),
-        (other, other_unit): (&Expression, &str),
-    ) -> bool {
-        match (units::measure(one_unit), units::measure(other_unit)) {
-            (Some((dimension, of_one)), Some((also, of_other))) => {
-                let scaled = |value: &Expression, (above, below): (i64, i64)| {
-                    let times = vec![value.clone(), Expression::whole(above)];
-                    let product = Box::new(Expression::Product(times));
-                    Expression::Quotient(product, Box::new(Expression::whole(below)))
-                };
-                dimension == also && self.equal(&scaled(one, of_one), &scaled(other, of_other))
-            }
-            _ => self.equal(one, other),
-        }
-    }
-
-    /// Whether two expressions are equal: as constants, or at every one of several points.
-    pub(super) fn equal(&self, one: &Expression, other: &Expression) -> bool {
-        if let (Some(one), Some(other)) = (one.infinite(), other.infinite()) {
-            return one == other;
-        }
-        let ordered = one.ordered() == other.ordered();
-        if ordered {
-            return true;
-        }
-        self.agree(&[one, other], |values| values[0].same(&values[1])).unwrap_or(false)
-    }
-
-    /// Whether the values of expressions agree at points where all are real or, where there are none, at the others;
-    /// `None` if there are too few points at which all have a value.
-    fn agree(&self, expressions: &[&Expression], right: impl Fn(&[Value]) -> bool) -> Option<bool> {
-        let mut names = BTreeSet::new();
-        for expression in expressions {
-            expression.each(&mut |part| {
-                if let Expression::Symbol(name) = part {
-                    names.insert(name.as_str());
-                }
-            });
-        }
-        let (mut agreeing, mut elsewhere, mut apart) = (0, 0, false);
-        for number in 0..TRIED {
-            let symbols = point(&names, number as u64);
-            let mut left = false;
-            let values: Option<Vec<Value>> = expressions
-                .iter()
-                .map(|expression| {
-                    let point = Point {
-                        symbols: &symbols,
-                        fuel: &self.fuel,
-                        decimal_logarithm: self.decimal_logarithm,
-                        left_the_reals: Cell::new(false),
-                    };
-                    let value = point.value(expression);
-                    left |= point.left_the_reals.get();
-                    value
-                })
-                .collect();
-            if names.is_empty() {
-                return Some(right(&values?));
-            }
-            let Some(values) = values else { continue };
-            let agrees = right(&values);
-            if !left {
-                if !agrees {
-                    return Some(false);
-                }
-                agreeing += 1;
-                if agreeing == AGREEING {
-                    return Some(true);
-                }
-            } else if agrees {
-                elsewhere += 1;
-            } else {
-                apart = true;
-            }
-        }
-        match agreeing {
-            0 => (elsewhere > 0 || apart).then_some(elsewhere >= AGREEING && !apart),
-            _ => Some(true),
-        }
+    fn in_units(&self, (one, unit): (&Expression, &Measure), (other, also): (&Expression, &Measure)) -> bool {
+        let Some(times) = unit.in_terms_of(also) else { return false };
+        self.0.equal(&Expression::Product(vec![one.clone(), Expression::Number(times)]), other)
     }
 
     /// `x = 5` as 5; a chain of equal constants as any of them.
@@ -313,7 +239,7 @@ impl Comparison {
             other => other,
         };
         let ratio = std::cell::RefCell::new(None::<Value>);
-        let proportional = self.agree(&[&one, &other], |values| {
+        let proportional = self.0.agree(&[&one, &other], |values| {
             let (one, other) = (values[0].complex(), values[1].complex());
             let zero = super::complex::Complex::real(super::fixed::Fixed::zero());
             if one.same(&zero) || other.same(&zero) {
@@ -330,12 +256,7 @@ impl Comparison {
                 }
             }
         })?;
-        let constant = |expression: &Expression| {
-            let mut names = 0;
-            expression.each(&mut |part| names += usize::from(matches!(part, Expression::Symbol(_))));
-            names == 0
-        };
-        if !proportional || constant(&one) != constant(&other) || constant(&one) {
+        if !proportional || one.is_constant() || other.is_constant() {
             return Some(false);
         }
         let negative = ratio.borrow().as_ref().and_then(Value::real).is_some_and(|ratio| ratio.is_negative());
@@ -345,25 +266,6 @@ impl Comparison {
             sign == flipped(also)
         })
     }
-}
-
-/// A point with a rational number for every name, the same in every run. The first have positive ones, then come any,
-/// then whole ones.
-fn point<'a>(names: &BTreeSet<&'a str>, number: u64) -> BTreeMap<&'a str, Rational> {
-    const BELOW: [i64; 6] = [7, 11, 13, 17, 19, 23];
-    let mut stream = Stream::new(0, "tasks/math", &[number]);
-    let mut whole = |most: usize| stream.below(most) as i64;
-    let mut value = || {
-        let (above, below, sign) = (1 + whole(60), whole(BELOW.len()), whole(2));
-        let below = BELOW.get(below as usize).copied().unwrap_or(29);
-        let above = if above % below == 0 { above + 1 } else { above };
-        match number {
-            0..=1 => Rational::new(above, below),
-            16.. => Some(Rational::whole(2 + above % 9)),
-            _ => Rational::new(if sign == 0 { above } else { -above }, below),
-        }
-    };
-    names.iter().filter_map(|name| Some((*name, value()?))).collect()
 }
 
 /// The value that a relation gives a name or a chain of constants.
@@ -417,10 +319,35 @@ fn name_of(answer: &Answer) -> Option<String> {
 }
 
 fn is_constant(answer: &Answer) -> bool {
-    let Answer::Value(expression, _) = answer else { return false };
-    let mut names = 0;
-    expression.each(&mut |part| names += usize::from(matches!(part, Expression::Symbol(_))));
-    names == 0
+    matches!(answer, Answer::Value(expression, _) if expression.is_constant())
+}
+
+/// Whether an answer says that it is only near.
+pub(super) fn is_near(answer: &Answer) -> bool {
+    match answer {
+        Answer::Near(_) => true,
+        Answer::List(parts)
+        | Answer::All(parts)
+        | Answer::Set(parts)
+        | Answer::Row(_, parts, _)
+        | Answer::Union(parts) => parts.iter().any(is_near),
+        Answer::Matrix(rows) => rows.iter().flatten().any(is_near),
+        Answer::Choice(_, Some(rest)) => is_near(rest),
+        Answer::Congruence(inner, _) => is_near(inner),
+        // What stands before `≈` is exact, unless it is but a name.
+        Answer::Relation(first, others) => {
+            let named = name(first).is_some();
+            others.iter().position(|(sign, _)| *sign == '≈').is_some_and(|place| place == 0 && named)
+                || others.iter().any(|(_, side)| is_near(side))
+        }
+        _ => false,
+    }
+}
+
+/// Two ends of which one belongs to what lies between: no point, and no list.
+fn is_interval(answer: &Answer) -> bool {
+    let round = |bracket: &char| matches!(bracket, '(' | '⟨');
+    matches!(answer, Answer::Row(open, items, close) if items.len() == 2 && !(round(open) && round(close)))
 }
 
 fn is_value(answer: &Answer) -> bool {

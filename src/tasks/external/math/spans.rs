@@ -1,8 +1,7 @@
 //! Sets of real numbers as intervals, from whatever they are written as: brackets, unions, inequalities.
 
 use super::answer::{Answer, Meant};
-use super::compare::Comparison;
-use super::evaluate::{Point, Value};
+use super::evaluate::{Point, Setting, Value};
 use super::expression::Expression;
 use super::fixed::Fixed;
 use crate::tasks::external::rational::Rational;
@@ -21,7 +20,7 @@ pub(super) struct Span {
 const EVERYTHING: Span = Span { low: None, high: None };
 
 /// The pieces, in order and joined where they meet; `None` if it is no set of real numbers.
-pub(super) fn of(comparison: &Comparison, answer: &Answer) -> Option<Vec<Span>> {
+pub(super) fn of(setting: &Setting, answer: &Answer) -> Option<Vec<Span>> {
     let found = match answer {
         Answer::Numbers('ℝ') => vec![EVERYTHING],
         Answer::Words(words) if matches!(words.as_str(), "all real numbers" | "all reals" | "all real") => {
@@ -29,20 +28,20 @@ pub(super) fn of(comparison: &Comparison, answer: &Answer) -> Option<Vec<Span>> 
         }
         Answer::Row(open, items, close) => match items.as_slice() {
             [low, high] if matches!(open, '(' | '[') && matches!(close, '(' | '[') => {
-                let low = end(comparison, low, -1, *open == '[')?;
-                let high = end(comparison, high, 1, *close == '[')?;
+                let low = end(setting, low, -1, *open == '[')?;
+                let high = end(setting, high, 1, *close == '[')?;
                 vec![Span { low, high }]
             }
             _ => return None,
         },
         Answer::Set(items) => {
             let points = items.iter().map(|item| {
-                let at = end(comparison, item, 0, true)?;
+                let at = end(setting, item, 0, true)?;
                 Some(Span { low: at.clone(), high: at })
             });
             points.collect::<Option<Vec<_>>>()?
         }
-        Answer::Union(parts) => gather(comparison, parts)?,
+        Answer::Union(parts) => gather(setting, parts)?,
         Answer::List(parts)
             if parts
                 .iter()
@@ -52,20 +51,19 @@ pub(super) fn of(comparison: &Comparison, answer: &Answer) -> Option<Vec<Span>> 
             if parts.iter().any(|part| variable(part) != one) {
                 return None;
             }
-            gather(comparison, parts)?
+            gather(setting, parts)?
         }
         Answer::All(parts) => {
             let one = variable(parts.first()?);
             if parts.iter().any(|part| variable(part) != one) {
                 return None;
             }
-            let parts =
-                parts.iter().take(100).map(|part| of(comparison, part)).collect::<Option<Vec<_>>>()?;
+            let parts = parts.iter().take(100).map(|part| of(setting, part)).collect::<Option<Vec<_>>>()?;
             parts.iter().fold(vec![EVERYTHING], |all, part| intersect(&all, part))
         }
-        Answer::Relation(first, others) => relation(comparison, first, others)?,
+        Answer::Relation(first, others) => relation(setting, first, others)?,
         Answer::Without(from, without) => {
-            let (from, without) = (of(comparison, from)?, of(comparison, without)?);
+            let (from, without) = (of(setting, from)?, of(setting, without)?);
             subtract(from, &without)
         }
         _ => return None,
@@ -73,8 +71,8 @@ pub(super) fn of(comparison: &Comparison, answer: &Answer) -> Option<Vec<Span>> 
     Some(joined(found))
 }
 
-fn gather(comparison: &Comparison, parts: &[Answer]) -> Option<Vec<Span>> {
-    let parts = parts.iter().take(100).map(|part| of(comparison, part)).collect::<Option<Vec<_>>>()?;
+fn gather(setting: &Setting, parts: &[Answer]) -> Option<Vec<Span>> {
+    let parts = parts.iter().take(100).map(|part| of(setting, part)).collect::<Option<Vec<_>>>()?;
     Some(parts.concat())
 }
 
@@ -94,37 +92,33 @@ pub(super) fn variable(answer: &Answer) -> Option<String> {
     Some(names.into_iter().collect::<Vec<_>>().join(","))
 }
 
-fn end(comparison: &Comparison, answer: &Answer, side: i8, closed: bool) -> Option<End> {
+fn end(setting: &Setting, answer: &Answer, side: i8, closed: bool) -> Option<End> {
     let Answer::Value(expression, _) = answer else { return None };
     if let Some(sign) = expression.infinite() {
         return (sign == side).then_some(None);
     }
-    constant(comparison, expression, &BTreeMap::new()).map(|value| Some((value, closed)))
+    constant(setting, expression, &BTreeMap::new()).map(|value| Some((value, closed)))
 }
 
-fn constant(
-    comparison: &Comparison,
-    expression: &Expression,
-    symbols: &BTreeMap<&str, Rational>,
-) -> Option<Fixed> {
+fn constant(setting: &Setting, expression: &Expression, symbols: &BTreeMap<&str, Rational>) -> Option<Fixed> {
     let point = Point {
         symbols,
-        fuel: &comparison.fuel,
-        decimal_logarithm: comparison.decimal_logarithm,
+        fuel: &setting.fuel,
+        decimal_logarithm: setting.decimal_logarithm,
         left_the_reals: Cell::new(false),
     };
     point.value(expression).as_ref().and_then(Value::real)
 }
 
 /// The numbers of which all relations of a chain hold.
-fn relation(comparison: &Comparison, first: &Answer, others: &[(char, Box<Answer>)]) -> Option<Vec<Span>> {
+fn relation(setting: &Setting, first: &Answer, others: &[(char, Box<Answer>)]) -> Option<Vec<Span>> {
     if let (Answer::Value(Expression::Symbol(_), _), [('∈', set)]) = (first, others) {
-        return of(comparison, set);
+        return of(setting, set);
     }
     let mut all = vec![EVERYTHING];
     let mut left = first;
     for (sign, right) in others.iter().take(4) {
-        let found = linear(comparison, left, *sign, right)?;
+        let found = linear(setting, left, *sign, right)?;
         all = intersect(&all, &found);
         left = right;
     }
@@ -132,10 +126,10 @@ fn relation(comparison: &Comparison, first: &Answer, others: &[(char, Box<Answer
 }
 
 /// The numbers of which one linear relation in one name holds.
-fn linear(comparison: &Comparison, left: &Answer, sign: char, right: &Answer) -> Option<Vec<Span>> {
+fn linear(setting: &Setting, left: &Answer, sign: char, right: &Answer) -> Option<Vec<Span>> {
     let (Answer::Value(left, _), Answer::Value(right, _)) = (left, right) else { return None };
     if let Expression::Call("abs", inner) = left {
-        return distance(comparison, inner.first()?, sign, right);
+        return distance(setting, inner.first()?, sign, right);
     }
     // `-∞ < x` and `x < ∞` say nothing; the other way round nothing is such a number.
     let upwards = matches!(sign, '<' | '≤');
@@ -158,7 +152,7 @@ fn linear(comparison: &Comparison, left: &Answer, sign: char, right: &Answer) ->
     };
     let at = |number: i64| {
         let symbols = BTreeMap::from([(name, Rational::whole(number))]);
-        constant(comparison, &difference, &symbols)
+        constant(setting, &difference, &symbols)
     };
     let (zero, one, two, far) = (at(0)?, at(1)?, at(2)?, at(-7)?);
     let slope = one.subtract(&zero);
@@ -189,13 +183,8 @@ fn linear(comparison: &Comparison, left: &Answer, sign: char, right: &Answer) ->
 }
 
 /// The numbers of which `|inner| < bound` or another such relation holds.
-fn distance(
-    comparison: &Comparison,
-    inner: &Expression,
-    sign: char,
-    bound: &Expression,
-) -> Option<Vec<Span>> {
-    if constant(comparison, bound, &BTreeMap::new())?.is_negative() {
+fn distance(setting: &Setting, inner: &Expression, sign: char, bound: &Expression) -> Option<Vec<Span>> {
+    if constant(setting, bound, &BTreeMap::new())?.is_negative() {
         return None;
     }
     let value = |expression: Expression| Answer::Value(expression, Meant::Plainly);
@@ -208,8 +197,7 @@ fn distance(
         '≥' => '≤',
         _ => return None,
     };
-    let (above, below) =
-        (linear(comparison, &inner, sign, &up)?, linear(comparison, &inner, flipped, &down)?);
+    let (above, below) = (linear(setting, &inner, sign, &up)?, linear(setting, &inner, flipped, &down)?);
     Some(if matches!(sign, '<' | '≤') { intersect(&above, &below) } else { [above, below].concat() })
 }
 

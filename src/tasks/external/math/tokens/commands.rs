@@ -1,6 +1,6 @@
 //! The commands of TeX, as marks.
 
-use super::{FUNCTIONS, Mark, Reader, Token};
+use super::{Accent, FUNCTIONS, Mark, Reader, Token};
 use crate::tasks::external::wrapping::{SPACING, TEXT};
 
 impl Reader<'_> {
@@ -25,7 +25,8 @@ impl Reader<'_> {
                 '|' => Mark::Sign('|'),
                 '\\' => Mark::Sign('\n'),
                 '&' => Mark::Sign('&'),
-                ',' | ';' | ':' | ' ' | '!' | '(' | ')' | '[' | ']' | '$' | '\n' => return Some(true),
+                ',' | ';' | ':' | ' ' | '!' | '(' | ')' | '[' | ']' | '\n' => return Some(true),
+                '$' => Mark::Currency('$'),
                 '_' | '#' => return None,
                 _ => return None,
             };
@@ -49,6 +50,10 @@ impl Reader<'_> {
                 self.depth += 1;
                 self.text_or_letters(&name);
             }
+            return Some(true);
+        }
+        if COLOURS.contains(&name.as_str()) {
+            self.colour(name == "fcolorbox");
             return Some(true);
         }
         let function = FUNCTIONS.iter().find(|function| **function == name.as_str());
@@ -106,21 +111,35 @@ impl Reader<'_> {
             }
             "begin" => {
                 let name = self.argument()?;
-                let known =
-                    ["matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix", "array"];
+                let known = ["matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "smallmatrix", "array"];
                 if !known.contains(&name.trim_end_matches('*')) {
                     return None;
                 }
                 if name == "array" {
                     self.argument()?;
                 }
-                Mark::Begin
+                Mark::Begin { bars: name.starts_with('v') }
             }
             "end" => {
                 self.argument()?;
                 Mark::End
             }
-            "hat" | "vec" | "bar" | "overrightarrow" | "mathcal" | "tilde" | "overline" => return Some(true),
+            "bar" | "overline" | "widebar" => Mark::Accent(Accent::Bar),
+            "vec" | "overrightarrow" => Mark::Accent(Accent::Arrow),
+            "hat" | "widehat" => Mark::Accent(Accent::Hat),
+            "tilde" | "widetilde" => Mark::Accent(Accent::Tilde),
+            "dot" => Mark::Accent(Accent::Dot),
+            "mathcal" | "underline" => return Some(true),
+            "over" => Mark::Over,
+            "choose" => Mark::Choose,
+            "pmod" | "bmod" | "mod" | "pod" => Mark::Modulo,
+            "ldots" | "dots" | "cdots" | "dotsc" | "dotsb" => Mark::Dots,
+            "sum" => Mark::Series('∑'),
+            "prod" => Mark::Series('∏'),
+            "int" => Mark::Series('∫'),
+            "det" => Mark::Function("det"),
+            "euro" => Mark::Currency('€'),
+            "pounds" => Mark::Currency('£'),
             _ => match function {
                 Some(function) => Mark::Function(function),
                 None if GREEK.contains(&name.as_str()) => Mark::Symbol(name),
@@ -175,6 +194,22 @@ impl Reader<'_> {
         }
     }
 
+    /// Passes over the names of colours.
+    fn colour(&mut self, two: bool) {
+        while self.peek(0).is_some_and(char::is_whitespace) {
+            self.place += 1;
+        }
+        if self.peek(0) == Some('[') {
+            let rest = self.letters.get(self.place..).unwrap_or_default();
+            self.place += rest.iter().position(|letter| *letter == ']').map_or(0, |end| end + 1);
+        }
+        for _ in 0..=usize::from(two) {
+            if self.peek(0) == Some('{') {
+                self.argument();
+            }
+        }
+    }
+
     /// The text in the braces that follow.
     fn argument(&mut self) -> Option<String> {
         while self.peek(0).is_some_and(char::is_whitespace) {
@@ -191,6 +226,9 @@ impl Reader<'_> {
         Some(content)
     }
 }
+
+/// Commands that set what follows in a colour that they name first.
+const COLOURS: [&str; 4] = ["color", "textcolor", "colorbox", "fcolorbox"];
 
 const GREEK: [&str; 36] = [
     "alpha",

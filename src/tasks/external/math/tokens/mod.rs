@@ -1,6 +1,7 @@
 //! The marks of an answer: TeX, plain notation and Unicode signs become the same ones.
 
 mod commands;
+mod numbers;
 
 /// The most marks of an answer that is read as mathematics.
 const MOST: usize = 4_000;
@@ -22,6 +23,19 @@ pub(super) enum Mark {
     Sign(char),
     /// One of `= ≠ < > ≤ ≥ ≈ ∈`.
     Relation(char),
+    /// Three dots, however they are written: what goes on.
+    Dots,
+    /// A currency's sign.
+    Currency(char),
+    /// A sign over what follows, which makes it something else.
+    Accent(Accent),
+    /// `\over`, and `\choose`.
+    Over,
+    Choose,
+    /// `mod`, in all its ways.
+    Modulo,
+    /// `∑`, `∏` and `∫`.
+    Series(char),
     /// One of `( [ { ⟨` and, for sets, `⦃`.
     Open(char),
     /// The same letters, of the bracket that it closes.
@@ -32,8 +46,21 @@ pub(super) enum Mark {
     Infinity,
     /// `∪ ∩ ∖ ∅` and `ℝ ℤ ℕ ℚ ℂ`.
     Set(char),
-    Begin,
+    /// A matrix, or the determinant of one if it stands between bars.
+    Begin {
+        bars: bool,
+    },
     End,
+}
+
+/// What stands over something; `Bar` is also the conjugate of a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Accent {
+    Bar,
+    Arrow,
+    Hat,
+    Tilde,
+    Dot,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -58,10 +85,10 @@ pub(super) const FUNCTIONS: [&str; 32] = [
 ];
 
 /// Words of two or three letters that are no product of letters.
-const SHORT_WORDS: [&str; 46] = [
-    "or", "and", "to", "yes", "no", "all", "odd", "not", "if", "is", "of", "cm", "mm", "km", "kg", "mg",
-    "ml", "mL", "ft", "in", "lb", "lbs", "oz", "hr", "hrs", "mph", "sec", "min", "mol", "day", "cup", "men",
-    "box", "one", "two", "six", "ten", "per", "the", "for", "are", "DNE", "sq", "any", "cal", "usd",
+const SHORT_WORDS: [&str; 47] = [
+    "mod", "or", "and", "to", "yes", "no", "all", "odd", "not", "if", "is", "of", "cm", "mm", "km", "kg",
+    "mg", "ml", "mL", "ft", "in", "lb", "lbs", "oz", "hr", "hrs", "mph", "sec", "min", "mol", "day", "cup",
+    "men", "box", "one", "two", "six", "ten", "per", "the", "for", "are", "DNE", "sq", "any", "cal", "usd",
 ];
 
 struct Reader<'a> {
@@ -89,10 +116,15 @@ pub(super) fn tokens(text: &str, commas: Commas) -> Option<Vec<Token>> {
         brackets: 0,
         spaced_list: text.contains(", ") || text.contains(';'),
     };
+    // A sign that no other closes is no delimiter of a formula.
+    let single_dollar = text.replace("\\$", "").matches('$').count() == 1;
     let mut space = false;
     while let Some(letter) = reader.peek(0) {
         if reader.out.len() > MOST {
             return None;
+        }
+        if letter == '$' && single_dollar && reader.peek(1).is_some_and(|next| next.is_ascii_digit()) {
+            reader.push(Mark::Currency('$'));
         }
         if letter.is_whitespace() || matches!(letter, '$' | '~' | '`') {
             reader.place += 1;
@@ -122,9 +154,7 @@ impl Reader<'_> {
 
     /// Takes one token or command; whether it was nothing but space.
     fn token(&mut self, letter: char) -> Option<bool> {
-        if letter.is_ascii_digit()
-            || (letter == '.' && self.peek(1).is_some_and(|next| next.is_ascii_digit()))
-        {
+        if self.begins_number(letter) {
             self.number()?;
             return Some(false);
         }
@@ -137,6 +167,13 @@ impl Reader<'_> {
         }
         self.place += 1;
         let mark = match letter {
+            '.' if self.peek(0) == Some('.') => {
+                while self.peek(0) == Some('.') {
+                    self.place += 1;
+                }
+                Mark::Dots
+            }
+            '…' | '⋯' => Mark::Dots,
             '{' => {
                 self.depth += 1;
                 Mark::Open('{')
@@ -219,7 +256,9 @@ impl Reader<'_> {
                 }
                 return Some(false);
             }
-            '€' | '£' | '¥' => return Some(true),
+            '€' | '£' | '¥' => Mark::Currency(letter),
+            '¢' => Mark::Word("cents".into()),
+            '∑' | '∏' | '∫' => Mark::Series(letter),
             other if other.is_alphabetic() => {
                 let mut word = other.to_string();
                 while let Some(next) = self.peek(0).filter(|next| next.is_alphabetic()) {
@@ -232,130 +271,6 @@ impl Reader<'_> {
         };
         self.push(mark);
         Some(false)
-    }
-
-    fn digits(&mut self) -> String {
-        let mut digits = String::new();
-        while let Some(digit) = self.peek(0).filter(char::is_ascii_digit) {
-            digits.push(digit);
-            self.place += 1;
-        }
-        digits
-    }
-
-    /// How many letters part this place from three digits that belong to the same number.
-    fn separator(&self) -> Option<usize> {
-        let three = |from: usize| {
-            let digit = |ahead: usize| self.peek(ahead).is_some_and(|letter| letter.is_ascii_digit());
-            digit(from) && digit(from + 1) && digit(from + 2) && !digit(from + 3)
-        };
-        let signs: [&[char]; 8] = [
-            &['{', ',', '}'],
-            &[',', '\\', '!'],
-            &['\\', ','],
-            &['\\', ' '],
-            &['\\', ';'],
-            &['\u{2009}'],
-            &['\u{202f}'],
-            &[' '],
-        ];
-        let here =
-            |sign: &[char]| sign.iter().enumerate().all(|(ahead, letter)| self.peek(ahead) == Some(*letter));
-        let sure = signs.into_iter().find(|sign| here(sign) && three(sign.len())).map(<[char]>::len);
-        let comma = self.commas == Commas::Thousands && (self.brackets == 0 || self.spaced_list);
-        sure.or_else(|| (comma && self.peek(0) == Some(',') && three(1)).then_some(1))
-    }
-
-    fn number(&mut self) -> Option<()> {
-        let start = self.place;
-        let mut text = self.digits();
-        if self.text.is_empty() && self.based(start) {
-            return Some(());
-        }
-        if (1..=3).contains(&text.len()) && !(text.len() > 1 && text.starts_with('0')) {
-            while let Some(width) = self.separator() {
-                self.place += width;
-                text += &self.digits();
-            }
-        }
-        if self.peek(0) == Some('.') && self.peek(1).is_some_and(|next| next.is_ascii_digit()) {
-            self.place += 1;
-            text.push('.');
-            text += &self.digits();
-        } else if self.peek(0) == Some('.')
-            && self.following("\\overline").is_some_and(|at| at == self.place + 1)
-        {
-            self.place += 1;
-            text.push('.');
-        }
-        if text.contains('.')
-            && let Some(repeated) = self.repeated()
-        {
-            self.push(Mark::Repeating(text, repeated));
-            return Some(());
-        }
-        let exponent = |ahead: usize| self.peek(ahead).is_some_and(|next| next.is_ascii_digit());
-        let signed = self.peek(1).is_some_and(|sign| "+-".contains(sign)) && exponent(2);
-        let power = matches!(self.peek(0), Some('e' | 'E')) && (exponent(1) || signed);
-        self.push(Mark::Number(text));
-        if power {
-            self.place += 1;
-            let negative = self.peek(0) == Some('-');
-            if signed {
-                self.place += 1;
-            }
-            let digits = self.digits();
-            self.push(Mark::Sign('*'));
-            self.push(Mark::Number("10".into()));
-            self.push(Mark::Sign('^'));
-            if negative {
-                self.push(Mark::Sign('-'));
-            }
-            self.push(Mark::Number(digits));
-        }
-        Some(())
-    }
-
-    /// Where a command begins, if it is the next thing after at most one letter.
-    fn following(&self, name: &str) -> Option<usize> {
-        (self.place..=self.place + 1).find(|start| {
-            name.chars().enumerate().all(|(ahead, letter)| self.letters.get(start + ahead) == Some(&letter))
-        })
-    }
-
-    /// The digits under a bar.
-    fn repeated(&mut self) -> Option<String> {
-        let start = self.following("\\overline{").filter(|start| *start == self.place)? + 10;
-        let digits: String =
-            self.letters.get(start..)?.iter().take_while(|letter| letter.is_ascii_digit()).collect();
-        let end = start + digits.len();
-        if digits.is_empty() || self.letters.get(end) != Some(&'}') {
-            return None;
-        }
-        self.place = end + 1;
-        Some(digits)
-    }
-
-    /// Digits, perhaps with letters, in a base: `101_2`, `3A_{16}`.
-    fn based(&mut self, start: usize) -> bool {
-        let rest = self.letters.get(start..).unwrap_or_default();
-        let run =
-            rest.iter().take_while(|letter| letter.is_ascii_digit() || ('A'..='F').contains(*letter)).count();
-        if rest.get(run) != Some(&'_') {
-            return false;
-        }
-        let braced = rest.get(run + 1) == Some(&'{');
-        let from = run + 1 + usize::from(braced);
-        let base: String = rest.iter().skip(from).take_while(|letter| letter.is_ascii_digit()).collect();
-        let end = from + base.len();
-        let closed = !braced || rest.get(end) == Some(&'}');
-        let (Ok(number), true) = (base.parse::<u32>(), closed) else { return false };
-        if !(2..=36).contains(&number) {
-            return false;
-        }
-        self.place = start + end + usize::from(braced);
-        self.push(Mark::Based(rest.iter().take(run).collect(), number));
-        true
     }
 
     /// Letters that are no command: a function, a word, or variables.
