@@ -161,7 +161,7 @@ fn sft_steps(steps: usize) -> Result<Duration> {
             let mut stream = Stream::new(0, "bench document", &[number]);
             let word = |stream: &mut Stream| format!("word{}", 500 + stream.below(12));
             let response = (0..127).map(|_| word(&mut stream)).collect::<Vec<_>>().join(" ");
-            Document::of_words("word500", response)
+            Ok(Document::of_words("word500", response))
         };
         (first..first + count as u64).map(text).collect()
     };

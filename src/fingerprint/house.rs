@@ -17,7 +17,7 @@ const CIRCLES: [&str; 16] = [
     "dictionaries::fit, dictionaries::kinds",
     "dictionaries::fit::away, dictionaries::fit::on_device, dictionaries::fit::trainer, dictionaries::fit::twins",
     "dictionaries::fit::on_device::kernels, dictionaries::fit::on_device::sparse",
-    "evaluation::pass_at_k, evaluation::rows, evaluation::summarise",
+    "evaluation::instantiations, evaluation::pass_at_k, evaluation::rows, evaluation::summarise",
     "experiments::declared, experiments::explore, experiments::greedy, experiments::outcomes, experiments::run",
     "experiments::directions, experiments::heads, experiments::hypothesis, experiments::inputs, experiments::measure, experiments::prepared, experiments::published, experiments::say, experiments::set_rule, experiments::settings, experiments::single, experiments::texts",
     "model::chat::filters, model::chat::justified, model::chat::markup, model::chat::meter, model::chat::metered, model::chat::methods, model::chat::operators, model::chat::printf, model::chat::sequences, model::chat::slices, model::chat::text",
@@ -26,7 +26,7 @@ const CIRCLES: [&str; 16] = [
     "report::beside, report::facts",
     "report::sections::finding::claim, report::sections::finding::other_axis",
     "study::stages::evaluation, study::stages::models, study::stages::select, study::stages::variant",
-    "tasks::conversation, tasks::external, tasks::problem",
+    "tasks::conversation, tasks::external, tasks::plain, tasks::problem",
     "training::lora, training::optimiser, training::settings",
 ];
 

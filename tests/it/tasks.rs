@@ -34,7 +34,9 @@ fn held_out_key(prompt: &str) -> Option<String> {
         ["<bos>", "vals", _, hand @ .., ":"] => Some(format!("vals {:?}", cards(hand, |rank| rank))),
         ["<bos>", "chain", ..] => Some(prompt.to_owned()),
         ["<bos>", "calc", ..] => None,
-        _ => panic!("unknown prompt {prompt}"),
+        ["<bos>", ..] => panic!("unknown prompt {prompt}"),
+        // In plain language the words are the problem.
+        _ => Some(prompt.to_owned()),
     }
 }
 
