@@ -10,7 +10,7 @@ pub enum View {
     Own {
         /// The variant's index in the joint activation.
         variant: usize,
-        /// Its encoder, from [`own_encoder`].
+        /// Its encoder, from [`crate::dictionaries::own_encoder`].
         encoder: Dictionary,
     },
     /// By the joint encoder, with the variant's activation in the place of others too.
