@@ -237,8 +237,9 @@ impl<'a> Case<'a> {
     /// base finds the completions likelier, in nats. `None` where it was not measured.
     pub(super) fn damage(&self) -> Option<f64> {
         let row = self.declared;
-        let before = row.likelihood_before?.max(row.base_likelihood_before?);
-        Some(before - row.likelihood?.max(row.base_likelihood?))
+        let likelier = |own: f64, base: Option<f64>| base.map_or(own, |base| own.max(base));
+        let before = likelier(row.likelihood_before?, row.base_likelihood_before);
+        Some(before - likelier(row.likelihood?, row.base_likelihood))
     }
 
     /// Whether the effect has the declared sign.

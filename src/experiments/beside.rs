@@ -4,7 +4,7 @@ use super::conditions::Condition;
 use super::readout::Readout;
 use super::say::sample_under;
 use crate::error::{Error, Result};
-use crate::interventions::{CodeBank, Edit, Generation, Intervention, Reading, Reference, Writer};
+use crate::interventions::{CodeBank, Edit, Generation, Intervention, Reading, Reference, Writer, ending};
 use crate::model::{Prompt, SampleSettings, Text};
 use crate::progress::Observer;
 
@@ -77,10 +77,7 @@ impl Readout {
     ) -> Result<Generation> {
         let index = self.variant(receiver)?;
         let model = self.model(index)?;
-        let mut settings = settings.clone();
-        if settings.stop.is_empty() {
-            settings.stop = model.tokenizer()?.stop_tokens().to_vec();
-        }
+        let settings = ending(settings, model.tokenizer()?);
         let condition = match interventions {
             [] => Condition::baseline(),
             [only] => Condition::edited("by hand", only.clone().for_receiver(index)),

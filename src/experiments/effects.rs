@@ -117,8 +117,8 @@ pub(super) fn rows(
             distinct_before: before_said.map(|said| said.distinct),
             likelihood: said.map(|said| said.likelihood),
             likelihood_before: before_said.map(|said| said.likelihood),
-            base_likelihood: said.map(|said| said.base_likelihood),
-            base_likelihood_before: before_said.map(|said| said.base_likelihood),
+            base_likelihood: said.and_then(|said| said.base_likelihood),
+            base_likelihood_before: before_said.and_then(|said| said.base_likelihood),
             untestable,
         });
         differences.extend(measured.units.iter().zip(edited.iter().zip(baseline)).map(

@@ -53,8 +53,8 @@ pub(super) struct Said {
     pub(super) distinct: f64,
     /// Mean log-probability of a response token under the unedited receiver, in nats.
     pub(super) likelihood: f64,
-    /// The same under base.
-    pub(super) base_likelihood: f64,
+    /// The same under base. `None` where base is not one of the models.
+    pub(super) base_likelihood: Option<f64>,
 }
 
 /// Endpoint values by condition and problem.

@@ -24,17 +24,18 @@ pub(super) fn said(
     measured: &Measured,
 ) -> Result<Vec<Said>> {
     let readout = selection.readout;
-    let base = readout.variant(&selection.inputs.base)?;
+    // Base need not be one of the models.
+    let base = readout.variant(&selection.inputs.base).ok();
     let of = |condition: usize| {
         measured.completions.iter().filter(move |completion| completion.condition == condition)
     };
     let all = || measured.completions.iter().filter(|completion| completion.condition < conditions);
-    let batch = selection.settings.batch_rows.max(1);
+    let batch = (selection.settings.batch_rows / 4).max(1);
     let of_receiver = Likelihoods::of(readout.model(receiver)?, problems, all(), batch)?;
-    let of_base = match base == receiver {
-        true => None,
-        false => Some(Likelihoods::of(readout.model(base)?, problems, all(), batch)?),
-    };
+    let other = base.filter(|base| *base != receiver);
+    let of_other =
+        other.map(|base| Likelihoods::of(readout.model(base)?, problems, all(), batch)).transpose()?;
+    let of_base = of_other.as_ref().or_else(|| base.map(|_| &of_receiver));
     let patched: Option<Vec<&Sampled>> = patched.map(|patched| of(patched).collect());
     Ok((0..conditions)
         .map(|condition| Said {
@@ -44,7 +45,7 @@ pub(super) fn said(
             }),
             distinct: distinct(of(condition)),
             likelihood: of_receiver.mean(of(condition)),
-            base_likelihood: of_base.as_ref().unwrap_or(&of_receiver).mean(of(condition)),
+            base_likelihood: of_base.map(|found| found.mean(of(condition))),
         })
         .collect())
 }

@@ -111,12 +111,8 @@ impl Intervene for Model {
     ) -> Result<Generation> {
         let prompts = [Prompt { tokens: self.tokens(text)?, key: 0 }];
         let tokenizer = self.tokenizer()?;
-        let mut settings = settings.clone();
-        if settings.stop.is_empty() {
-            settings.stop = tokenizer.stop_tokens().to_vec();
-        }
         let (completions, tallies) =
-            sample_under(self, &prompts, &settings, interventions, &Observer::silent())?;
+            sample_under(self, &prompts, &ending(settings, tokenizer), interventions, &Observer::silent())?;
         Generation::new(tokenizer, completions, tallies, interventions)
     }
 
@@ -146,6 +142,15 @@ impl Intervene for Model {
         plan.done()?;
         Ok((found.log_probabilities.sum_all()? * (-1.0 / targets.len() as f64))?)
     }
+}
+
+/// The settings with the tokenizer's stop tokens, where they name none.
+pub(crate) fn ending(settings: &SampleSettings, tokenizer: &Tokenizer) -> SampleSettings {
+    let mut settings = settings.clone();
+    if settings.stop.is_empty() {
+        settings.stop = tokenizer.stop_tokens().to_vec();
+    }
+    settings
 }
 
 /// Draws completions under interventions, which act on prompts and responses as each says. Returns what every

@@ -44,6 +44,7 @@ mod writer;
 pub use act::{HooksUnder, under};
 pub use edit::{Edit, Positions, TargetKind};
 pub use feature_delta::{Decoders, FeatureDelta};
+pub(crate) use generate::ending;
 pub use generate::{Generation, Intervene, sample_under};
 pub use heads::{Head, HeadWriter};
 pub use intervention::Intervention;

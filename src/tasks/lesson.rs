@@ -23,7 +23,7 @@
 //! | a row whose answer is no token | refused by its number | left out | it is a mistake in the file |
 //! | a text of which the vocabulary knows words only, split at spaces | a space between prompt and completion | an unknown word | such a tokenizer writes that space itself when it decodes |
 
-use super::conversation::Asked;
+use super::conversation::{Asked, assistant};
 use crate::error::{Error, Result};
 use crate::model::Tokenizer;
 use crate::model::chat::{Conversation, Ending};
@@ -43,6 +43,27 @@ pub struct Lesson {
 }
 
 impl Lesson {
+    /// The row of a prompt and a response.
+    ///
+    /// # Errors
+    /// If the response is messages and the prompt is not, or as [`Lesson::of_texts`] and [`Lesson::of_messages`].
+    pub(super) fn of(tokenizer: &Tokenizer, prompt: &Asked, response: &Asked) -> Result<Self> {
+        match (prompt, response) {
+            (Asked::Words(prompt) | Asked::Text(prompt), Asked::Text(response)) => {
+                Self::of_texts(tokenizer, prompt, response)
+            }
+            (Asked::Messages(before), Asked::Text(response)) => {
+                Self::of_messages(tokenizer, before, &[assistant(response)])
+            }
+            (Asked::Messages(before), Asked::Messages(after)) => {
+                Self::of_messages(tokenizer, before, &after.messages)
+            }
+            _ => Err(Error::request(
+                "expected a prompt of messages, because the response is one; found a text",
+            )),
+        }
+    }
+
     /// Tokens of which those in the given places are learned. The first token of all is predicted from nothing, and so is not.
     ///
     /// # Errors

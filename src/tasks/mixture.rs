@@ -2,7 +2,8 @@
 
 use super::conversation::Asked;
 use super::data_arm::DataArm;
-use super::dataset::{Dataset, lesson};
+use super::dataset::Dataset;
+use super::lesson::Lesson;
 use super::plain::{Item, Voice};
 use super::problem::Document;
 use super::rendering::{Rendering, Stated};
@@ -175,7 +176,7 @@ impl Said {
         let Item { question, response, .. } =
             item.ok_or_else(|| Error::request(format!("`{}` is said in symbols only", self.arm.name())))?;
         let response = Asked::Text(self.voice.said(&response));
-        let lesson = lesson(&self.voice.asked(&question), &response, &self.tokenizer)?;
+        let lesson = Lesson::of(&self.tokenizer, &self.voice.asked(&question), &response)?;
         Ok(Document::of_lesson(lesson, &self.tokenizer))
     }
 }

@@ -45,6 +45,7 @@ mod lesson;
 mod mixture;
 mod numbered;
 mod plain;
+mod preferences;
 mod problem;
 mod rendering;
 mod requests;

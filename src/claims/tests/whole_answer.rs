@@ -72,6 +72,15 @@ fn an_edit_that_breaks_the_text_carries_nothing() {
     assert_eq!(broken.verdict, Verdict::BreaksTheText);
     assert!((broken.damage.unwrap() - 2.1).abs() < 1e-12);
     assert_eq!(at(-0.5, -4.0).verdict, Verdict::CarriesTransfer);
+    // Where base is no model of the study, the receiver alone tells.
+    let alone = |likelihood: f64| {
+        let mut world = World::default().hypothesis("h", -0.2, 0.0, true);
+        for row in &mut world.effects {
+            (row.likelihood_before, row.likelihood) = (Some(-0.4), Some(likelihood));
+        }
+        claim(&world).verdict
+    };
+    assert_eq!([alone(-2.0), alone(-0.5)], [Verdict::BreaksTheText, Verdict::CarriesTransfer]);
     // What base would say is no damage, however odd the receiver finds it.
     assert_eq!(at(-4.0, -0.5).verdict, Verdict::CarriesTransfer);
 }

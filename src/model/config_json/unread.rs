@@ -4,8 +4,9 @@ use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// Keys that change no number of a pass: what a model is called and made with, tokens and dropout (which are read
-/// elsewhere), training, and how transformers is to return what it computes.
-const HARMLESS: [&str; 64] = [
+/// elsewhere), training, how transformers is to return what it computes, and where it is to compute in f32, as is done here
+/// anyway.
+const HARMLESS: [&str; 65] = [
     "_attn_implementation",
     "_attn_implementation_autoset",
     "_name_or_path",
@@ -53,6 +54,7 @@ const HARMLESS: [&str; 64] = [
     "pretraining_tp",
     "problem_type",
     "remove_invalid_values",
+    "reorder_and_upcast_attn",
     "repetition_penalty",
     "resid_pdrop",
     "return_dict",
@@ -72,18 +74,11 @@ const HARMLESS: [&str; 64] = [
     "use_cache",
 ];
 
-/// The keys that say something and were not asked for. What says no, nothing or zero asks for nothing.
+/// The keys that were not asked for: whatever they hold, for to be off may matter as much as to be on. `null` is how
+/// transformers writes that nothing was said.
 pub(super) fn unread(document: &Map<String, Value>, seen: &BTreeSet<String>) -> Vec<String> {
-    let says = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::Number(number) => number.as_f64() != Some(0.0),
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        Value::Object(fields) => !fields.is_empty(),
-        Value::Bool(true) => true,
-    };
     let is_left = |(key, value): &(&String, &Value)| {
-        says(value) && !seen.contains(*key) && !HARMLESS.contains(&key.as_str())
+        !value.is_null() && !seen.contains(*key) && !HARMLESS.contains(&key.as_str())
     };
     document.iter().filter(is_left).map(|(key, _)| key.clone()).collect()
 }

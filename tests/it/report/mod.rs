@@ -43,6 +43,16 @@ fn the_page_says_what_a_claim_rests_on() {
     let input = input(tables.path());
     let mut claims = fabricated::claims();
     claims[1]["verdict"] = "no more than in base".into();
+    for (key, value) in [
+        ("whole_answer", 0.006),
+        ("whole_answer_low", -0.004),
+        ("whole_answer_high", 0.016),
+        ("damage", 2.25),
+        ("as_patched", 0.07),
+    ] {
+        claims.iter_mut().for_each(|claim| claim[key] = serde_json::Value::Null);
+        claims[1][key] = value.into();
+    }
     fabricated::write(tables.path(), "claims", &claims);
     report::build(&input, out.path()).unwrap();
     let html = page(out.path());
@@ -55,9 +65,23 @@ fn the_page_says_what_a_claim_rests_on() {
         "distances from their mean were multiplied by 1.3",
         "Its features: 12 specific.",
         "For comparison: without an edit rl@120 is +21.0 points from base, and exchanging the whole activation",
+        "Refusals whose whole answer is one changed by +0.6 points (\u{2212}0.4 to +1.6",
+        "A token of an edited answer is 2.25 nats less likely than without the edit",
+        "7\u{a0}% of the edited answers are, token by token, those of the whole exchange",
         "<b>Limits.</b> The verdicts are those of one dictionary seed and one training seed",
     ] {
         assert!(html.contains(words), "the page lacks `{words}`");
+    }
+    for (verdict, words) in [
+        ("moves the refusal token", "one is shown to move the first word of refusals, and not the answers"),
+        ("breaks the text", "one is shown to break the text"),
+    ] {
+        claims[1]["verdict"] = verdict.into();
+        fabricated::write(tables.path(), "claims", &claims);
+        report::build(&input, out.path()).unwrap();
+        let html = page(out.path());
+        assert!(html.contains(words) && html.contains("one is shown; one"), "{verdict} is not counted");
+        assert_eq!(html.matches("class=\"finding shown\"").count(), 1, "{verdict} is no claim");
     }
 }
 

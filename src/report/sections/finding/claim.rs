@@ -7,6 +7,7 @@ use crate::report::data::Data;
 use crate::report::numbers::p_is;
 use crate::report::scale::Scale;
 use crate::report::sections::effects::controls;
+use crate::tasks::REFUSE_WHOLE;
 
 /// What was done, what it changed, and why that decides or does not decide the hypothesis.
 pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
@@ -45,10 +46,41 @@ pub(super) fn sentences(data: &Data, claim: &ClaimRow) -> String {
             interval(scale, claim.transplant_low, claim.transplant_high),
         ));
     }
+    sentences.extend(answers(claim));
     sentences.extend(other_axis::sentence(data, claim, row));
     sentences.push(sentence(&claim.reason));
     sentences.retain(|sentence| !sentence.is_empty());
     sentences.join(" ")
+}
+
+/// What the edited model says, beyond the endpoint: whole answers, how natural they are, and whether they are those of the
+/// full patch.
+fn answers(claim: &ClaimRow) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(whole) = claim.whole_answer {
+        let scale = Scale::of(REFUSE_WHOLE);
+        sentences.push(format!(
+            "Refusals whose whole answer is one changed by {} {} ({}).",
+            scale.difference(whole),
+            scale.unit(),
+            interval(scale, claim.whole_answer_low, claim.whole_answer_high),
+        ));
+    }
+    if let Some(damage) = claim.damage {
+        let how = if damage < 0.0 { "more" } else { "less" };
+        sentences.push(format!(
+            "A token of an edited answer is {:.2} nats {how} likely than without the edit, by the likelier of the unedited \
+             model and base.",
+            damage.abs()
+        ));
+    }
+    if let Some(share) = claim.as_patched {
+        sentences.push(format!(
+            "{:.0}\u{a0}% of the edited answers are, token by token, those of the whole exchange.",
+            100.0 * share
+        ));
+    }
+    sentences
 }
 
 /// What the matched controls of a declared effect did: its null distribution. Beside a set of features, what random

@@ -54,18 +54,36 @@ fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-/// How many hypotheses end how, in the order of what they say.
-const ENDS: [(&[Verdict], &str); 6] = [
-    (&[Verdict::CarriesTransfer, Verdict::CarriesSafetyLoss, Verdict::Both], "shown"),
-    (&[Verdict::MovesDeclaredSuite], "shown to move the declared suite, but not as the question asks"),
-    (&[Verdict::Neither], "shown to move neither axis by more than the margin"),
-    (&[Verdict::NotBeyondBase], "not shown to come from post-training"),
-    (&[Verdict::Undecided], "undecided, which is not evidence of absence"),
-    (&[Verdict::Untestable, Verdict::NotTestableInThisVariant], "not testable"),
+/// How hypotheses can end, in the order of what that says.
+const ENDS: [&str; 8] = [
+    SHOWN,
+    "shown to move the declared suite, but not as the question asks",
+    "shown to move the first word of refusals, and not the answers",
+    "shown to break the text",
+    "shown to move neither axis by more than the margin",
+    "not shown to come from post-training",
+    "undecided, which is not evidence of absence",
+    "not testable",
 ];
+const SHOWN: &str = "shown";
+
+/// How a hypothesis of this verdict ends.
+fn end(verdict: Verdict) -> &'static str {
+    let place = match verdict {
+        Verdict::CarriesTransfer | Verdict::CarriesSafetyLoss | Verdict::Both => 0,
+        Verdict::MovesDeclaredSuite => 1,
+        Verdict::MovesTheRefusalToken => 2,
+        Verdict::BreaksTheText => 3,
+        Verdict::Neither => 4,
+        Verdict::NotBeyondBase => 5,
+        Verdict::Undecided => 6,
+        Verdict::Untestable | Verdict::NotTestableInThisVariant => 7,
+    };
+    ENDS[place]
+}
 
 fn summary(claims: &[ClaimRow]) -> String {
-    let count = |ends: &[Verdict]| claims.iter().filter(|claim| ends.contains(&claim.verdict)).count();
+    let count = |how: &str| claims.iter().filter(|claim| end(claim.verdict) == how).count();
     let word = |number: usize| match number {
         0 => "none".to_owned(),
         1 => "one".to_owned(),
@@ -81,12 +99,9 @@ fn summary(claims: &[ClaimRow]) -> String {
     };
     let parts: Vec<String> = ENDS
         .into_iter()
-        .map(|(ends, words)| (count(ends), words))
-        .enumerate()
-        .filter(|(place, (number, _))| *place == 0 || *number > 0)
-        .map(|(_, (number, words))| {
-            format!("{} {} {words}", word(number), if number > 1 { "are" } else { "is" })
-        })
+        .map(|how| (count(how), how))
+        .filter(|(number, how)| *how == SHOWN || *number > 0)
+        .map(|(number, words)| format!("{} {} {words}", word(number), if number > 1 { "are" } else { "is" }))
         .collect();
     let floor = floor::sentence(claims).map_or_else(String::new, |sentence| format!(" {sentence}"));
     format!("{declared}: {}.{floor}", parts.join("; "))
